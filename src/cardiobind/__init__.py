@@ -1,0 +1,1 @@
+"""cardiobind: learns from ECG, cardiac MRI and medical facts, and predicts cardiovascular disease."""

@@ -1,0 +1,303 @@
+"""Immutable artefacts: directories committed at once, inventoried by hash, verified on opening, linked to their parents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from cardiobind.errors import ArtifactError, ArtifactExistsError, CorruptArtifactError
+
+MANIFEST = "manifest.json"
+FORMAT_VERSION = 1
+_MANIFEST_KEYS = {
+    "format_version", "kind", "schema_version", "files", "parents", "config", "fingerprint",
+    "code_version", "environment", "digest",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An opened artefact.
+
+    Attributes:
+        path: its directory.
+        manifest: kind, schema version, inventory, parents, config, fingerprint, digest.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return str(self.manifest["kind"])
+
+    @property
+    def digest(self) -> str:
+        return str(self.manifest["digest"])
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        config: Mapping[str, Any] = self.manifest["config"]
+        return config
+
+    def file(self, name: str) -> Path:
+        """Return the path of an inventoried file.
+
+        Raises:
+            CorruptArtifactError: the inventory has no such file.
+        """
+        if name not in self.manifest["files"]:
+            raise CorruptArtifactError("the artefact has no such file", where=self.path / name)
+        return self.path / name
+
+    def json(self, name: str) -> Any:
+        """Return the content of an inventoried JSON file."""
+        return json.loads(self.file(name).read_text())
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON with sorted keys and fixed separators; NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def fingerprint(kind: str, config: Mapping[str, Any], parents: Sequence[Artifact], code: str) -> str:
+    """Return the digest of all that decides an artefact's content, known before the work is done.
+
+    Args:
+        kind: kind of artefact.
+        config: resolved config of the stage.
+        parents: artefacts read by the stage.
+        code: digest of the code that computes it, see `code_digest`.
+    """
+    text = canonical_json({"kind": kind, "config": config, "parents": [p.digest for p in parents], "code": code})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code_digest(rooms: Sequence[str]) -> str:
+    """Return the digest of the source of the named rooms (files or folders of the package)."""
+    root = Path(__file__).parent
+    sha = hashlib.sha256()
+    for room in sorted(rooms):
+        target = root / room
+        files = sorted(target.rglob("*.py")) if target.is_dir() else [target.with_suffix(".py")]
+        for file in files:
+            sha.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()
+
+
+@contextmanager
+def commit(
+    path: Path | str,
+    kind: str,
+    *,
+    schema_version: int = 1,
+    parents: Sequence[Artifact] = (),
+    config: Mapping[str, Any] | None = None,
+    fingerprint: str = "",
+) -> Iterator[Path]:
+    """Give a private folder to write into and, when the block ends well, turn it into an artefact at once.
+
+    Files are hashed and synced, the manifest is written last, then the folder is renamed to `path`; a reader sees the
+    whole artefact or none. If the block raises, nothing is left behind.
+
+    Args:
+        path: final directory; must not exist.
+        kind: what it is, as readers ask for it.
+        schema_version: version of the layout within this kind.
+        parents: artefacts it was made from; their digests and relative places are recorded.
+        config: resolved config, JSON-compatible.
+        fingerprint: see `fingerprint`.
+
+    Raises:
+        ArtifactExistsError: `path` exists, also when another writer was faster.
+    """
+    path = Path(path).absolute()
+    if path.exists():
+        raise _exists(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f".{path.name}.partial-{uuid.uuid4().hex}"
+    partial.mkdir()
+    try:
+        yield partial
+        manifest = _describe(partial, path, kind, schema_version, parents, config or {}, fingerprint)
+        _write_synced(partial / MANIFEST, canonical_json(manifest).encode())
+        _sync_tree(partial)
+        _rename(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    _sync_directory(path.parent)
+
+
+def open_artifact(path: Path | str, kind: str | None = None) -> Artifact:
+    """Open an artefact after checking its manifest, its inventory and the hash of each file.
+
+    Args:
+        path: directory of the artefact.
+        kind: kind expected, or None for any.
+
+    Raises:
+        ArtifactError: no artefact there, of another kind or of a newer format.
+        CorruptArtifactError: a file is missing, truncated, altered or not in the inventory; the message names it.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    if kind is not None and manifest["kind"] != kind:
+        raise ArtifactError("artefact of another kind", where=path, expected=kind, got=manifest["kind"])
+    _check_inventory(path, manifest["files"])
+    return Artifact(path, manifest)
+
+
+def verify(path: Path | str) -> list[Artifact]:
+    """Check an artefact and all its ancestors; return them, the artefact first.
+
+    Raises:
+        ArtifactError, CorruptArtifactError: as `open_artifact`; also if a parent is absent or is not the one recorded.
+    """
+    found: dict[str, Artifact] = {}
+    queue = [open_artifact(path)]
+    while queue:
+        artifact = queue.pop(0)
+        if artifact.digest in found:
+            continue
+        found[artifact.digest] = artifact
+        queue += [_open_parent(artifact, parent) for parent in artifact.manifest["parents"]]
+    return list(found.values())
+
+
+def remove_partials(folder: Path | str) -> None:
+    """Delete what killed writers left in `folder`; call it only while no other writer is at work there."""
+    for leftover in Path(folder).glob(".*.partial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _open_parent(child: Artifact, parent: Mapping[str, str]) -> Artifact:
+    artifact = open_artifact(Path(os.path.normpath(child.path.absolute() / parent["path"])), parent["kind"])
+    if artifact.digest != parent["digest"]:
+        raise CorruptArtifactError(
+            "a parent is not the artefact this one was made from",
+            where=artifact.path, expected=parent["digest"], got=artifact.digest,
+        )  # fmt: skip
+    return artifact
+
+
+def _describe(
+    partial: Path, path: Path, kind: str, schema_version: int, parents: Sequence[Artifact],
+    config: Mapping[str, Any], fingerprint: str,
+) -> dict[str, Any]:  # fmt: skip
+    files = sorted(f for f in partial.rglob("*") if f.is_file())
+    manifest: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "kind": kind,
+        "schema_version": schema_version,
+        "files": {
+            f.relative_to(partial).as_posix(): {"sha256": file_sha256(f), "bytes": f.stat().st_size} for f in files
+        },
+        "parents": [
+            {"kind": p.kind, "digest": p.digest, "path": os.path.relpath(p.path.absolute(), path)} for p in parents
+        ],
+        "config": dict(config),
+        "fingerprint": fingerprint,
+        "code_version": metadata.version("cardiobind"),
+        "environment": {"python": platform.python_version(), "platform": sys.platform, "machine": platform.machine()},
+    }
+    return manifest | {"digest": _manifest_digest(manifest)}
+
+
+def _manifest_digest(manifest: Mapping[str, Any]) -> str:
+    body = {k: v for k, v in manifest.items() if k != "digest"}
+    return hashlib.sha256(canonical_json(body).encode()).hexdigest()
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    if not file.is_file():
+        raise ArtifactError("no artefact here", where=path, expected=f"a folder with {MANIFEST}")
+    raw = file.read_bytes()
+    try:
+        manifest = json.loads(raw)
+    except ValueError as error:
+        raise CorruptArtifactError("the manifest is not JSON", where=file) from error
+    if not isinstance(manifest, dict) or set(manifest) != _MANIFEST_KEYS:
+        raise CorruptArtifactError("the manifest has other fields than it was written with", where=file)
+    if canonical_json(manifest).encode() != raw or _manifest_digest(manifest) != manifest["digest"]:
+        raise CorruptArtifactError("the manifest was altered after it was written", where=file)
+    if manifest["format_version"] > FORMAT_VERSION:
+        raise ArtifactError(
+            "artefact of a newer format", where=path, expected=f"at most {FORMAT_VERSION}",
+            got=manifest["format_version"], hint="update cardiobind",
+        )  # fmt: skip
+    return manifest
+
+
+def _check_inventory(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    present = {f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file()} - {MANIFEST}
+    for name in sorted(present - set(files)):
+        raise CorruptArtifactError("a file is not in the inventory", where=path / name)
+    for name, entry in files.items():
+        file = path / name
+        if not file.is_file():
+            raise CorruptArtifactError("a file is missing", where=file)
+        if file.stat().st_size != entry["bytes"]:
+            raise CorruptArtifactError(
+                "a file has another length", where=file, expected=entry["bytes"], got=file.stat().st_size
+            )
+        if file_sha256(file) != entry["sha256"]:
+            raise CorruptArtifactError("a file was altered: its hash differs", where=file)
+
+
+def _exists(path: Path) -> ArtifactExistsError:
+    return ArtifactExistsError("there is something at that path already", where=path, hint="choose another path")
+
+
+def _rename(partial: Path, path: Path) -> None:
+    try:
+        partial.rename(path)
+    except OSError as error:
+        if path.exists():
+            raise _exists(path) from error
+        raise ArtifactError(
+            f"the artefact could not be moved to its place ({error.strerror})", where=path,
+            hint="use a local file system that renames folders atomically",
+        ) from error  # fmt: skip
+
+
+def _write_synced(file: Path, data: bytes) -> None:
+    with file.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync_tree(folder: Path) -> None:
+    for item in folder.rglob("*"):
+        if item.is_file():
+            with item.open("rb") as stream:
+                os.fsync(stream.fileno())
+        else:
+            _sync_directory(item)
+    _sync_directory(folder)
+
+
+def _sync_directory(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
