@@ -1,22 +1,24 @@
-"""Immutable artefacts: directories committed at once, inventoried by hash, verified on opening, linked to their parents."""
+"""Immutable artefacts: folders committed at once, inventoried by hash, verified on opening, linked to their parents."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import platform
 import shutil
+import stat
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from cardiobind.errors import ArtifactError, ArtifactExistsError, CorruptArtifactError
+from cardiobind.errors import ArtifactError, ArtifactExistsError, CorruptArtifactError, InputError
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -24,6 +26,7 @@ _MANIFEST_KEYS = {
     "format_version", "kind", "schema_version", "files", "parents", "config", "fingerprint",
     "code_version", "environment", "digest",
 }  # fmt: skip
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,22 @@ class Artifact:
 
     def json(self, name: str) -> Any:
         """Return the content of an inventoried JSON file."""
-        return json.loads(self.file(name).read_text())
+        return json.loads(self.file(name).read_bytes())
 
 
 def canonical_json(value: object) -> str:
-    """Return JSON with sorted keys and fixed separators; NaN is refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    """Return JSON with sorted keys and fixed separators, which gives itself again when it is read and written.
+
+    Raises:
+        InputError: the value holds something that JSON has not got: NaN, infinity, a lone surrogate, an object.
+    """
+    try:
+        plain = json.loads(json.dumps(value, allow_nan=False))
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError("the value cannot be written as JSON", got=error) from error
+    return text
 
 
 def fingerprint(kind: str, config: Mapping[str, Any], parents: Sequence[Artifact], code: str) -> str:
@@ -121,22 +134,25 @@ def commit(
 
     Raises:
         ArtifactExistsError: `path` exists, also when another writer was faster.
+        ArtifactError: the disk is full or refuses the write, or the block wrote what an artefact cannot hold.
+        InputError: the config is not JSON-compatible.
     """
+    canonical_json(config or {})
     path = Path(path).absolute()
-    if path.exists():
+    if os.path.lexists(path):
         raise _exists(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f".{path.name}.partial-{uuid.uuid4().hex}"
-    partial.mkdir()
+    partial = _make_partial(path)
     try:
-        yield partial
-        manifest = _describe(partial, path, kind, schema_version, parents, config or {}, fingerprint)
-        _write_synced(partial / MANIFEST, canonical_json(manifest).encode())
-        _sync_tree(partial)
-        _rename(partial, path)
+        with _disk_full_is_clear(path):
+            yield partial
+        with _write_errors_are_clear(path):
+            manifest = _describe(partial, path, kind, schema_version, parents, config or {}, fingerprint)
+            _write_synced(partial / MANIFEST, canonical_json(manifest).encode())
+            _sync_tree(partial)
+            _rename(partial, path)
+            _sync_directory(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    _sync_directory(path.parent)
 
 
 def open_artifact(path: Path | str, kind: str | None = None) -> Artifact:
@@ -188,7 +204,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _open_parent(child: Artifact, parent: Mapping[str, str]) -> Artifact:
-    artifact = open_artifact(Path(os.path.normpath(child.path.absolute() / parent["path"])), parent["kind"])
+    artifact = open_artifact(Path(os.path.normpath(child.path.resolve() / parent["path"])), parent["kind"])
     if artifact.digest != parent["digest"]:
         raise CorruptArtifactError(
             "a parent is not the artefact this one was made from",
@@ -201,16 +217,16 @@ def _describe(
     partial: Path, path: Path, kind: str, schema_version: int, parents: Sequence[Artifact],
     config: Mapping[str, Any], fingerprint: str,
 ) -> dict[str, Any]:  # fmt: skip
-    files = sorted(f for f in partial.rglob("*") if f.is_file())
+    files = {f.relative_to(partial).as_posix(): f for f in sorted(_regular_files(partial, ArtifactError))}
+    _check_names(files, path)
     manifest: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "kind": kind,
         "schema_version": schema_version,
-        "files": {
-            f.relative_to(partial).as_posix(): {"sha256": file_sha256(f), "bytes": f.stat().st_size} for f in files
-        },
+        "files": {name: {"sha256": file_sha256(f), "bytes": f.stat().st_size} for name, f in files.items()},
         "parents": [
-            {"kind": p.kind, "digest": p.digest, "path": os.path.relpath(p.path.absolute(), path)} for p in parents
+            {"kind": p.kind, "digest": p.digest, "path": os.path.relpath(p.path.resolve(), path.resolve())}
+            for p in parents
         ],
         "config": dict(config),
         "fingerprint": fingerprint,
@@ -232,27 +248,33 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     raw = file.read_bytes()
     try:
         manifest = json.loads(raw)
-    except ValueError as error:
+        canonical = canonical_json(manifest).encode()
+    except (ValueError, RecursionError, InputError) as error:
         raise CorruptArtifactError("the manifest is not JSON", where=file) from error
-    if not isinstance(manifest, dict) or set(manifest) != _MANIFEST_KEYS:
-        raise CorruptArtifactError("the manifest has other fields than it was written with", where=file)
-    if canonical_json(manifest).encode() != raw or _manifest_digest(manifest) != manifest["digest"]:
+    if not isinstance(manifest, dict) or canonical != raw or _manifest_digest(manifest) != manifest.get("digest"):
         raise CorruptArtifactError("the manifest was altered after it was written", where=file)
-    if manifest["format_version"] > FORMAT_VERSION:
-        raise ArtifactError(
-            "artefact of a newer format", where=path, expected=f"at most {FORMAT_VERSION}",
-            got=manifest["format_version"], hint="update cardiobind",
-        )  # fmt: skip
+    _check_format(path, manifest)
     return manifest
 
 
+def _check_format(path: Path, manifest: Mapping[str, Any]) -> None:
+    version = manifest.get("format_version", 0)
+    if version > FORMAT_VERSION:
+        raise ArtifactError(
+            "artefact of a newer format", where=path, expected=f"at most {FORMAT_VERSION}", got=version,
+            hint="update cardiobind",
+        )  # fmt: skip
+    if set(manifest) != _MANIFEST_KEYS:
+        raise CorruptArtifactError("the manifest has other fields than this format", where=path / MANIFEST)
+
+
 def _check_inventory(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
-    present = {f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file()} - {MANIFEST}
+    present = {f.relative_to(path).as_posix() for f in _regular_files(path, CorruptArtifactError)} - {MANIFEST}
     for name in sorted(present - set(files)):
         raise CorruptArtifactError("a file is not in the inventory", where=path / name)
     for name, entry in files.items():
         file = path / name
-        if not file.is_file():
+        if name not in present:
             raise CorruptArtifactError("a file is missing", where=file)
         if file.stat().st_size != entry["bytes"]:
             raise CorruptArtifactError(
@@ -260,6 +282,58 @@ def _check_inventory(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None
             )
         if file_sha256(file) != entry["sha256"]:
             raise CorruptArtifactError("a file was altered: its hash differs", where=file)
+
+
+def _regular_files(folder: Path, error: type[ArtifactError]) -> Iterator[Path]:
+    for item in folder.rglob("*"):
+        mode = item.lstat().st_mode
+        if stat.S_ISREG(mode):
+            yield item
+        elif not stat.S_ISDIR(mode):
+            raise error("an artefact holds plain files only: no links, pipes or sockets", where=item)
+
+
+def _check_names(names: Iterable[str], path: Path) -> None:
+    for name in names:
+        if name == MANIFEST:
+            raise ArtifactError("the manifest is written by cardiobind", where=path / name, hint="choose another name")
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise ArtifactError("a file name is not UTF-8", where=path, got=ascii(name))
+
+
+def _make_partial(path: Path) -> Path:
+    partial = path.parent / f".{path.name}.partial-{uuid.uuid4().hex}"
+    with _write_errors_are_clear(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
+    return partial
+
+
+def _is_disk_full(error: OSError) -> bool:
+    # ndarray.tofile, and so np.save, drops the errno: "1000 requested and 12 written"
+    return error.errno in _DISK_FULL or (error.errno is None and "requested and" in str(error))
+
+
+@contextmanager
+def _disk_full_is_clear(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if not _is_disk_full(error):
+            raise
+        raise ArtifactError(
+            "disk full, over quota or file too large: nothing was written", where=path, got=error,
+            hint="free space or choose another place, then start again",
+        ) from error  # fmt: skip
+
+
+@contextmanager
+def _write_errors_are_clear(path: Path) -> Iterator[None]:
+    try:
+        with _disk_full_is_clear(path):
+            yield
+    except OSError as error:
+        raise ArtifactError("the artefact could not be written", where=path, got=error) from error
 
 
 def _exists(path: Path) -> ArtifactExistsError:
@@ -270,8 +344,10 @@ def _rename(partial: Path, path: Path) -> None:
     try:
         partial.rename(path)
     except OSError as error:
-        if path.exists():
+        if os.path.lexists(path):
             raise _exists(path) from error
+        if _is_disk_full(error):
+            raise
         raise ArtifactError(
             f"the artefact could not be moved to its place ({error.strerror})", where=path,
             hint="use a local file system that renames folders atomically",

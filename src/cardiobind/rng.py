@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from operator import index
 
 import numpy as np
 
@@ -10,8 +11,12 @@ Key = int | str
 
 
 def _digest(seed: int, purpose: str, keys: tuple[Key, ...]) -> bytes:
-    text = "\x1f".join([str(int(seed)), purpose, *(f"{type(k).__name__}:{k}" for k in keys)])
+    text = "\x1f".join([str(index(seed)), purpose, *(_text(key) for key in keys)])
     return hashlib.sha256(text.encode()).digest()
+
+
+def _text(key: Key) -> str:
+    return f"str:{key}" if isinstance(key, str) else f"int:{index(key)}"
 
 
 def generator(seed: int, purpose: str, *keys: Key) -> np.random.Generator:
@@ -20,9 +25,12 @@ def generator(seed: int, purpose: str, *keys: Key) -> np.random.Generator:
     Args:
         seed: the run's seed.
         purpose: what the numbers are for ("split", "noise"), so that two uses never share a stream.
-        keys: epoch, step or subject.
+        keys: epoch, step or subject; a NumPy integer counts as the int it equals.
+
+    Raises:
+        TypeError: the seed or a key is a float, which would not be the same number everywhere.
     """
-    words = np.frombuffer(_digest(seed, purpose, keys)[:16], dtype=np.uint64)
+    words = np.frombuffer(_digest(seed, purpose, keys)[:16], dtype="<u8").astype(np.uint64)
     return np.random.Generator(np.random.Philox(key=words))
 
 
