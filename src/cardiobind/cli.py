@@ -1,0 +1,182 @@
+"""The verbs of the command line: parsing and printing; the work is in `cardiobind.pipeline`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cardiobind.errors import CardiobindError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Learn from ECG, cardiac MRI and medical facts without labels; predict cardiovascular disease from few labels.",
+)
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides such as ecg.rate_hz=100", metavar="[KEY=VALUE]...")]
+Experiment = Annotated[str, typer.Argument(help="Path of a TOML file, or the name of a shipped experiment.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the artefacts and the report.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for raw files, artefacts and report.")] = Path("cardiobind-demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the simulated cohort and of all training.")] = 0,
+) -> None:
+    """Simulate a small raw cohort, do everything on it, and write report.html and metrics.json."""
+    from cardiobind import pipeline
+
+    with _console() as console:
+        _finish(pipeline.demo(out, seed=seed, reporter=console), console)
+
+
+@app.command()
+def run(experiment: Experiment, overrides: Overrides = None, out: Out = None) -> None:
+    """Walk all stages of an experiment; what is done already is not done again."""
+    from cardiobind import pipeline
+
+    config = pipeline.load(experiment, overrides or [])
+    with _console() as console:
+        _finish(pipeline.run(config, out or Path("runs") / config.name, reporter=console), console)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder for the raw files.")],
+    subjects: Annotated[int, typer.Option(help="Number of simulated subjects.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the cohort.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    slices: Annotated[int, typer.Option(help="Short-axis slices of a cine.")] = 10,
+    phases: Annotated[int, typer.Option(help="Phases of a cine.")] = 50,
+) -> None:
+    """Write raw files of a simulated cohort: CardioSoft XML, DICOM zips, one wide CSV."""
+    from cardiobind import pipeline
+
+    with _console() as console:
+        path = pipeline.simulate(
+            out, reporter=console, workers=workers, subjects=subjects, seed=seed, slices=slices, phases=phases
+        )
+        console.say(f"raw files: {path}")
+
+
+@app.command()
+def prepare(experiment: Experiment, overrides: Overrides = None, out: Out = None) -> None:
+    """Read the raw files of an experiment into a cohort and divide it into training, validation and test."""
+    _until("prepare", experiment, overrides, out)
+
+
+@app.command()
+def pretrain(experiment: Experiment, overrides: Overrides = None, out: Out = None) -> None:
+    """Pre-train the encoders of an experiment without labels."""
+    _until("pretrain", experiment, overrides, out)
+
+
+@app.command()
+def align(experiment: Experiment, overrides: Overrides = None, out: Out = None) -> None:
+    """Align the pre-trained encoders of an experiment with one another."""
+    _until("align", experiment, overrides, out)
+
+
+@app.command()
+def finetune(experiment: Experiment, overrides: Overrides = None, out: Out = None) -> None:
+    """Train the predictors of an experiment: every arm at every label fraction and seed."""
+    _until("finetune", experiment, overrides, out)
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="predictions.parquet")],
+    baseline: Annotated[str | None, typer.Option(help="Arm that every other arm is compared with.")] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+) -> None:
+    """Print metrics with intervals, as JSON, from a table of predictions alone."""
+    from cardiobind import pipeline
+
+    print(json.dumps(pipeline.evaluate_file(predictions, baseline=baseline, resamples=resamples, seed=seed), indent=1))  # noqa: T201
+
+
+@app.command()
+def export(
+    predictor: Annotated[Path, typer.Argument(help="Artefact of kind predictor.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+) -> None:
+    """Make a bundle that `cardiobind predict` uses, out of a predictor and its parents."""
+    from cardiobind import pipeline
+
+    print(pipeline.export_predictor(predictor, out).path)  # noqa: T201
+
+
+@app.command()
+def predict(
+    bundle: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    ecg: Annotated[Path | None, typer.Option(help="ECG file.")] = None,
+    cmr: Annotated[Path | None, typer.Option(help="Cine MRI: zip or folder of DICOM files.")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV with one row of medical facts.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Row of the table, where it has several.")] = None,
+) -> None:
+    """Print the calibrated score of one subject, as JSON, from raw files."""
+    from cardiobind import inference
+
+    predictor = inference.load(bundle)
+    print(json.dumps(predictor.predict(ecg=ecg, cmr=cmr, table=table, subject=subject).to_json(), indent=1))  # noqa: T201
+
+
+@app.command()
+def config(experiment: Experiment, overrides: Overrides = None) -> None:
+    """Print the resolved experiment, all defaults filled in, and its digest."""
+    from cardiobind import config as configuration
+    from cardiobind import pipeline
+
+    resolved = pipeline.load(experiment, overrides or [])
+    tree = {"digest": configuration.digest(resolved), "experiment": configuration.resolved(resolved)}
+    print(json.dumps(tree, indent=1))  # noqa: T201
+
+
+@app.command()
+def verify(path: Annotated[Path, typer.Argument(help="Folder of an artefact.")]) -> None:
+    """Check every file of an artefact and of all artefacts it was made from."""
+    from cardiobind import artifact
+
+    for found in artifact.verify(path):
+        print(f"ok  {found.kind:<12} {found.digest[:12]}  {found.path}")  # noqa: T201
+
+
+def _until(stage: str, experiment: str, overrides: list[str] | None, out: Path | None) -> None:
+    from cardiobind import pipeline
+
+    config = pipeline.load(experiment, overrides or [])
+    with _console() as console:
+        for found in pipeline.run_until(stage, config, out or Path("runs") / config.name, reporter=console):
+            console.say(f"{found.kind:<12} {found.path}")
+
+
+def _console() -> Any:
+    from cardiobind.pipeline.console import Console
+
+    return Console()
+
+
+def _finish(result: Any, console: Any) -> None:
+    console.table(result.headers, result.rows, result.title)
+    console.say(f"report:  {result.report}")
+    console.say(f"metrics: {result.metrics}")
+    if result.bundle is not None:
+        console.say(f"bundle:  {result.bundle}")
+
+
+def main() -> None:
+    """Run the command line; an error made by the user's input is printed without a stack trace."""
+    try:
+        app()
+    except CardiobindError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted: start the same command again to go on from here", file=sys.stderr)  # noqa: T201
+        raise SystemExit(130) from None

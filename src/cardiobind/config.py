@@ -1,0 +1,288 @@
+"""One TOML file an experiment, read into strict and frozen models, with dotted overrides and a stable digest."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cardiobind.errors import ConfigError
+
+Scalar = bool | int | float | str
+Option = Scalar | tuple[Scalar, ...]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Component(_Strict):
+    """An entry of a registry and its keyword arguments."""
+
+    kind: str
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+class TrainingConfig(_Strict):
+    """How one network is trained; the fields are those of `cardiobind.training.TrainingSettings`."""
+
+    batch_size: int = Field(64, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup_fraction: float = Field(0.1, ge=0, lt=1)
+    clip_norm: float | None = Field(1.0, gt=0)
+    patience: int | None = Field(None, ge=1)
+    min_delta: float = Field(0.0, ge=0)
+    round_steps: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainingConfig:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give exactly one of epochs and steps")
+        return self
+
+
+class StageConfig(_Strict):
+    """A training method with its settings."""
+
+    method: Component
+    training: TrainingConfig
+
+
+class EcgConfig(_Strict):
+    """Preparation of the ECG, its encoder and its pre-training."""
+
+    rate_hz: int = Field(500, ge=50)
+    duration_s: float = Field(10.0, gt=0)
+    clip_sd: float = Field(4.0, gt=0)
+    baseline_lambda: float = Field(1e7, gt=0)
+    baseline_asymmetry: float = Field(0.3, gt=0, lt=1)
+    baseline_iterations: int = Field(5, ge=1)
+    encoder: Component
+    pretrain: StageConfig | None = None
+
+
+class CmrConfig(_Strict):
+    """Preparation of the cine MRI, its encoder and its pre-training."""
+
+    size_px: int = Field(210, ge=16)
+    crop_mm: float = Field(142.0, gt=0)
+    encoder: Component
+    pretrain: StageConfig | None = None
+
+
+class TabularConfig(_Strict):
+    """Columns of the table, their encoder and its pre-training."""
+
+    features: tuple[str, ...] | Literal["all_inputs"] = "all_inputs"
+    encoder: Component
+    pretrain: StageConfig | None = None
+
+
+class ProtocolConfig(_Strict):
+    """Endpoint and division of the subjects."""
+
+    task: str
+    split: Literal["hash", "official"] = "hash"
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    seed: int = 0
+    allow_leaks: tuple[str, ...] = ()
+
+
+class ArmConfig(_Strict):
+    """One way of making a predictor, a row of the results table.
+
+    ``start`` says where the encoders' weights come from, ``kind`` how the labels are used (see
+    `cardiobind.pipeline.ARMS`).
+    """
+
+    name: str
+    kind: str = "network"
+    start: Literal["scratch", "pretrained", "aligned"] = "scratch"
+    options: dict[str, Option] = Field(default_factory=dict)
+    training: TrainingConfig | None = None
+
+
+class EvaluationConfig(_Strict):
+    """Input sets to score, comparisons to test, size of the bootstrap."""
+
+    inputs: tuple[str, ...]
+    comparisons: tuple[tuple[str, str], ...] = ()
+    resamples: int = Field(1000, ge=100)
+
+
+class Experiment(_Strict):
+    """All that decides the results of ``cardiobind run``."""
+
+    name: str
+    title: str
+    description: str = ""
+    data_root: str | None = None
+    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
+    label_fractions: tuple[float, ...] = (1.0,)
+    source: Component
+    ecg: EcgConfig | None = None
+    cmr: CmrConfig | None = None
+    tabular: TabularConfig | None = None
+    protocol: ProtocolConfig
+    align: StageConfig | None = None
+    finetune: TrainingConfig
+    arms: tuple[ArmConfig, ...] = Field(min_length=1)
+    export: str | None = None
+    evaluation: EvaluationConfig
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        _check_arms(self)
+        _check_inputs(self)
+        if not all(0 < f <= 1 for f in self.label_fractions):
+            raise ValueError("label_fractions lie in (0, 1]")
+        return self
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that the experiment configures."""
+        return tuple(m for m in ("ecg", "cmr", "tabular") if getattr(self, m) is not None)
+
+
+def _check_arms(experiment: Experiment) -> None:
+    names = [arm.name for arm in experiment.arms]
+    if len(set(names)) != len(names):
+        raise ValueError("two arms have one name")
+    if experiment.align is None and any(arm.start == "aligned" for arm in experiment.arms):
+        raise ValueError("an arm starts from aligned encoders, but there is no [align]")
+    wanted = {name for pair in experiment.evaluation.comparisons for name in pair} | {experiment.export or names[0]}
+    for unknown in sorted(wanted - set(names)):
+        raise ValueError(f"no arm is called {unknown!r}; arms are {names}")
+
+
+def _check_inputs(experiment: Experiment) -> None:
+    for inputs in experiment.evaluation.inputs:
+        for modality in inputs.split("+"):
+            if modality not in experiment.modalities:
+                raise ValueError(f"inputs {inputs!r} name {modality!r}, but the experiment has {experiment.modalities}")
+
+
+def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment and apply overrides.
+
+    Args:
+        path: TOML file.
+        overrides: words such as ``ecg.rate_hz=100``; the value is TOML, or text where it is not.
+
+    Raises:
+        ConfigError: the file is absent or not TOML, or a field is unknown, missing, of the wrong type or out of range.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError("no experiment file there", where=path, hint="give the path of a TOML file")
+    try:
+        data = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the experiment is not valid TOML: {error}", where=path) from error
+    return parse_experiment(data, overrides, where=str(path))
+
+
+def parse_experiment(data: dict[str, Any], overrides: Sequence[str] = (), where: str = "experiment") -> Experiment:
+    """Check a tree of options and return the experiment it describes; arguments and errors as `load_experiment`."""
+    tree: dict[str, Any] = json.loads(json.dumps(data))
+    for word in overrides:
+        _apply(tree, word)
+    try:
+        return Experiment.model_validate_json(json.dumps(tree))
+    except ValidationError as error:
+        raise _explain(error, where) from error
+
+
+def resolved(config: BaseModel) -> dict[str, Any]:
+    """Return the config as JSON-compatible data with all defaults filled in."""
+    data: dict[str, Any] = config.model_dump(mode="json")
+    return data
+
+
+def digest(config: BaseModel) -> str:
+    """Return a SHA-256 of the resolved config that does not depend on the order of keys."""
+    return hashlib.sha256(json.dumps(resolved(config), sort_keys=True).encode()).hexdigest()
+
+
+def _apply(tree: dict[str, Any], word: str) -> None:
+    key, separator, text = word.partition("=")
+    if not separator or not key:
+        raise ConfigError("an override is KEY=VALUE", where=word, expected="key.sub=value", got=word)
+    node: Any = tree
+    *parents, last = key.split(".")
+    for name in parents:
+        node = _descend(node, name, word)
+    if isinstance(node, list):
+        node[_index(node, last, word)] = _value(text)
+    else:
+        node[last] = _value(text)
+
+
+def _descend(node: Any, name: str, word: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, name, word)]
+    child = node.setdefault(name, {})
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"{name!r} is a value, not a section", where=word)
+    return child
+
+
+def _index(node: list[Any], name: str, word: str) -> int:
+    if not name.isdigit() or int(name) >= len(node):
+        raise ConfigError("no such entry in the list", where=word, expected=f"0 to {len(node) - 1}", got=name)
+    return int(name)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: ValidationError, where: str) -> ConfigError:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    hint = None
+    if first["type"] == "extra_forbidden":
+        hint = _nearest(first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    what = f"{place or 'experiment'}: {first['msg']}{more}"
+    return ConfigError(what, where=where, got=_short(first.get("input")), hint=hint)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _nearest(loc: tuple[int | str, ...]) -> str:
+    model: type[BaseModel] | None = Experiment
+    for part in loc[:-1]:
+        model = _submodel(model, part) if isinstance(part, str) else model
+    fields = list(model.model_fields) if model else []
+    near = difflib.get_close_matches(str(loc[-1]), fields, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"fields there: {', '.join(fields)}"
+
+
+def _submodel(model: type[BaseModel] | None, name: str) -> type[BaseModel] | None:
+    if model is None or name not in model.model_fields:
+        return None
+    return _find_model(model.model_fields[name].annotation)
+
+
+def _find_model(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for m in map(_find_model, get_args(annotation)) if m is not None), None)

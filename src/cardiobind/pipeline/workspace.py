@@ -1,0 +1,107 @@
+"""The folder of a run: stages become artefacts once, and a stage that has been done is found again."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cardiobind import artifact
+from cardiobind.artifact import Artifact
+from cardiobind.errors import ArtifactError
+from cardiobind.pipeline.progress import Quiet, Reporter
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage about to be computed.
+
+    Attributes:
+        path: where its artefact will be.
+        work: folder for what an interrupted computation needs to go on.
+        config, parents, fingerprint: what the artefact records of its origin.
+    """
+
+    name: str
+    kind: str
+    path: Path
+    work: Path
+    config: Mapping[str, Any]
+    parents: Sequence[Artifact]
+    fingerprint: str
+
+    def commit(self) -> AbstractContextManager[Path]:
+        """Give a folder that becomes the artefact when the block ends; see `cardiobind.artifact.commit`."""
+        return artifact.commit(
+            self.path, self.kind, parents=self.parents, config=self.config, fingerprint=self.fingerprint
+        )
+
+
+class Workspace:
+    """The output folder of one run.
+
+    Args:
+        out: folder that receives the artefacts.
+        reporter: receives progress.
+    """
+
+    def __init__(self, out: Path | str, reporter: Reporter | None = None) -> None:
+        self.out = Path(out)
+        self.reporter: Reporter = reporter or Quiet()
+        self.used: dict[str, Artifact] = {}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process.
+
+        Raises:
+            ArtifactError: another run is at work there.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        with (self.out / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ArtifactError(
+                    "another run is at work in that folder", where=self.out, hint="wait for it or choose another --out"
+                ) from error
+            artifact.remove_partials(self.out)
+            yield
+
+    def obtain(
+        self,
+        name: str,
+        kind: str,
+        build: Callable[[Stage], object],
+        *,
+        config: Mapping[str, Any],
+        rooms: Sequence[str],
+        parents: Sequence[Artifact] = (),
+    ) -> Artifact:
+        """Return the artefact of a stage, computing it unless the same inputs, config and code have made it before.
+
+        Args:
+            name: name of the stage in this run, the first part of the folder's name.
+            kind: kind of artefact.
+            build: computes the artefact at ``stage.path``.
+            config: resolved config of the stage.
+            rooms: rooms of the package whose code decides the result.
+            parents: artefacts read.
+        """
+        key = artifact.fingerprint(kind, config, parents, artifact.code_digest(rooms))
+        path = self.out / f"{name}-{key[:8]}"
+        stage = Stage(name, kind, path, self.out / ".work" / path.name, config, parents, key)
+        cached = path.exists()
+        self.reporter.start(name)
+        if not cached:
+            stage.work.mkdir(parents=True, exist_ok=True)
+            build(stage)
+        found = artifact.open_artifact(path, kind)
+        shutil.rmtree(stage.work, ignore_errors=True)
+        self.used[name] = found
+        self.reporter.finish(name, cached=cached)
+        return found
