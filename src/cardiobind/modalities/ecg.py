@@ -1,0 +1,283 @@
+"""The preparation of a 12-lead ECG: resample, clip, remove the baseline, store in whole microvolts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
+from scipy.signal import resample_poly
+
+from cardiobind.errors import InputError, RecordError
+from cardiobind.modalities.records import LEADS, EcgRecord
+from cardiobind.modalities.spec import InputSpec
+
+ECG_UNIT_UV = 1
+LEAD_GROUPS = (slice(0, 3), slice(3, 6), slice(6, 12))
+FATAL_ECG = frozenset({"wrong_shape", "bad_rate", "too_short", "all_flat", "implausible_amplitude"})
+
+_BASELINE_RATE_HZ = 500
+_FLAT_RANGE_MV = 0.01
+_LARGEST_RANGE_MV = 20.0
+_MOST_STEPS_OF_A_RATIO = 1000
+_MEANINGS = {
+    "wrong_shape": "the ECG is not an array of 12 leads by samples",
+    "bad_rate": "the sampling rate of the ECG is not a positive number",
+    "too_short": "the ECG is shorter than the duration asked for",
+    "all_flat": "no lead of the ECG carries a signal",
+    "implausible_amplitude": "the amplitudes of the ECG are not plausible in millivolts; the unit may be wrong",
+}
+
+
+@dataclass(frozen=True)
+class EcgPreparation:
+    """How an ECG is prepared; the defaults are those of arXiv 2411.05900.
+
+    Attributes:
+        rate_hz: samples per second after resampling.
+        duration_s: length kept, from the start of the record; a shorter record is refused.
+        clip_sd: amplitudes are limited to the record's mean +- this many of its standard deviations.
+        baseline_lambda: smoothness of the baseline at 500 Hz; scaled by (rate / 500)^4 at another rate, so that the
+            same slow waves are removed.
+        baseline_asymmetry: weight of samples above the baseline; those below weigh one minus it.
+        baseline_iterations: number of reweighted fits.
+    """
+
+    rate_hz: int = 500
+    duration_s: float = 10.0
+    clip_sd: float = 4.0
+    baseline_lambda: float = 1e7
+    baseline_asymmetry: float = 0.3
+    baseline_iterations: int = 5
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of a prepared ECG."""
+        return round(self.rate_hz * self.duration_s)
+
+
+def ecg_spec(settings: EcgPreparation) -> InputSpec:
+    """Return the shape and names of a prepared ECG as an encoder is fed it: z-scored by lead group."""
+    return InputSpec("ecg", (len(LEADS), settings.samples), rate_hz=float(settings.rate_hz), names=LEADS)
+
+
+def prepare_ecg(record: EcgRecord, settings: EcgPreparation) -> NDArray[np.int16]:
+    """Return an ECG as every stage uses it: resampled, cut, clipped and without baseline.
+
+    Args:
+        record: amplitudes in mV; absent leads and samples (NaN) become 0.
+        settings: rate, duration, clipping and baseline.
+
+    Returns:
+        (12, rate x duration) microvolts, `ECG_UNIT_UV` a count.
+
+    Raises:
+        RecordError: the record has a defect of `FATAL_ECG`, which is the reason.
+
+    Source: arXiv 2411.05900, ECG preprocessing.
+    """
+    _refuse(ecg_quality(record, settings), record, settings)
+    amplitude_mv = np.where(np.isfinite(record.amplitude_mv), record.amplitude_mv, 0.0).astype(np.float64)
+    amplitude_mv = resample(amplitude_mv, record.rate_hz, settings.rate_hz)[:, : settings.samples]
+    amplitude_mv = clip_to_sd(amplitude_mv, settings.clip_sd)
+    amplitude_mv -= asymmetric_least_squares(
+        amplitude_mv,
+        settings.baseline_lambda * (settings.rate_hz / _BASELINE_RATE_HZ) ** 4,
+        settings.baseline_asymmetry,
+        settings.baseline_iterations,
+    )
+    limits = np.iinfo(np.int16)
+    counts: NDArray[np.int16] = (
+        np.rint(amplitude_mv * (1000 / ECG_UNIT_UV)).clip(limits.min, limits.max).astype(np.int16)
+    )
+    return counts
+
+
+def _refuse(codes: tuple[str, ...], record: EcgRecord, settings: EcgPreparation) -> None:
+    for code in codes:
+        if code in FATAL_ECG:
+            raise RecordError(
+                code,
+                _MEANINGS[code],
+                expected=f"{len(LEADS)} leads, at least {settings.duration_s} s",
+                got=f"shape {np.shape(record.amplitude_mv)} at {record.rate_hz} Hz",
+            )
+
+
+def ecg_quality(record: EcgRecord, settings: EcgPreparation | None = None) -> tuple[str, ...]:
+    """Return the codes of what is wrong with an ECG, worst first; those in `FATAL_ECG` make it unusable.
+
+    Args:
+        record: the ECG as read.
+        settings: gives the duration that ``too_short`` refers to; the default preparation if None.
+
+    Returns:
+        Some of wrong_shape, bad_rate, too_short, all_flat, implausible_amplitude (range above 20 mV in half of the
+        leads), flat_lead (range under 0.01 mV), missing_lead (no sample), non_finite (gaps within a lead).
+    """
+    wanted = settings or EcgPreparation()
+    amplitude_mv = np.asarray(record.amplitude_mv)
+    if amplitude_mv.ndim != 2 or amplitude_mv.shape[0] != len(LEADS):
+        return ("wrong_shape",)
+    if not (math.isfinite(record.rate_hz) and record.rate_hz > 0 and _ratio(record.rate_hz, wanted.rate_hz) > 0):
+        return ("bad_rate",)
+    if _resampled_length(amplitude_mv.shape[1], record.rate_hz, wanted.rate_hz) < wanted.samples:
+        return ("too_short",)
+    return _signal_codes(amplitude_mv)
+
+
+def _signal_codes(amplitude_mv: NDArray[np.floating[Any]]) -> tuple[str, ...]:
+    finite = np.isfinite(amplitude_mv)
+    present = finite.any(axis=1)
+    range_mv = _robust_range(amplitude_mv, finite)
+    flat = present & (_full_range(amplitude_mv, finite) < _FLAT_RANGE_MV)
+    signal = present & ~flat
+    found = {
+        "all_flat": not signal.any(),
+        "implausible_amplitude": bool(signal.any()) and float(np.median(range_mv[signal])) > _LARGEST_RANGE_MV,
+        "flat_lead": bool(flat.any()),
+        "missing_lead": not present.all(),
+        "non_finite": bool((~finite[present]).any()),
+    }
+    return tuple(code for code, is_so in found.items() if is_so)
+
+
+def _full_range(amplitude_mv: NDArray[np.floating[Any]], finite: NDArray[np.bool_]) -> NDArray[np.float64]:
+    low = np.where(finite, amplitude_mv, np.inf).min(axis=1).astype(np.float64)
+    high = np.where(finite, amplitude_mv, -np.inf).max(axis=1).astype(np.float64)
+    return np.asarray(high - low)
+
+
+def _robust_range(amplitude_mv: NDArray[np.floating[Any]], finite: NDArray[np.bool_]) -> NDArray[np.float64]:
+    filled = np.where(finite, amplitude_mv, 0.0).astype(np.float64)
+    cut = max(1, filled.shape[1] // 100)
+    ordered = np.partition(filled, (cut - 1, filled.shape[1] - cut), axis=1)
+    return np.asarray(ordered[:, -cut] - ordered[:, cut - 1])
+
+
+def _ratio(rate_hz: float, wanted_hz: float) -> Fraction:
+    return Fraction(wanted_hz / rate_hz).limit_denominator(_MOST_STEPS_OF_A_RATIO)
+
+
+def _resampled_length(samples: int, rate_hz: float, wanted_hz: float) -> int:
+    return math.ceil(samples * _ratio(rate_hz, wanted_hz))
+
+
+def resample(signal: NDArray[np.float64], rate_hz: float, wanted_hz: float) -> NDArray[np.float64]:
+    """Return a signal at another rate, low-pass filtered where the rate falls; linear, constants kept to 0.1 %.
+
+    Args:
+        signal: (..., samples), finite.
+        rate_hz: its samples per second.
+        wanted_hz: those of the result.
+
+    Returns:
+        (..., ceil(samples x wanted / rate)) float64.
+
+    Raises:
+        InputError: a rate is not positive, or the two differ by more than a factor of 1000.
+    """
+    if not (rate_hz > 0 and wanted_hz > 0 and _ratio(rate_hz, wanted_hz) > 0):
+        raise InputError("the signal cannot be resampled", expected="positive rates", got=(rate_hz, wanted_hz))
+    ratio = _ratio(rate_hz, wanted_hz)
+    if ratio == 1:
+        return signal.copy()
+    resampled: NDArray[np.float64] = resample_poly(signal, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
+    return resampled
+
+
+def clip_to_sd(signal: NDArray[np.float64], sd: float) -> NDArray[np.float64]:
+    """Return a record limited to its mean +- `sd` standard deviations, both over all leads and samples.
+
+    Source: arXiv 2411.05900, ECG preprocessing.
+    """
+    reach = sd * signal.std()
+    return np.clip(signal, signal.mean() - reach, signal.mean() + reach)
+
+
+def asymmetric_least_squares(
+    signal: NDArray[np.float64], lam: float, asymmetry: float, iterations: int
+) -> NDArray[np.float64]:
+    """Return the baseline z of each row y that minimises sum w (y - z)^2 + lam sum (second difference of z)^2.
+
+    The weights w start at 1 and are then `asymmetry` where y > z, else 1 - `asymmetry`. All rows are one block-diagonal
+    pentadiagonal system, solved by banded Cholesky in time linear in its size.
+
+    Args:
+        signal: (rows, samples) finite, at least 3 samples.
+        lam: smoothness, above 0.
+        asymmetry: between 0 and 1.
+        iterations: number of fits, at least 1.
+
+    Returns:
+        (rows, samples) baseline in the unit of `signal`.
+
+    Raises:
+        InputError: an argument is out of its range.
+
+    Source: Eilers and Boelens, Baseline correction with asymmetric least squares smoothing (2005).
+    """
+    if signal.ndim != 2 or signal.shape[1] < 3 or lam <= 0 or not 0 < asymmetry < 1 or iterations < 1:
+        raise InputError(
+            "the baseline cannot be fitted",
+            expected="(rows, 3 or more samples), lam > 0, 0 < asymmetry < 1, iterations >= 1",
+            got=(signal.shape, lam, asymmetry, iterations),
+        )
+    penalty = lam * np.tile(_second_difference_bands(signal.shape[1]), (1, signal.shape[0]))
+    flat = signal.ravel()
+    weights = np.ones_like(flat)
+    for _ in range(iterations):
+        system = penalty.copy()
+        system[0] += weights
+        baseline = solveh_banded(system, weights * flat, overwrite_ab=True, lower=True, check_finite=False)
+        weights = np.where(flat > baseline, asymmetry, 1 - asymmetry)
+    return baseline.reshape(signal.shape)
+
+
+def _second_difference_bands(samples: int) -> NDArray[np.float64]:
+    """Return the lower bands (3, samples) of D'D, D being the second difference."""
+    bands = np.zeros((3, samples))
+    for offset, value in enumerate((1.0, -2.0, 1.0)):
+        bands[0, offset : samples - 2 + offset] += value**2
+    bands[1, : samples - 2] += -2.0
+    bands[1, 1 : samples - 1] += -2.0
+    bands[2, : samples - 2] = 1.0
+    return bands
+
+
+def normalise_by_lead_group(signal: NDArray[Any]) -> NDArray[np.float32]:
+    """Return ECGs z-scored over each of the groups I-III, aVR-aVF and V1-V6, so that ratios within one are kept.
+
+    Args:
+        signal: (..., 12, samples), any unit.
+
+    Returns:
+        (..., 12, samples) float32; a group without variation is 0.
+
+    Raises:
+        InputError: there are not 12 leads, or a value is not finite.
+
+    Source: arXiv 2411.05900, ECG preprocessing.
+    """
+    if signal.ndim < 2 or signal.shape[-2] != len(LEADS):
+        raise InputError(
+            "an ECG has 12 leads on its last axis but one", expected="(..., 12, samples)", got=signal.shape
+        )
+    out = np.empty(signal.shape, dtype=np.float32)
+    for group in LEAD_GROUPS:
+        out[..., group, :] = _standardise(signal[..., group, :])
+    return out
+
+
+def _standardise(group: NDArray[Any]) -> NDArray[np.float64]:
+    mean = group.mean(axis=(-2, -1), keepdims=True, dtype=np.float64)
+    sd = group.std(axis=(-2, -1), keepdims=True, dtype=np.float64)
+    if not np.isfinite(sd).all():
+        raise InputError("an ECG holds a value that is not finite", hint="prepare records with prepare_ecg")
+    varies = sd > 1e-6 * np.abs(mean)
+    standardised: NDArray[np.float64] = np.where(varies, (group - mean) / np.where(varies, sd, 1.0), 0.0)
+    return standardised
