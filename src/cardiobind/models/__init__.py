@@ -1,0 +1,32 @@
+"""Networks: plain torch modules that see tensors and know neither files nor configuration."""
+
+from cardiobind.models.encoder import ENCODERS, Encoder, build_encoder, encoder_options
+from cardiobind.models.heads import AttentionPool, MeanPool, ProjectionHead
+from cardiobind.models.mae import MaskedAutoencoder
+from cardiobind.models.multimodal import Fusion, Tower
+from cardiobind.models.random_kernels import RandomKernels
+from cardiobind.models.resnet import ResNet
+from cardiobind.models.resnet1d import ResNet1d
+from cardiobind.models.tabular import TabularMLP
+from cardiobind.models.vit import ViT
+from cardiobind.models.weights import load_weights, parameter_count
+
+__all__ = [
+    "ENCODERS",
+    "AttentionPool",
+    "Encoder",
+    "Fusion",
+    "MaskedAutoencoder",
+    "MeanPool",
+    "ProjectionHead",
+    "RandomKernels",
+    "ResNet",
+    "ResNet1d",
+    "TabularMLP",
+    "Tower",
+    "ViT",
+    "build_encoder",
+    "encoder_options",
+    "load_weights",
+    "parameter_count",
+]

@@ -1,0 +1,62 @@
+"""Small modules on top of an encoder: pooling of tokens and projection for contrastive losses."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cardiobind.errors import ConfigError
+
+
+class MeanPool(nn.Module):
+    """Mean over the tokens: (B, N, width) to (B, width)."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return (B, width)."""
+        return tokens.mean(dim=1)
+
+
+class AttentionPool(nn.Module):
+    """Attention over the tokens with their mean as the query: (B, N, width) to (B, width).
+
+    Args:
+        width: length of a token.
+        heads: attention heads, a divisor of `width`.
+
+    Raises:
+        ConfigError: `heads` does not divide `width`.
+
+    Source: arXiv 2411.05900, section 3.3, after Turgut et al. 2308.05764.
+    """
+
+    def __init__(self, width: int, *, heads: int = 4) -> None:
+        super().__init__()
+        if heads < 1 or width % heads:
+            raise ConfigError("heads must divide width", where="attention pool", got=f"{heads}, {width}")
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return (B, width)."""
+        batch, count, width = tokens.shape
+        query = self.query(tokens.mean(dim=1)).reshape(batch, self.heads, 1, -1)
+        key, value = self.key_value(tokens).reshape(batch, count, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        pooled = F.scaled_dot_product_attention(query, key, value)
+        return self.proj(pooled.reshape(batch, width))  # type: ignore[no-any-return]
+
+
+class ProjectionHead(nn.Sequential):
+    """Linear, ReLU, linear: (B, inputs) to (B, outputs), where a contrastive loss is taken.
+
+    Args:
+        inputs: width of what is projected.
+        hidden: width between.
+        outputs: width of the embedding, 128 in the paper.
+
+    Source: Chen et al. 2020 (SimCLR).
+    """
+
+    def __init__(self, inputs: int, hidden: int, outputs: int = 128) -> None:
+        super().__init__(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))

@@ -1,0 +1,139 @@
+"""Residual network over images (He et al. 2016), with torchvision's parameter names."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cardiobind.errors import ConfigError, InputError
+from cardiobind.modalities.spec import InputSpec
+from cardiobind.models.encoder import ENCODERS, Encoder
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+
+
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    expansion: ClassVar[int] = 1
+
+    def __init__(self, inputs: int, planes: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = _conv(inputs, planes, 3, stride)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = _conv(planes, planes, 3)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.downsample = _shortcut(inputs, planes, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the feature map (B, planes, H/stride, W/stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + shortcut)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (with the stride) and 1x1 convolution and a shortcut."""
+
+    expansion: ClassVar[int] = 4
+
+    def __init__(self, inputs: int, planes: int, stride: int = 1) -> None:
+        super().__init__()
+        outputs = planes * self.expansion
+        self.conv1 = _conv(inputs, planes, 1)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = _conv(planes, planes, 3, stride)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = _conv(planes, outputs, 1)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample = _shortcut(inputs, outputs, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the feature map (B, 4 * planes, H/stride, W/stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        return F.relu(self.bn3(self.conv3(y)) + shortcut)
+
+
+DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
+    10: (BasicBlock, (1, 1, 1, 1)),
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+}
+
+
+@ENCODERS.register("resnet")
+class ResNet(Encoder):
+    """Residual network whose tokens are the cells of the last feature map.
+
+    Args:
+        inputs: an image (channels, rows, columns).
+        depth: 10, 18, 34 or 50 layers; the paper's CMR encoder is 50.
+        base_width: channels of the first stage: 64 is the published network, 16 a compact one.
+        stem: "standard" (7x7, stride 2, and max pooling) or "small" (3x3, stride 1) for images under about 64 pixels.
+
+    Raises:
+        ConfigError: a depth that is not offered, or a width below 1.
+
+    Source: He et al. 2016; arXiv 2411.05900, section 3.1.
+    """
+
+    modalities: ClassVar[tuple[str, ...]] = ("cmr",)
+
+    def __init__(
+        self,
+        inputs: InputSpec,
+        *,
+        depth: int = 50,
+        base_width: int = 64,
+        stem: Literal["standard", "small"] = "standard",
+    ) -> None:
+        super().__init__()
+        if depth not in DEPTHS:
+            raise ConfigError("no such depth", where="resnet.depth", expected=" | ".join(map(str, DEPTHS)), got=depth)
+        if base_width < 1:
+            raise ConfigError("a width must be positive", where="resnet.base_width", got=base_width)
+        block, repeats = DEPTHS[depth]
+        self.inputs = inputs
+        self.width = 8 * base_width * block.expansion
+        kernel, stride = (7, 2) if stem == "standard" else (3, 1)
+        self.conv1 = _conv(inputs.shape[0], base_width, kernel, stride)
+        self.bn1 = nn.BatchNorm2d(base_width)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "standard" else nn.Identity()
+        self.layer1 = _stage(block, base_width, base_width, repeats[0], 1)
+        self.layer2 = _stage(block, base_width * block.expansion, 2 * base_width, repeats[1], 2)
+        self.layer3 = _stage(block, 2 * base_width * block.expansion, 4 * base_width, repeats[2], 2)
+        self.layer4 = _stage(block, 4 * base_width * block.expansion, 8 * base_width, repeats[3], 2)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return tokens (B, cells, width) of images (B, C, H, W).
+
+        Raises:
+            InputError: the batch does not fit `inputs`.
+        """
+        if x.ndim != 4 or x.shape[1] != self.inputs.shape[0]:
+            expected = f"(B, {', '.join(map(str, self.inputs.shape))})"
+            raise InputError("the batch does not fit the encoder", expected=expected, got=tuple(x.shape))
+        x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return x.flatten(2).transpose(1, 2)
+
+
+def _stage(block: type[BasicBlock] | type[Bottleneck], inputs: int, planes: int, count: int, stride: int) -> nn.Module:
+    first = block(inputs, planes, stride)
+    return nn.Sequential(first, *[block(planes * block.expansion, planes) for _ in range(count - 1)])

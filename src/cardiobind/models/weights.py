@@ -1,0 +1,68 @@
+"""Loading of weights that never leaves a parameter random in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from cardiobind.errors import InputError
+
+SHOWN = 8
+WRAPPERS = ("module.", "encoder.", "model.", "backbone.", "_orig_mod.", "state_dict.")
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Return the number of trainable scalars."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def load_weights(
+    module: nn.Module, state: Mapping[str, Tensor], *, prefix: str = "", ignore: Sequence[str] = ()
+) -> None:
+    """Load all weights of a module, or none.
+
+    Args:
+        module: what to fill.
+        state: tensors by name.
+        prefix: take the entries under it and strip it, such as ``"encoder."`` out of a masked autoencoder.
+        ignore: beginnings of names in `state` to leave out on purpose, such as ``"fc."``.
+
+    Raises:
+        InputError: names are missing, unexpected or of another shape; the message lists them and suggests a cause.
+    """
+    found = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    found = {name: value for name, value in found.items() if not name.startswith(tuple(ignore))}
+    own = module.state_dict()
+    missing = [name for name in own if name not in found]
+    unexpected = [name for name in found if name not in own]
+    mismatched = [name for name in own if name in found and own[name].shape != found[name].shape]
+    if missing or unexpected or mismatched:
+        shapes = [f"{n} {tuple(found[n].shape)} instead of {tuple(own[n].shape)}" for n in mismatched]
+        lists = {"missing": missing, "unexpected": unexpected, "mismatched": shapes}
+        raise InputError(
+            "the weights do not fit the network; nothing was loaded",
+            where=type(module).__name__,
+            got="; ".join(f"{len(names)} {title}: {_some(names)}" for title, names in lists.items() if names),
+            hint=_cause(missing, unexpected, mismatched),
+        )
+    module.load_state_dict(found, strict=True)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _cause(missing: Sequence[str], unexpected: Sequence[str], mismatched: Sequence[str]) -> str:
+    for wrapper in WRAPPERS:
+        if any(wrapper + name in unexpected for name in missing):
+            return f"the names are wrapped: pass prefix={wrapper!r}"
+        if any(wrapper + name in missing for name in unexpected):
+            return f"the weights are of the part {wrapper!r} of this network: load them into that part"
+    if not missing and not mismatched:
+        parts = sorted({name.split(".")[0] + "." for name in unexpected})
+        return f"the file holds more than the network: pass ignore={tuple(parts)} if that is meant"
+    if mismatched and not missing and not unexpected:
+        return "same architecture in another size: build it with the options the weights were trained under"
+    return "another architecture, depth or option: build the network that the weights were trained as"
