@@ -141,8 +141,10 @@ def commit(
     path = Path(path).absolute()
     if os.path.lexists(path):
         raise _exists(path)
-    partial = _make_partial(path)
+    partial = path.parent / f".{path.name}.partial-{uuid.uuid4().hex}"
     try:
+        with _write_errors_are_clear(path):
+            partial.mkdir(parents=True)
         with _disk_full_is_clear(path):
             yield partial
         with _write_errors_are_clear(path):
@@ -299,14 +301,6 @@ def _check_names(names: Iterable[str], path: Path) -> None:
             raise ArtifactError("the manifest is written by cardiobind", where=path / name, hint="choose another name")
         if any("\ud800" <= character <= "\udfff" for character in name):
             raise ArtifactError("a file name is not UTF-8", where=path, got=ascii(name))
-
-
-def _make_partial(path: Path) -> Path:
-    partial = path.parent / f".{path.name}.partial-{uuid.uuid4().hex}"
-    with _write_errors_are_clear(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
-    return partial
 
 
 def _is_disk_full(error: OSError) -> bool:
