@@ -1,0 +1,107 @@
+"""Every registered encoder keeps its interface, whether or not anybody remembered to test it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+import torch
+from torch import nn
+
+import cardiobind.models
+from cardiobind.errors import ConfigError, InputError
+from cardiobind.modalities.spec import MODALITIES, InputSpec
+from cardiobind.models import ENCODERS, Encoder, build_encoder, encoder_options
+from cardiobind.testing import ContractViolation, check_encoder, example_batch, example_spec
+
+CASES = [(name, modality) for name in ENCODERS.names() for modality in ENCODERS.get(name).modalities]
+
+
+@pytest.mark.parametrize(("name", "modality"), CASES)
+def test_encoder_keeps_the_interface(name: str, modality: str) -> None:
+    torch.manual_seed(0)
+    check_encoder(lambda inputs: build_encoder(name, inputs), example_spec(modality))
+
+
+@pytest.mark.parametrize("name", ENCODERS.names())
+def test_options_are_keyword_only_with_defaults(name: str) -> None:
+    resolved = encoder_options(name, {})
+    first, *options = inspect.signature(ENCODERS.get(name)).parameters.values()
+    assert first.name == "inputs"
+    assert {p.name for p in options} == set(resolved)
+
+
+@pytest.mark.parametrize("name", ENCODERS.names())
+def test_unknown_option_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="no_such_option"):
+        encoder_options(name, {"no_such_option": 1})
+
+
+@pytest.mark.parametrize(("name", "modality"), CASES)
+def test_wrong_batch_is_refused(name: str, modality: str) -> None:
+    spec = example_spec(modality)
+    encoder = build_encoder(name, spec)
+    with pytest.raises(InputError):
+        encoder(torch.zeros(2, spec.shape[0] + 1, *spec.shape[1:]))
+
+
+def test_every_encoder_class_is_registered() -> None:
+    found = set()
+    for module in pkgutil.iter_modules(cardiobind.models.__path__, "cardiobind.models."):
+        classes = inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
+        found |= {c for _, c in classes if issubclass(c, Encoder) and c is not Encoder}
+    assert found == {ENCODERS.get(name) for name in ENCODERS}
+    assert len(CASES) >= 4
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_every_modality_has_an_encoder(modality: str) -> None:
+    assert any(modality in ENCODERS.get(name).modalities for name in ENCODERS)
+
+
+class Broken(Encoder):
+    modalities = ("ecg",)
+
+    def __init__(self, inputs: InputSpec, *, fault: str) -> None:
+        super().__init__()
+        self.inputs, self.width, self.fault = inputs, 6, fault
+        self.proj = nn.Linear(inputs.shape[0], 6)
+        self.norm = nn.BatchNorm1d(6, track_running_stats=False) if fault == "others" else nn.Identity()
+        self.unused = nn.Linear(2, 2) if fault == "parameter" else nn.Identity()
+        self.secret = torch.randn(6) if fault == "weights" else torch.zeros(6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.proj(x.transpose(1, 2)) + self.secret
+        if self.fault == "deterministic":
+            tokens = tokens + torch.rand_like(tokens)
+        if self.fault == "constant":
+            tokens = tokens / x.std()
+        if self.fault == "order":
+            tokens = tokens + torch.arange(len(x))[:, None, None]
+        tokens = self.norm(tokens.transpose(1, 2)).transpose(1, 2)
+        return tokens[0] if self.fault == "tokens are" else tokens
+
+
+@pytest.mark.parametrize(
+    "fault", ["tokens are", "deterministic", "constant", "order", "others", "parameter", "weights"]
+)
+def test_check_encoder_catches_a_broken_one(fault: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ContractViolation, match=fault):
+        check_encoder(lambda inputs: Broken(inputs, fault=fault), example_spec("ecg"))
+
+
+def test_check_encoder_accepts_a_sound_one() -> None:
+    check_encoder(lambda inputs: Broken(inputs, fault="none"), example_spec("ecg"))
+
+
+def test_example_batch_keeps_the_rules_of_a_table() -> None:
+    spec = example_spec("tabular")
+    value, observed = example_batch(spec, 50).unbind(2)
+    assert set(observed.unique().tolist()) == {0.0, 1.0}
+    assert bool((value[observed == 0] == 0).all())
+    assert set(value[:, 3].unique().tolist()) == {0.0, 1.0, 2.0}
+    with pytest.raises(InputError, match="no such modality"):
+        example_spec("eeg")
