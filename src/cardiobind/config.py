@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
@@ -19,7 +20,7 @@ Option = Scalar | tuple[Scalar, ...]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Component(_Strict):
@@ -187,21 +188,23 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experime
     if not path.is_file():
         raise ConfigError("no experiment file there", where=path, hint="give the path of a TOML file")
     try:
-        data = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"the experiment is not valid TOML: {error}", where=path) from error
     return parse_experiment(data, overrides, where=str(path))
 
 
 def parse_experiment(data: dict[str, Any], overrides: Sequence[str] = (), where: str = "experiment") -> Experiment:
     """Check a tree of options and return the experiment it describes; arguments and errors as `load_experiment`."""
-    tree: dict[str, Any] = json.loads(json.dumps(data))
+    tree = copy.deepcopy(data)
     for word in overrides:
         _apply(tree, word)
     try:
         return Experiment.model_validate_json(json.dumps(tree))
     except ValidationError as error:
         raise _explain(error, where) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"a value is of a type that no option has: {error}", where=where) from error
 
 
 def resolved(config: BaseModel) -> dict[str, Any]:
@@ -230,9 +233,7 @@ def _apply(tree: dict[str, Any], word: str) -> None:
 
 
 def _descend(node: Any, name: str, word: str) -> Any:
-    if isinstance(node, list):
-        return node[_index(node, name, word)]
-    child = node.setdefault(name, {})
+    child = node[_index(node, name, word)] if isinstance(node, list) else node.setdefault(name, {})
     if not isinstance(child, dict | list):
         raise ConfigError(f"{name!r} is a value, not a section", where=word)
     return child
@@ -247,7 +248,7 @@ def _index(node: list[Any], name: str, word: str) -> int:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 
