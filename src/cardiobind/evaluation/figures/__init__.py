@@ -1,0 +1,27 @@
+"""Pictures a cardiologist or a reviewer expects, as matplotlib Figures that need no display."""
+
+from cardiobind.evaluation.figures.cohort import FlowStep, cohort_flow
+from cardiobind.evaluation.figures.curves import Curve, decision_curve, precision_recall, reliability, roc
+from cardiobind.evaluation.figures.ecg import ecg_paper, reconstruction
+from cardiobind.evaluation.figures.images import cine_montage, embedding_map
+from cardiobind.evaluation.figures.results import forest, label_efficiency, training_curves
+from cardiobind.evaluation.figures.style import png_base64, svg
+
+__all__ = [
+    "Curve",
+    "FlowStep",
+    "cine_montage",
+    "cohort_flow",
+    "decision_curve",
+    "ecg_paper",
+    "embedding_map",
+    "forest",
+    "label_efficiency",
+    "png_base64",
+    "precision_recall",
+    "reconstruction",
+    "reliability",
+    "roc",
+    "svg",
+    "training_curves",
+]

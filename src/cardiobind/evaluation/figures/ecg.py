@@ -1,0 +1,193 @@
+"""The electrocardiogram as on paper, at true scale, and a reconstruction beside its original."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from cardiobind.errors import InputError
+from cardiobind.evaluation.figures.style import COLOURS, INK, MM_PER_INCH, MUTED, new_figure, styled
+from cardiobind.modalities.records import LEADS
+
+Signal = NDArray[np.floating]
+
+SPEED_MM_S = 25.0
+GAIN_MM_MV = 10.0
+_ROW_MM = 30.0
+_TOP_MM, _BOTTOM_MM, _LEFT_MM, _RIGHT_MM = 22.0, 8.0, 15.0, 5.0
+_PAPER, _FINE, _COARSE = "#fffafa", "#f9dfdf", "#efb3b3"
+_LAYOUTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "3x4": (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6")),
+    "6x2": (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6")),
+}
+
+
+@styled
+def ecg_paper(
+    amplitude_mv: Signal,
+    rate_hz: float,
+    *,
+    title: str = "",
+    layout: Literal["3x4", "6x2"] = "3x4",
+    rhythm: str | None = "II",
+    overlay: Signal | None = None,
+    overlay_name: str = "reconstruction",
+    note: str = "",
+) -> Figure:
+    """Return a 12-lead ECG on millimetre paper: 25 mm/s, 10 mm/mV, printed at 100 % it can be measured with a ruler.
+
+    A tall wave is not clipped: it runs into the row above, as on paper.
+
+    Args:
+        amplitude_mv: (12, samples) in the order of `LEADS`; NaN is left blank.
+        rate_hz: samples per second.
+        title: top left.
+        layout: rows by columns of leads; each column shows its own stretch of the recording.
+        rhythm: lead of the full-length strip at the bottom, or None.
+        overlay: (12, samples) a second signal over the first.
+        overlay_name: what the second signal is.
+        note: filters or device, after the scales.
+
+    Raises:
+        InputError: the signals are not (12, samples), the rate is not positive, or the layout is unknown.
+    """
+    _check(amplitude_mv, overlay, rate_hz, layout)
+    grid = _LAYOUTS[layout]
+    width_mm = SPEED_MM_S * amplitude_mv.shape[1] / rate_hz
+    height_mm = _ROW_MM * (len(grid) + bool(rhythm))
+    figure, axes = _paper(width_mm, height_mm)
+    signals = [(amplitude_mv, INK, 0.8)] + ([(overlay, COLOURS[1], 0.8)] if overlay is not None else [])
+    for row, leads in enumerate(grid):
+        for column, lead in enumerate(leads):
+            _draw_lead(
+                axes, signals, rate_hz, lead, height_mm - _ROW_MM * (row + 0.5), column / len(leads), 1 / len(leads)
+            )
+    if rhythm:
+        _draw_lead(axes, signals, rate_hz, rhythm, 0.5 * _ROW_MM, 0.0, 1.0)
+    for row in range(len(grid) + bool(rhythm)):
+        _calibration_pulse(axes, height_mm - _ROW_MM * (row + 0.5))
+    scales = "   ".join(part for part in ("25 mm/s", "10 mm/mV", f"{rate_hz:g} Hz", note) if part)
+    axes.text(0, height_mm + 13, title, fontsize=11, fontweight="bold", va="center")
+    axes.text(width_mm, -4, scales, fontsize=8, ha="right", va="center")
+    if overlay is not None:
+        axes.text(width_mm, height_mm + 13, f"— {overlay_name}", color=COLOURS[1], ha="right", va="center")
+    return figure
+
+
+@styled
+def reconstruction(
+    original: Signal,
+    restored: Signal,
+    rate_hz: float,
+    *,
+    masked: NDArray[np.bool_] | None = None,
+    unit: str = "z",
+    title: str = "",
+) -> Figure:
+    """Return what a masked autoencoder saw and what it filled in, lead by lead.
+
+    Args:
+        original: (12, samples) in the order of `LEADS`.
+        restored: (12, samples).
+        rate_hz: samples per second.
+        masked: (12, patches) or (patches,) hidden patches, equally long; they are shaded.
+        unit: of the signals.
+        title: above all.
+
+    Raises:
+        InputError: the signals or the mask have another shape.
+    """
+    _check(original, restored, rate_hz, "6x2")
+    figure = new_figure(10.5, 8.6)
+    all_axes = figure.subplots(6, 2, sharex=True, sharey=True)
+    seconds = np.arange(original.shape[1]) / rate_hz
+    bound = float(np.nanpercentile(np.abs(original), 99.9)) * 1.15
+    for row, leads in enumerate(_LAYOUTS["6x2"]):
+        for column, lead in enumerate(leads):
+            axes: Axes = all_axes[row, column]
+            index = LEADS.index(lead)
+            _shade(axes, masked, index, seconds[-1] + 1 / rate_hz)
+            axes.plot(seconds, original[index], color=INK, linewidth=0.8, label="original")
+            axes.plot(seconds, restored[index], color=COLOURS[1], linewidth=0.8, label="reconstruction")
+            axes.set_title(lead, fontsize=9)
+            axes.set(xlim=(0, seconds[-1]), ylim=(-bound, bound))
+    for axes in all_axes[-1]:
+        axes.set_xlabel("time (s)")
+    figure.supylabel(f"amplitude ({unit})", fontsize=9)
+    figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
+    handles, names = all_axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower right", ncols=3)
+    return figure
+
+
+def _check(first: Signal, second: Signal | None, rate_hz: float, layout: str) -> None:
+    for signal in (first, second):
+        if signal is not None and (signal.ndim != 2 or signal.shape != (len(LEADS), first.shape[1]) or not signal.size):
+            raise InputError("not a 12-lead signal", where="ecg", expected="(12, samples)", got=signal.shape)
+    if not rate_hz > 0:
+        raise InputError("the sampling rate is not positive", where="rate_hz", got=rate_hz)
+    if layout not in _LAYOUTS:
+        raise InputError("unknown ECG layout", where="layout", expected=tuple(_LAYOUTS), got=layout)
+
+
+def _paper(width_mm: float, height_mm: float) -> tuple[Figure, Axes]:
+    total = (width_mm + _LEFT_MM + _RIGHT_MM, height_mm + _TOP_MM + _BOTTOM_MM)
+    figure = new_figure(total[0] / MM_PER_INCH, total[1] / MM_PER_INCH, constrained=False)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-_LEFT_MM, width_mm + _RIGHT_MM), ylim=(-_BOTTOM_MM, height_mm + _TOP_MM))
+    axes.axis("off")
+    bounds = (-_LEFT_MM, width_mm + _RIGHT_MM, 0.0, height_mm + 5)
+    axes.fill_between(bounds[:2], bounds[2], bounds[3], color=_PAPER, linewidth=0)
+    for step_mm, colour, line_width in ((1.0, _FINE, 0.35), (5.0, _COARSE, 0.55)):
+        axes.add_collection(LineCollection(_grid_lines(bounds, step_mm), colors=colour, linewidths=line_width))
+    return figure, axes
+
+
+def _grid_lines(bounds: tuple[float, float, float, float], step_mm: float) -> list[list[tuple[float, float]]]:
+    left, right, bottom, top = bounds
+    xs = np.arange(np.ceil(left / step_mm), np.floor(right / step_mm) + 1) * step_mm
+    ys = np.arange(np.ceil(bottom / step_mm), np.floor(top / step_mm) + 1) * step_mm
+    return [[(x, bottom), (x, top)] for x in xs] + [[(left, y), (right, y)] for y in ys]
+
+
+def _draw_lead(
+    axes: Axes, signals: list[tuple[Signal, str, float]], rate_hz: float, lead: str, baseline_mm: float,
+    start: float, share: float,
+) -> None:  # fmt: skip
+    samples = signals[0][0].shape[1]
+    first, last = round(start * samples), round((start + share) * samples)
+    x_mm = np.arange(first, last) / rate_hz * SPEED_MM_S
+    for signal, colour, line_width in signals:
+        y_mm = baseline_mm + GAIN_MM_MV * signal[LEADS.index(lead), first:last]
+        axes.plot(x_mm, y_mm, color=colour, linewidth=line_width, solid_joinstyle="round")
+    absent = bool(np.isnan(signals[0][0][LEADS.index(lead), first:last]).all())
+    axes.text(
+        x_mm[0] + 1.2, baseline_mm + 8.5, f"{lead} (absent)" if absent else lead, fontsize=9, fontweight="bold",
+        bbox={"facecolor": _PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8}, zorder=5,
+    )  # fmt: skip
+    if start > 0:
+        axes.plot([x_mm[0]] * 2, [baseline_mm - 2.5, baseline_mm + 2.5], color=INK, linewidth=0.6)
+
+
+def _calibration_pulse(axes: Axes, baseline_mm: float) -> None:
+    x_mm = np.array([-10.0, -8.5, -8.5, -3.5, -3.5, -2.0])
+    y_mm = baseline_mm + GAIN_MM_MV * np.array([0, 0, 1, 1, 0, 0])
+    axes.plot(x_mm, y_mm, color=INK, linewidth=0.8)
+
+
+def _shade(axes: Axes, masked: NDArray[np.bool_] | None, lead: int, seconds: float) -> None:
+    if masked is None:
+        return
+    row = masked if masked.ndim == 1 else masked[lead]
+    edges = np.linspace(0, seconds, len(row) + 1)
+    first = True
+    for patch in np.flatnonzero(row):
+        axes.axvspan(
+            edges[patch], edges[patch + 1], color=MUTED, alpha=0.14, linewidth=0, label="hidden" if first else None
+        )
+        first = False

@@ -1,0 +1,94 @@
+"""Logistic regression on one variable, for many resamples of the same rows at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.special import logit as unclipped_logit
+
+Floats = NDArray[np.float64]
+
+PROBABILITY_FLOOR = 1e-6
+_ITERATIONS = 60
+_LONGEST_STEP = 2.0
+_LAST_STEP = 1e-5  # convergence is quadratic: the error left is about its square
+
+
+def logit(probabilities: Floats) -> Floats:
+    """Return log odds of probabilities kept 1e-6 away from 0 and 1.
+
+    Args:
+        probabilities: any shape, in [0, 1].
+    """
+    clipped = np.clip(np.asarray(probabilities, np.float64), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    return np.asarray(unclipped_logit(clipped), np.float64)
+
+
+def fit_line(x: Floats, targets: Floats, counts: Floats) -> Floats:
+    """Return the maximum-likelihood intercept and slope of logit P(target) = intercept + slope x, a row a resample.
+
+    Args:
+        x: (n,) variable.
+        targets: (n,) in [0, 1]; soft targets are allowed.
+        counts: (resamples, n) how often each row was drawn.
+
+    Returns:
+        (resamples, 2) intercept and slope; NaN where none is finite (constant x, separated or single classes).
+    """
+    centre, scale = float(np.mean(x)), float(np.std(x))
+    if scale < 1e-12:
+        return np.full((len(counts), 2), np.nan)
+    z = (x - centre) / scale
+    start = np.tile(_newton(z, targets, np.ones((1, len(z))), np.zeros((1, 2))), (len(counts), 1))
+    line = _newton(z, targets, counts, np.nan_to_num(start))
+    slope = line[:, 1] / scale
+    return np.stack([line[:, 0] - slope * centre, slope], axis=1)
+
+
+def fit_shift(x: Floats, targets: Floats, counts: Floats) -> Floats:
+    """Return the maximum-likelihood shift of logit P(target) = shift + x, one a resample.
+
+    Args:
+        x: (n,) log odds taken as they are.
+        targets: (n,) in [0, 1].
+        counts: (resamples, n) how often each row was drawn.
+
+    Returns:
+        (resamples,) shift, NaN where a resample has one class only.
+    """
+    start = np.nan_to_num(_newton(x, targets, np.ones((1, len(x))), np.array([[0.0, 1.0]]), slope=False))
+    return _newton(x, targets, counts, np.tile(start, (len(counts), 1)), slope=False)[:, 0]
+
+
+def _newton(z: Floats, targets: Floats, counts: Floats, start: Floats, *, slope: bool = True) -> Floats:
+    line = start.astype(np.float64).copy()
+    active = _mixed(targets, counts)
+    line[~active] = np.nan
+    for _ in range(_ITERATIONS):
+        if not active.any():
+            return line
+        drawn = counts if active.all() else counts[active]
+        step = np.clip(_newton_step(z, targets, drawn, line[active], slope), -_LONGEST_STEP, _LONGEST_STEP)
+        line[active] += step
+        active[active] = np.abs(step).max(axis=1) >= _LAST_STEP
+    line[active] = np.nan
+    return line
+
+
+def _newton_step(z: Floats, targets: Floats, counts: Floats, line: Floats, slope: bool) -> Floats:
+    probability = expit(line[:, :1] + line[:, 1:] * z)
+    expected = counts * probability
+    weight = expected * (1 - probability)
+    g0, h00 = counts @ targets - expected.sum(axis=1), weight.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if slope:
+            g1, h01, h11 = counts @ (targets * z) - expected @ z, weight @ z, weight @ (z * z)
+            step = np.stack([h11 * g0 - h01 * g1, h00 * g1 - h01 * g0], axis=1) / (h00 * h11 - h01**2)[:, None]
+        else:
+            step = np.stack([g0 / h00, np.zeros_like(g0)], axis=1)
+    return np.asarray(np.nan_to_num(step, nan=_LONGEST_STEP, posinf=_LONGEST_STEP, neginf=-_LONGEST_STEP))
+
+
+def _mixed(targets: Floats, counts: Floats) -> NDArray[np.bool_]:
+    return np.asarray((counts @ targets > 0) & (counts @ (1 - targets) > 0))

@@ -1,0 +1,197 @@
+"""What each number of the results means: labels and scores in, one number out; NaN where it is undefined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics as reference
+
+from cardiobind.evaluation import resampled
+from cardiobind.evaluation.logistic import fit_line, fit_shift, logit
+
+Floats = NDArray[np.float64]
+Statistic = Callable[[Floats, Floats], float]
+ResampledStatistic = Callable[[Floats, Floats, Floats], Floats]
+
+
+def auroc(labels: Floats, scores: Floats) -> float:
+    """Return the probability that a positive scores above a negative, ties counting half.
+
+    Args:
+        labels: (n,) 0 or 1.
+        scores: (n,) any monotone risk; decisions (0 or 1) are not scores and give another number.
+
+    Returns:
+        Area in [0, 1], NaN where a class is absent.
+    """
+    return float(reference.roc_auc_score(labels, scores)) if _both(labels) else float("nan")
+
+
+def auprc(labels: Floats, scores: Floats) -> float:
+    """Return average precision, the step-wise area under precision over recall; NaN where a class is absent.
+
+    Args:
+        labels: (n,) 0 or 1.
+        scores: (n,) any monotone risk.
+    """
+    return float(reference.average_precision_score(labels, scores)) if _both(labels) else float("nan")
+
+
+def sensitivity(labels: Floats, decisions: Floats) -> float:
+    """Return the share of positives that were called positive; NaN without positives.
+
+    Args:
+        labels: (n,) 0 or 1.
+        decisions: (n,) 0 or 1.
+    """
+    return float(reference.recall_score(labels, decisions)) if np.any(labels == 1) else float("nan")
+
+
+def specificity(labels: Floats, decisions: Floats) -> float:
+    """Return the share of negatives that were called negative; NaN without negatives.
+
+    Args:
+        labels: (n,) 0 or 1.
+        decisions: (n,) 0 or 1.
+    """
+    return float(reference.recall_score(labels, decisions, pos_label=0)) if np.any(labels == 0) else float("nan")
+
+
+def balanced_accuracy(labels: Floats, decisions: Floats) -> float:
+    """Return the mean of sensitivity and specificity; NaN where a class is absent.
+
+    Args:
+        labels: (n,) 0 or 1.
+        decisions: (n,) 0 or 1.
+    """
+    return float(reference.balanced_accuracy_score(labels, decisions)) if _both(labels) else float("nan")
+
+
+def brier(labels: Floats, probabilities: Floats) -> float:
+    """Return the mean squared distance of probability and outcome; NaN without rows.
+
+    Args:
+        labels: (n,) 0 or 1.
+        probabilities: (n,) in [0, 1].
+    """
+    return float(reference.brier_score_loss(labels, probabilities, pos_label=1)) if len(labels) else float("nan")
+
+
+def ece(labels: Floats, probabilities: Floats) -> float:
+    """Return the expected calibration error over at most ten bins of equal size; NaN without rows.
+
+    Equal scores stay in one bin, so that the order of rows never matters.
+
+    Args:
+        labels: (n,) 0 or 1.
+        probabilities: (n,) in [0, 1].
+
+    Source:
+        Naeini et al. 2015, with equal-mass bins (a rare disease puts nearly all scores in the first tenth).
+    """
+    if not len(labels):
+        return float("nan")
+    return float(resampled.ece(labels, probabilities, np.ones((1, len(labels))))[0])
+
+
+def calibration_slope(labels: Floats, probabilities: Floats) -> float:
+    """Return the slope of outcome on the logit of the probability: 1 is ideal, below 1 the scores are too extreme.
+
+    Args:
+        labels: (n,) 0 or 1.
+        probabilities: (n,) in [0, 1].
+
+    Returns:
+        Slope, NaN where a class is absent, scores are constant or separate the classes.
+
+    Source:
+        Van Calster et al. 2016, J. Clin. Epidemiol. 74:167-176.
+    """
+    if not _both(labels):
+        return float("nan")
+    return float(fit_line(logit(probabilities), labels, np.ones((1, len(labels))))[0, 1])
+
+
+def calibration_intercept(labels: Floats, probabilities: Floats) -> float:
+    """Return calibration in the large: the shift of the logit that makes the mean risk right; 0 is ideal.
+
+    Args:
+        labels: (n,) 0 or 1.
+        probabilities: (n,) in [0, 1].
+
+    Returns:
+        Shift (positive: risks are too low), NaN where a class is absent.
+    """
+    if not _both(labels):
+        return float("nan")
+    return float(fit_shift(logit(probabilities), labels, np.ones((1, len(labels))))[0])
+
+
+def _both(labels: Floats) -> bool:
+    return bool(np.any(labels == 1) and np.any(labels == 0))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of the results.
+
+    Attributes:
+        name: key in ``metrics.json``.
+        title: as tables and pictures name it.
+        on: what it is computed from: the raw ``score``, the ``decision`` at the threshold chosen on validation, the
+            ``decision_at_half``, or the probability ``recalibrated`` on validation.
+        point: (labels, values) -> value, NaN where undefined.
+        resampled: (labels, values, counts (resamples, n)) -> (resamples,) values, NaN where undefined; None for a
+            metric that resampling biases, which then has no interval.
+        needs: classes without which it is undefined.
+        better: direction, or None where neither is (a slope should be 1).
+    """
+
+    name: str
+    title: str
+    on: Literal["score", "decision", "decision_at_half", "recalibrated"]
+    point: Statistic
+    resampled: ResampledStatistic | None
+    needs: tuple[int, ...] = (0, 1)
+    better: Literal["higher", "lower"] | None = "higher"
+
+    def why_undefined(self, labels: Floats) -> str:
+        """Return why the metric is not a number on these labels."""
+        absent = [("negative", "positive")[c] for c in self.needs if not np.any(labels == c)]
+        if absent:
+            return f"no {' and no '.join(absent)} label in the test split"
+        return "no finite estimate: the scores are constant or separate the classes"
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("auroc", "AUROC", "score", auroc, resampled.auroc),
+        Metric("auprc", "AUPRC", "score", auprc, resampled.auprc),
+        Metric(
+            "balanced_accuracy", "Balanced accuracy", "decision", balanced_accuracy, resampled.balanced_accuracy
+        ),
+        Metric("sensitivity", "Sensitivity", "decision", sensitivity, resampled.sensitivity, (1,)),
+        Metric("specificity", "Specificity", "decision", specificity, resampled.specificity, (0,)),
+        Metric(
+            "balanced_accuracy_at_half", "Balanced accuracy at 0.5", "decision_at_half", balanced_accuracy,
+            resampled.balanced_accuracy,
+        ),
+        Metric("brier", "Brier", "score", brier, resampled.brier, (), "lower"),
+        Metric("ece", "ECE", "score", ece, None, (), "lower"),
+        Metric(
+            "calibration_slope", "Calibration slope", "score", calibration_slope, resampled.calibration_slope,
+            better=None,
+        ),
+        Metric(
+            "calibration_intercept", "Calibration intercept", "score", calibration_intercept,
+            resampled.calibration_intercept, better=None,
+        ),
+        Metric("brier_recalibrated", "Brier, recalibrated", "recalibrated", brier, resampled.brier, (), "lower"),
+        Metric("ece_recalibrated", "ECE, recalibrated", "recalibrated", ece, None, (), "lower"),
+    )
+}  # fmt: skip

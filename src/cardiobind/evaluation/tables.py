@@ -1,0 +1,82 @@
+"""Results as plain rows and as Markdown, for terminals, pull requests and papers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cardiobind.errors import UnknownNameError
+from cardiobind.evaluation.metrics import METRICS
+from cardiobind.registry import did_you_mean
+
+HEADLINE = ("auroc", "auprc", "balanced_accuracy", "brier", "calibration_slope")
+
+
+def estimate_text(estimate: Mapping[str, Any], digits: int = 3) -> str:
+    """Return ``0.812 (0.771-0.850)``, or a dash where the value is undefined.
+
+    Args:
+        estimate: value, low and high; the latter may be None.
+        digits: decimals.
+    """
+    if estimate.get("value") is None:
+        return "–"
+    value = f"{estimate['value']:.{digits}f}"
+    if estimate.get("low") is None or estimate.get("high") is None:
+        return value
+    return f"{value} ({estimate['low']:.{digits}f}–{estimate['high']:.{digits}f})"
+
+
+def table_rows(metrics: Mapping[str, Any], names: Sequence[str] = HEADLINE) -> list[list[str]]:
+    """Return the results as rows of text, the header first.
+
+    Args:
+        metrics: result of `cardiobind.evaluation.evaluate.evaluate`.
+        names: metrics, a column each.
+
+    Raises:
+        UnknownNameError: no metric of that name.
+    """
+    for name in names:
+        if name not in METRICS:
+            raise UnknownNameError(f"unknown metric {name!r}", hint=did_you_mean(name, list(METRICS)))
+    header = ["Task", "Model", "Inputs", "Labels", "Seeds", "Test n (positive)", *(METRICS[n].title for n in names)]
+    return [header, *(_row(cell, names) for cell in metrics["cells"])]
+
+
+def markdown_table(metrics: Mapping[str, Any], names: Sequence[str] = HEADLINE) -> str:
+    """Return the results as a Markdown table, followed by why any value is undefined.
+
+    Args:
+        metrics: result of `cardiobind.evaluation.evaluate.evaluate`.
+        names: metrics, a column each.
+    """
+    rows = table_rows(metrics, names)
+    lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" * len(rows[0]))
+    notes = undefined_notes(metrics, names)
+    return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)]) + "\n"
+
+
+def undefined_notes(metrics: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Return a sentence for each reason that a value or an interval of the table is undefined."""
+    found: dict[str, list[str]] = {}
+    for cell in metrics["cells"]:
+        for name in names:
+            reason = cell["metrics"].get(name, {}).get("undefined")
+            if reason:
+                cell_name = f"{cell['arm']} on {cell['inputs']} at {percent(cell['fraction'])}"
+                found.setdefault(f"{cell_name}: {reason}", []).append(METRICS[name].title)
+    return [f"{', '.join(titles)}, {place}." for place, titles in found.items()]
+
+
+def percent(fraction: float) -> str:
+    """Return ``10 %`` for 0.1."""
+    return f"{100 * fraction:.3g} %"
+
+
+def _row(cell: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    return [
+        str(cell["task"]), str(cell["arm"]), str(cell["inputs"]), percent(cell["fraction"]), str(len(cell["seeds"])),
+        f"{cell['n']} ({cell['positives']})", *(estimate_text(cell["metrics"].get(name, {})) for name in names),
+    ]  # fmt: skip
