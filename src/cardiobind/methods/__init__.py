@@ -1,0 +1,27 @@
+"""Ways of learning: what one training step computes and what validation measures."""
+
+from cardiobind.methods.align import AlignAllPairs, AlignJoint
+from cardiobind.methods.base import METHODS, Method, Step, embedding_spread
+from cardiobind.methods.contrast import TwoViews, scarf, simclr
+from cardiobind.methods.finetune import Finetune, positive_weight
+from cardiobind.methods.learn import learn
+from cardiobind.methods.masked import Masked
+from cardiobind.methods.predict import embed, predict
+
+__all__ = [
+    "METHODS",
+    "AlignAllPairs",
+    "AlignJoint",
+    "Finetune",
+    "Masked",
+    "Method",
+    "Step",
+    "TwoViews",
+    "embed",
+    "embedding_spread",
+    "learn",
+    "positive_weight",
+    "predict",
+    "scarf",
+    "simclr",
+]

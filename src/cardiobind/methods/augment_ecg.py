@@ -1,0 +1,100 @@
+"""Random views of ECGs, drawn from torch's global generator: crop, Fourier surrogate, jitter and rescaling."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cardiobind.errors import ConfigError
+
+SMALLEST_SCALE = 0.1
+
+
+def crop_samples(crop_s: float, rate_hz: float | None, samples: int, multiple: int = 1) -> int:
+    """Return the length of a crop in samples.
+
+    Args:
+        crop_s: length in seconds.
+        rate_hz: sampling rate.
+        samples: length of the record, which the crop must not exceed.
+        multiple: what it must be a multiple of (the patch of a ViT).
+
+    Raises:
+        ConfigError: it is longer than the record, empty, or not a multiple.
+    """
+    length = round(crop_s * (rate_hz or 0.0))
+    if not 0 < length <= samples or length % multiple:
+        raise ConfigError(
+            "the crop does not fit the ECG", where="crop_s", got=f"{crop_s} s = {length} samples",
+            expected=f"at most {samples} samples, in steps of {multiple}",
+        )  # fmt: skip
+    return length
+
+
+def random_crop(x: Tensor, length: int) -> Tensor:
+    """Cut a random stretch (B, 12, length) out of each ECG (B, 12, T)."""
+    start = torch.randint(x.shape[2] - length + 1, (len(x), 1, 1), device=x.device)
+    return x.gather(2, (start + torch.arange(length, device=x.device)).expand(-1, x.shape[1], -1))
+
+
+def spaced_crops(x: Tensor, length: int, count: int) -> list[Tensor]:
+    """Cut `count` evenly spaced stretches (B, 12, length) out of ECGs (B, 12, T); a single one is central."""
+    room = x.shape[2] - length
+    starts = [room // 2] if count == 1 else [round(i * room / (count - 1)) for i in range(count)]
+    return [x[:, :, start : start + length] for start in starts]
+
+
+def fourier_surrogate(x: Tensor, magnitude: float) -> Tensor:
+    """Turn the phase of each frequency by up to `magnitude` of a turn, the same in all leads of a record.
+
+    Args:
+        x: (B, 12, T).
+        magnitude: 0 to 1.
+
+    Source: Rommel et al. 2022 (FTSurrogate with phase noise); the spectrum's magnitude is kept.
+    """
+    spectrum = torch.fft.rfft(x)
+    turn = 2 * math.pi * magnitude * torch.rand(len(x), 1, spectrum.shape[2], device=x.device)
+    turn[:, :, 0] = 0.0
+    turned: Tensor = torch.fft.irfft(spectrum * torch.polar(torch.ones_like(turn), turn), n=x.shape[2])
+    return turned
+
+
+def jitter(x: Tensor, sd: float) -> Tensor:
+    """Add white noise of that standard deviation."""
+    return x + sd * torch.randn_like(x)
+
+
+def rescale(x: Tensor, sd: float) -> Tensor:
+    """Multiply each lead by a draw from N(1, sd), clamped above 0 so that no lead changes its polarity."""
+    return x * (1.0 + sd * torch.randn(*x.shape[:2], 1, device=x.device)).clamp(min=SMALLEST_SCALE)
+
+
+@dataclass(frozen=True)
+class EcgAugmentation:
+    """A random view of each ECG of a batch.
+
+    Attributes:
+        probability: with which a record is altered at all.
+        phase: of the Fourier surrogate.
+        jitter_sd: of the noise, in the unit of the signal (z).
+        rescale_sd: of the factor of a lead.
+
+    Source: arXiv 2411.05900, augmentations of the ECG, with the rescaling clamped.
+    """
+
+    probability: float = 0.95
+    phase: float = 0.075
+    jitter_sd: float = 0.2
+    rescale_sd: float = 0.5
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return a view (B, 12, T) of ECGs (B, 12, T)."""
+        if self.probability == 0.0:
+            return x
+        altered = rescale(jitter(fourier_surrogate(x, self.phase), self.jitter_sd), self.rescale_sd)
+        chosen = torch.rand(len(x), 1, 1, device=x.device) < self.probability
+        return torch.where(chosen, altered, x)

@@ -1,0 +1,63 @@
+"""What a method is, and the registry of them; the machine that runs one is `cardiobind.training`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from cardiobind.errors import ConfigError
+from cardiobind.registry import Registry
+from cardiobind.training import Method, Step
+
+__all__ = ["METHODS", "Method", "Step", "embedding_spread", "having"]
+
+METHODS: Registry[Callable[..., Method]] = Registry("method")
+
+Present = Mapping[str, NDArray[np.bool_]]
+
+
+def having(present: Present, modalities: tuple[str, ...], at_least: int) -> NDArray[np.bool_]:
+    """Return which subjects have at least that many of the modalities.
+
+    Args:
+        present: per modality (n,) bool.
+        modalities: those that count.
+        at_least: how many of them a subject needs.
+    """
+    count: NDArray[Any] = np.sum([present[name] for name in modalities], axis=0)
+    return count >= at_least
+
+
+def embedding_spread(embeddings: Tensor) -> Tensor:
+    """Return how far normalised embeddings spread: 1 where they fill the sphere evenly, 0 where they have collapsed.
+
+    Args:
+        embeddings: (n, d), n at least 2.
+
+    Source: Chen and He 2021 (SimSiam), section 4.1: the standard deviation of each channel times the root of d.
+    """
+    unit = F.normalize(embeddings.detach(), dim=1)
+    spread: Tensor = unit.std(dim=0).mean() * embeddings.shape[1] ** 0.5
+    return spread
+
+
+def zero_loss(tensors: Mapping[str, Tensor] | list[Tensor]) -> Tensor:
+    """Return a loss of 0 with zero gradients, for a batch from which nothing can be learnt."""
+    held = list(tensors.values()) if isinstance(tensors, Mapping) else tensors
+    return torch.stack([0.0 * tensor.sum() for tensor in held]).sum()
+
+
+def require_modality(modality: str, allowed: tuple[str, ...], method: str) -> None:
+    """Check that a method is defined for a modality.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if modality not in allowed:
+        raise ConfigError(f"{method} is not defined for {modality!r}", expected=" | ".join(allowed), got=modality)

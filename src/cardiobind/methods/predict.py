@@ -1,0 +1,103 @@
+"""What a trained method says of subjects: logits and embeddings, for any subset of the modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cardiobind.data import Batch, CohortDataset
+from cardiobind.errors import InputError
+from cardiobind.methods.finetune import Finetune
+from cardiobind.methods.views import Views
+from cardiobind.models import Tower
+
+
+@torch.inference_mode()
+def predict(
+    method: Finetune, dataset: CohortDataset, modalities: Sequence[str] | None = None, *, batch_size: int = 64
+) -> NDArray[np.float64]:
+    """Return the logit of each subject, in evaluation mode.
+
+    Args:
+        method: trained.
+        dataset: the subjects; labels are not needed.
+        modalities: those to look at, None for all of the method's; the others are taken as absent.
+        batch_size: subjects at a time.
+
+    Returns:
+        (n,) logits, NaN for a subject that has none of the modalities.
+
+    Raises:
+        InputError: the method does not know a modality, or the dataset does not hand it out.
+    """
+    chosen = method.modalities if modalities is None else tuple(modalities)
+    unknown = set(chosen) - set(method.modalities) | set(chosen) - set(dataset.modalities)
+    if unknown or not chosen:
+        raise InputError(
+            "these modalities cannot be predicted from", got=", ".join(chosen), expected=" | ".join(method.modalities)
+        )
+    method.train(False)
+    parts = []
+    for batch in _batches(dataset, batch_size):
+        some = torch.stack([batch.present[name] for name in chosen]).any(dim=0)
+        logits = np.full(batch.size, np.nan)
+        if bool(some.any()):
+            logits[some.numpy()] = method.logits(restrict(batch, chosen, some)).double().numpy()
+        parts.append(logits)
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+@torch.inference_mode()
+def embed(
+    towers: Mapping[str, Tower], dataset: CohortDataset, *, batch_size: int = 64, crop_s: float | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """Return the embedding of each subject by each tower, in evaluation mode.
+
+    Args:
+        towers: by modality.
+        dataset: the subjects.
+        batch_size: subjects at a time.
+        crop_s: length of the central ECG crop, None for the whole record.
+
+    Returns:
+        per modality (n, width), NaN for a subject that lacks it.
+    """
+    inputs = {name: tower.inputs for name, tower in towers.items()}
+    views = Views.of(inputs, crop_s=crop_s, probability=0.0, corruption=0.0)
+    found = {name: np.full((len(dataset), tower.width), np.nan, dtype=np.float32) for name, tower in towers.items()}
+    start = 0
+    for tower in towers.values():
+        tower.eval()
+    for batch in _batches(dataset, batch_size):
+        for name, tower in towers.items():
+            if len(batch.signals[name]):
+                rows = start + np.flatnonzero(batch.present[name].numpy())
+                found[name][rows] = tower(views.fixed(name, batch.signals[name])[0]).numpy()
+        start += batch.size
+    return found
+
+
+def restrict(batch: Batch, modalities: Sequence[str], rows: torch.Tensor) -> Batch:
+    """Return a batch with some of the modalities and some of the subjects.
+
+    Args:
+        batch: to take from.
+        modalities: to keep.
+        rows: (B,) bool, subjects to keep.
+    """
+    return replace(
+        batch,
+        rows=batch.rows[rows],
+        signals={name: batch.signals[name][rows[batch.present[name]]] for name in modalities},
+        present={name: batch.present[name][rows] for name in modalities},
+        labels=None if batch.labels is None else batch.labels[rows],
+    )
+
+
+def _batches(dataset: CohortDataset, batch_size: int) -> Iterator[Batch]:
+    for start in range(0, len(dataset), batch_size):
+        yield dataset.batch(range(start, min(len(dataset), start + batch_size)))

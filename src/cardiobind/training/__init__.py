@@ -1,0 +1,21 @@
+"""The machine: trains a method in rounds, exactly resumable; it knows nothing of hearts."""
+
+from cardiobind.training.fit import fit, weights_digest
+from cardiobind.training.history import History
+from cardiobind.training.optimiser import decay_groups
+from cardiobind.training.progress import RichProgress
+from cardiobind.training.protocol import Method, Progress, Step
+from cardiobind.training.settings import TrainingSettings, learning_rate_factor
+
+__all__ = [
+    "History",
+    "Method",
+    "Progress",
+    "RichProgress",
+    "Step",
+    "TrainingSettings",
+    "decay_groups",
+    "fit",
+    "learning_rate_factor",
+    "weights_digest",
+]

@@ -1,0 +1,87 @@
+"""Checkpoints of a run: immutable artefacts, two or more kept, the newest undamaged one used."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cardiobind import artifact
+from cardiobind.errors import ArtifactError, TrainingError
+
+log = logging.getLogger(__name__)
+
+KIND = "checkpoint"
+STATE_FILE = "state.ckpt"
+
+
+def save_checkpoint(
+    folder: Path, round_: int, write: Callable[[Path], None], *, identity: Mapping[str, Any], keep: int
+) -> Path:
+    """Commit the checkpoint of a round, then delete all but the newest `keep`.
+
+    Args:
+        folder: the run's checkpoints.
+        round_: rounds done.
+        write: writes the state to the file it is given.
+        identity: what the run is; a resumed run must have the same.
+        keep: checkpoints kept, at least 2.
+    """
+    path = folder / f"round-{round_:06d}"
+    with artifact.commit(path, KIND, config=identity) as partial:
+        write(partial / STATE_FILE)
+    for old in _checkpoints(folder)[keep:]:
+        shutil.rmtree(old)
+    return path
+
+
+def load_newest(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the state of the newest undamaged checkpoint, or None if there is none.
+
+    A torn or altered checkpoint is set aside with a warning and the one before it is tried.
+
+    Args:
+        folder: the run's checkpoints; need not exist.
+        identity: what the run is.
+
+    Raises:
+        TrainingError: the folder belongs to another run.
+    """
+    if folder.is_dir():
+        artifact.remove_partials(folder)
+    for path in _checkpoints(folder):
+        try:
+            checkpoint = artifact.open_artifact(path, KIND)
+        except ArtifactError as error:
+            log.warning("checkpoint %s is damaged and is skipped: %s", path.name, error.what)
+            _set_aside(path)
+            continue
+        _check_identity(checkpoint, identity)
+        state: dict[str, Any] = torch.load(checkpoint.file(STATE_FILE), map_location="cpu", weights_only=True)
+        return state
+    return None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob("round-*"), reverse=True)
+
+
+def _set_aside(path: Path) -> None:
+    aside = path.with_name(f"damaged-{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
+
+
+def _check_identity(checkpoint: artifact.Artifact, identity: Mapping[str, Any]) -> None:
+    differing = sorted(k for k in identity if checkpoint.config.get(k) != identity[k])
+    if differing:
+        raise TrainingError(
+            "the work folder holds checkpoints of another run",
+            where=checkpoint.path.parent,
+            expected="the same " + ", ".join(differing),
+            hint="choose another work folder or delete this one",
+        )
