@@ -1,0 +1,200 @@
+"""The protocol of an experiment: who trains and who tests, which facts may be used, and how they become numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cardiobind import artifact
+from cardiobind.artifact import Artifact
+from cardiobind.cohort.leakage import Finding, audit_leakage, refuse_leaks
+from cardiobind.cohort.splits import SPLITS, assign_splits
+from cardiobind.cohort.store import Cohort
+from cardiobind.errors import ArtifactError, ConfigError, InputError
+from cardiobind.modalities.features import FEATURE_BY_NAME, INPUT_FEATURES
+from cardiobind.modalities.spec import InputSpec
+from cardiobind.modalities.tabular import TableContract
+from cardiobind.registry import did_you_mean
+
+KIND = "protocol"
+SCHEMA_VERSION = 1
+SPLIT_RULES = ("hash", "official")
+
+
+def make_protocol(
+    cohort: Cohort,
+    out: Path,
+    *,
+    task: str | None,
+    features: Sequence[str] | None = None,
+    split: str = "hash",
+    seed: int = 0,
+    fractions: Sequence[float] = (0.7, 0.1, 0.2),
+    allow_leaks: Sequence[str] = (),
+    aliases: Mapping[str, str] | None = None,
+    config: Mapping[str, Any],
+    fingerprint: str,
+) -> Artifact:
+    """Split a cohort, audit its features on the training rows and fit the table's contract on them alone.
+
+    Args:
+        cohort: the prepared cohort.
+        out: folder of the protocol; it must not exist.
+        task: endpoint, or None where nothing is predicted.
+        features: columns of the table to use, in this order; empty for no table; None for every input feature that is
+            observed in the training rows.
+        split: ``hash`` (keyed by subject) or ``official`` (folds of the data set).
+        seed: key of the hash.
+        fractions: shares of train, validation and test; unused by ``official``.
+        allow_leaks: features that may be used although the audit suspects them.
+        aliases: other names of a subject -> the name that decides its split.
+        config: resolved config of the stage.
+        fingerprint: digest of all that decides the content.
+
+    Raises:
+        ConfigError: an unknown split rule or feature.
+        InputError: the cohort has no labels of the task, or a split is empty.
+        SplitLeakageError: a subject would be in two splits.
+        LabelLeakageError: a feature gives the label away.
+        DataContractError: a feature asked for has no value in the training rows.
+    """
+    splits = _assign(cohort, split, seed, fractions, aliases)
+    training = np.flatnonzero(splits == "train")
+    with_row = cohort.rows_with(training, ["tabular"])
+    chosen = _choose_features(cohort.table.iloc[with_row], features)
+    contract = TableContract.fit(cohort.table.iloc[with_row], chosen) if chosen else None
+    labels = None if task is None else cohort.labels(task)
+    findings = audit_leakage(cohort.table.iloc[with_row], chosen, task, None if labels is None else labels[with_row])
+    refuse_leaks(findings, allow_leaks)
+    facts: dict[str, Any] = {
+        "task": task,
+        "split": split,
+        "seed": seed,
+        "fractions": list(fractions),
+        "features": chosen,
+    }
+    facts |= {"counts": _counts(splits, labels)}
+    with artifact.commit(
+        out, KIND, schema_version=SCHEMA_VERSION, parents=[cohort.artifact], config=config, fingerprint=fingerprint
+    ) as folder:
+        cohort.samples[["subject", "visit"]].assign(split=splits).to_parquet(folder / "splits.parquet", index=False)
+        _write_json(folder / "protocol.json", facts)
+        _write_json(folder / "table_contract.json", None if contract is None else contract.to_json())
+        _write_json(folder / "audit.json", _audit(findings, allow_leaks))
+    return artifact.open_artifact(out, KIND)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """An opened protocol together with its cohort.
+
+    Attributes:
+        artifact: the artefact.
+        cohort: the cohort it was made from.
+        task: endpoint, or None.
+        contract: of the table, fitted on training rows; None where no table is used.
+        findings: of the leakage audit; those left were allowed.
+    """
+
+    artifact: Artifact
+    cohort: Cohort
+    task: str | None
+    contract: TableContract | None
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def open(cls, path: Path | str, cohort: Cohort) -> Protocol:
+        """Open a protocol of this cohort.
+
+        Raises:
+            ArtifactError: it was made from another cohort, or is no protocol.
+        """
+        opened = artifact.open_artifact(path, KIND)
+        (parent,) = opened.manifest["parents"]
+        if parent["digest"] != cohort.artifact.digest:
+            raise ArtifactError(
+                "the protocol was made from another cohort", where=path,
+                expected=parent["digest"], got=cohort.artifact.digest,
+            )  # fmt: skip
+        contract = opened.json("table_contract.json")
+        findings = tuple(Finding(**f) for f in opened.json("audit.json")["findings"])
+        task = opened.json("protocol.json")["task"]
+        return cls(opened, cohort, task, None if contract is None else TableContract.from_json(contract), findings)
+
+    @cached_property
+    def splits(self) -> NDArray[np.str_]:
+        """Split of each sample."""
+        return pd.read_parquet(self.artifact.file("splits.parquet"))["split"].to_numpy(dtype=str)
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Return the indices of all samples of a split, labelled or not.
+
+        Raises:
+            InputError: there is no such split.
+        """
+        if split not in SPLITS:
+            raise InputError("there is no such split", expected=" | ".join(SPLITS), got=split)
+        return np.flatnonzero(self.splits == split).astype(np.int64)
+
+    @property
+    def labels(self) -> NDArray[np.float64] | None:
+        """Label of each sample of the cohort, NaN where unknown; None without a task."""
+        return None if self.task is None else self.cohort.labels(self.task)
+
+    @property
+    def specs(self) -> dict[str, InputSpec]:
+        """Input of each modality's encoder."""
+        tabular = {} if self.contract is None else {"tabular": self.contract.spec()}
+        return {**self.cohort.specs, **tabular}
+
+
+def _assign(
+    cohort: Cohort, split: str, seed: int, fractions: Sequence[float], aliases: Mapping[str, str] | None
+) -> NDArray[np.str_]:
+    if split not in SPLIT_RULES:
+        raise ConfigError("unknown split rule", expected=" | ".join(SPLIT_RULES), got=split)
+    fold = cohort.fold if split == "official" else None
+    splits = assign_splits(
+        cohort.samples["subject"].tolist(), seed=seed, fractions=fractions, fold=fold, aliases=aliases
+    )
+    wanted = [s for s, share in zip(SPLITS, fractions, strict=True) if share > 0] if fold is None else ["train"]
+    empty = [s for s in wanted if not (splits == s).any()]
+    if empty:
+        raise InputError(f"no subject falls into: {', '.join(empty)}", hint="the cohort is too small for these shares")
+    return splits
+
+
+def _choose_features(training: pd.DataFrame, features: Sequence[str] | None) -> list[str]:
+    if features is None:
+        return [f for f in INPUT_FEATURES if f in training.columns and training[f].notna().any()]
+    for name in features:
+        if name not in FEATURE_BY_NAME:
+            raise ConfigError("unknown feature", got=name, hint=did_you_mean(name, tuple(FEATURE_BY_NAME)))
+    return list(features)
+
+
+def _counts(splits: NDArray[np.str_], labels: NDArray[np.float64] | None) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for name in SPLITS:
+        here = splits == name
+        counts[name] = {"samples": int(here.sum())}
+        if labels is not None:
+            known = labels[here & np.isfinite(labels)]
+            counts[name] |= {"labelled": len(known), "positive": int((known > 0.5).sum())}
+    return counts
+
+
+def _audit(findings: Sequence[Finding], allow: Sequence[str]) -> dict[str, Any]:
+    return {"findings": [asdict(f) for f in findings], "allowed": list(allow)}
+
+
+def _write_json(file: Path, value: object) -> None:
+    file.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")

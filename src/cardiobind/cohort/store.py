@@ -1,0 +1,163 @@
+"""The prepared cohort: samples, table and labels in memory, signals read through memory maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from cardiobind.artifact import Artifact, open_artifact
+from cardiobind.cohort.prepare import stored_dtype
+from cardiobind.errors import InputError
+from cardiobind.modalities.spec import InputSpec
+from cardiobind.registry import did_you_mean
+
+KEYS = ["subject", "visit"]
+MODALITY_COLUMNS = ("ecg", "cmr", "tabular")
+
+
+class Cohort:
+    """An opened cohort; sample i is row i of `samples`, `table`, `fold` and every label array.
+
+    Maps of the shards are opened on first use and left behind when the cohort is sent to another process.
+
+    Args:
+        artifact: opened artefact of the kind ``cohort``; see `Cohort.open`.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self.samples = pd.read_parquet(artifact.file("samples.parquet"))
+        self.summary: Mapping[str, Any] = artifact.json("summary.json")
+        self.counts: Mapping[str, Mapping[str, int]] = artifact.json("counts.json")
+        specs = artifact.json("specs.json")
+        self.specs: Mapping[str, InputSpec] = {m: InputSpec.from_json(s) for m, s in specs.items()}
+        self._maps: dict[str, NDArray[Any]] = {}
+
+    @classmethod
+    def open(cls, path: Path | str) -> Cohort:
+        """Open a cohort after checking every hash.
+
+        Raises:
+            ArtifactError, CorruptArtifactError: as `cardiobind.artifact.open_artifact`.
+        """
+        return cls(open_artifact(path, "cohort"))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_maps": {}}
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Features of all samples, aligned to `samples`; a sample without a row in the table is all missing."""
+        table = pd.read_parquet(self.artifact.file("table.parquet")).drop(columns=KEYS)
+        rows = self.samples["tabular"].to_numpy()
+        return table.reindex(np.where(rows >= 0, rows, len(table))).reset_index(drop=True)
+
+    @cached_property
+    def quarantine(self) -> pd.DataFrame:
+        """Records left out: subject, visit, modality, reason, detail."""
+        return pd.read_parquet(self.artifact.file("quarantine.parquet"))
+
+    @property
+    def fold(self) -> NDArray[np.float64]:
+        """Official fold of each sample, NaN where there is none."""
+        return self.samples["fold"].to_numpy(dtype=np.float64)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the endpoints with labels."""
+        return tuple(self._label_table)
+
+    def labels(self, task: str) -> NDArray[np.float64]:
+        """Return the label of each sample, NaN where unknown or excluded.
+
+        Raises:
+            InputError: the cohort has no labels of that task.
+        """
+        if task not in self._label_table:
+            raise InputError(
+                "the cohort has no labels of this task", expected=" | ".join(self.tasks), got=task,
+                hint=did_you_mean(task, self.tasks),
+            )  # fmt: skip
+        return self._label_table[task].copy()
+
+    def has(self, modality: str) -> NDArray[np.bool_]:
+        """Return which samples have a modality.
+
+        Raises:
+            InputError: there is no such modality.
+        """
+        return self._rows_of(modality) >= 0
+
+    def rows_with(self, rows: ArrayLike, modalities: Sequence[str], *, every: bool = False) -> NDArray[np.int64]:
+        """Return those of the samples that have one of the modalities, or every one of them, in the same order."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        has = np.stack([self.has(m)[chosen] for m in modalities])
+        kept: NDArray[np.int64] = chosen[has.all(axis=0) if every else has.any(axis=0)]
+        return kept
+
+    def spec(self, modality: str) -> InputSpec:
+        """Return what an encoder of a signal modality is fed; that of the table belongs to a protocol.
+
+        Raises:
+            InputError: the cohort was prepared without that modality.
+        """
+        if modality not in self.specs:
+            raise InputError("the cohort was prepared without it", expected=" | ".join(self.specs), got=modality)
+        return self.specs[modality]
+
+    def read(self, modality: str, samples: ArrayLike) -> NDArray[Any]:
+        """Return the stored signals of samples, in the order asked for.
+
+        Args:
+            modality: ``ecg`` or ``cmr``.
+            samples: (P,) indices of samples that have it.
+
+        Returns:
+            (P, *shape) int16 microvolts (ecg) or uint8 (cmr).
+
+        Raises:
+            InputError: a sample lacks the modality: an absent signal is never zeros.
+        """
+        spec, wanted = self.spec(modality), np.asarray(samples, dtype=np.int64)
+        positions = self._rows_of(modality)[wanted]
+        if (positions < 0).any():
+            raise InputError(f"{int((positions < 0).sum())} of the samples have no {modality}", hint="ask `has` first")
+        out = np.empty((len(wanted), *spec.shape), dtype=stored_dtype(modality))
+        index = self._index[modality].iloc[positions]
+        for shard in np.unique(index["shard"]):
+            here = np.flatnonzero(index["shard"] == shard)
+            out[here] = self._map(modality, int(shard))[index["row"].to_numpy()[here]]
+        return out
+
+    def _rows_of(self, modality: str) -> NDArray[np.int64]:
+        if modality not in MODALITY_COLUMNS:
+            raise InputError("there is no such modality", expected=" | ".join(MODALITY_COLUMNS), got=modality)
+        return self.samples[modality].to_numpy(dtype=np.int64)
+
+    def _map(self, modality: str, shard: int) -> NDArray[Any]:
+        name = f"{modality}/shard-{shard:05d}.npy"
+        if name not in self._maps:
+            self._maps[name] = np.load(self.artifact.file(name), mmap_mode="r")
+        return self._maps[name]
+
+    @cached_property
+    def _index(self) -> dict[str, pd.DataFrame]:
+        index = pd.read_parquet(self.artifact.file("index.parquet"))
+        return {m: index[index["modality"] == m].reset_index(drop=True) for m in self.specs}
+
+    @cached_property
+    def _label_table(self) -> dict[str, NDArray[np.float64]]:
+        labels = pd.read_parquet(self.artifact.file("labels.parquet"))
+        return {
+            str(task): self.samples[KEYS].merge(rows, on=KEYS, how="left")["label"].to_numpy(dtype=np.float64)
+            for task, rows in labels.groupby("task", sort=False)
+        }

@@ -1,0 +1,117 @@
+"""The table of a cohort made safe, its samples, and their labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cardiobind.errors import InputError
+from cardiobind.modalities.features import FEATURES
+from cardiobind.modalities.table_cleaning import clean_table
+from cardiobind.tasks import TASKS, applicable, label
+
+KEYS = ["subject", "visit"]
+DUPLICATE_ROW = "duplicate_record"
+NO_VALUES = "no_values"
+NO_SUBJECT = "no_subject"
+_TEXT_KEYS = dict.fromkeys(KEYS, "str")
+LABEL_DTYPES = {"subject": "str", "visit": "str", "task": "str", "label": "float64", "reason": "str"}
+
+
+@dataclass(frozen=True)
+class TidyTable:
+    """A table whose every value is missing or plausible and whose every row is a visit.
+
+    Attributes:
+        rows: subject, visit and known features, sorted; numbers and flags float64, categories labels.
+        quarantine: subject, visit, modality ("tabular"), reason, detail.
+        issues: values set to missing: reason, column, count.
+        read: number of rows there were.
+    """
+
+    rows: pd.DataFrame
+    quarantine: pd.DataFrame
+    issues: list[dict[str, Any]]
+    read: int
+
+
+def tidy_table(raw: pd.DataFrame) -> TidyTable:
+    """Set implausible values to missing and take out rows that cannot be used; both are listed, none is silent.
+
+    Args:
+        raw: subject, visit and any of the known features; other columns are left out.
+
+    Raises:
+        InputError: there is no subject or visit column.
+    """
+    if not set(KEYS) <= set(raw.columns):
+        raise InputError("the table has no key", expected=KEYS, got=list(raw.columns)[:10])
+    names = [f.name for f in FEATURES if f.name in raw.columns]
+    cleaned, problems = clean_table(raw[[*KEYS, *names]])
+    reasons = _row_reasons(cleaned)
+    rejected = cleaned.loc[reasons != "", KEYS].assign(modality="tabular", reason=reasons[reasons != ""], detail="")
+    rows = cleaned[reasons == ""].astype(_TEXT_KEYS).sort_values(KEYS, ignore_index=True)
+    issues = [{"reason": str(p.reason), "column": str(p.column), "count": int(p.count)} for p in _rows(problems)]
+    return TidyTable(rows, rejected.fillna("").astype("str"), issues, len(raw))
+
+
+def make_samples(index: pd.DataFrame, table: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
+    """Join the modalities: one row a (subject, visit) that has at least one, sorted.
+
+    Args:
+        index: subject, visit, modality and `position` (row within all shards of the modality).
+        table: tidy table.
+        raw: raw table, for the official ``fold`` where it has one.
+
+    Returns:
+        subject, visit, one column a modality (row there, or -1) and fold (NaN where there is none).
+    """
+    rows = table[KEYS].assign(modality="tabular", position=np.arange(len(table)))
+    every = pd.concat([index[[*KEYS, "modality", "position"]], rows]).astype(_TEXT_KEYS)
+    wide = every.pivot(index=KEYS, columns="modality", values="position")
+    wide = wide.reindex(columns=["ecg", "cmr", "tabular"]).astype("float64").fillna(-1).astype("int64").sort_index()
+    samples = wide.rename_axis(columns=None).reset_index().astype(_TEXT_KEYS)
+    return samples.assign(fold=_fold_of(samples, raw))
+
+
+def make_labels(samples: pd.DataFrame, events: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
+    """Label every sample for every endpoint whose code system the events know.
+
+    Args:
+        samples: subject and visit of each sample.
+        events: coded diagnoses, as `Source.events`.
+        visits: dates of visits, as `Source.visits`; a sample without one has an unknown date.
+
+    Returns:
+        subject, visit, task, label (NaN where unknown or excluded), reason; tasks in the order of the registry.
+    """
+    events = events.astype({**_TEXT_KEYS, "system": "str", "code": "str"})
+    dated = samples[KEYS].merge(visits.astype(_TEXT_KEYS).drop_duplicates(KEYS), on=KEYS, how="left")
+    tasks = [task for task in map(TASKS.get, TASKS) if applicable(task, events)]
+    labelled = [label(task, events, dated).assign(task=task.name) for task in tasks]
+    empty = pd.DataFrame(columns=list(LABEL_DTYPES)).astype(LABEL_DTYPES)
+    every = pd.concat([empty, *labelled], ignore_index=True)[list(LABEL_DTYPES)]
+    return every.fillna({"reason": ""}).astype(LABEL_DTYPES)
+
+
+def _row_reasons(cleaned: pd.DataFrame) -> pd.Series[str]:
+    named = cleaned["subject"].notna() & cleaned["visit"].notna() & (cleaned["subject"].astype("str") != "")
+    valued = cleaned.drop(columns=KEYS).notna().any(axis=1)
+    repeated = pd.Series(False, index=cleaned.index)
+    repeated[named & valued] = cleaned[named & valued].duplicated(KEYS)
+    reasons = np.select([~named, ~valued, repeated], [NO_SUBJECT, NO_VALUES, DUPLICATE_ROW], default="")
+    return pd.Series(reasons, index=cleaned.index)
+
+
+def _fold_of(samples: pd.DataFrame, raw: pd.DataFrame) -> pd.Series[float]:
+    if "fold" not in raw.columns:
+        return pd.Series(np.nan, index=samples.index)
+    folds = raw[[*KEYS, "fold"]].dropna().drop_duplicates(KEYS).astype(_TEXT_KEYS)
+    return samples[KEYS].merge(folds, on=KEYS, how="left")["fold"].astype("float64")
+
+
+def _rows(frame: pd.DataFrame) -> list[Any]:
+    return list(frame.itertuples(index=False))

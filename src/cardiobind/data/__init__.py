@@ -1,0 +1,7 @@
+"""Store to batches: torch starts here."""
+
+from cardiobind.data.batch import Batch
+from cardiobind.data.dataset import CohortDataset, identity
+from cardiobind.data.sampler import KeyedBatchSampler
+
+__all__ = ["Batch", "CohortDataset", "KeyedBatchSampler", "identity"]
