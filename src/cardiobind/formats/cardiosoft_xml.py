@@ -1,0 +1,190 @@
+"""CardioSoft XML, the resting ECG of UK Biobank (field 20205): 12 leads of 10 s at 500 Hz beside a few measurements.
+
+Source: layout as described by public readers of the field (ml4h, ECGProcess, ukbb-ecg); no official schema exists.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from defusedxml import ElementTree
+from numpy.typing import NDArray
+
+from cardiobind.errors import RecordError
+from cardiobind.formats import reasons
+from cardiobind.formats.base import ECG_FORMATS, Format, decoding, masked
+from cardiobind.formats.leads import canonical_lead, stack_leads
+from cardiobind.formats.location import read_bytes, split_location
+from cardiobind.modalities.records import EcgRecord
+
+LARGEST_COUNT = 1 << 30
+_STRIPS = ("StripData", "Strip/StripData", "StripData/Strip")
+_EXERCISE_PARTS = ("FullDisclosure", "TrendData", "Protocol")
+_FILTERS = ("Filter50Hz", "Filter60Hz", "LowPass", "HighPass")
+
+
+def recognises(location: str) -> bool:
+    """Tell whether the file is a CardioSoft XML, resting or exercise."""
+    if not split_location(location)[1].lower().endswith(".xml"):
+        return False
+    try:
+        return b"<CardiologyXML" in read_bytes(location, limit=4096)
+    except RecordError:
+        return False
+
+
+def read_cardiosoft_xml(location: str) -> EcgRecord:
+    """Read a resting ECG: counts times resolution, leads by name, in mV.
+
+    Args:
+        location: path, or ``archive.zip::member``.
+
+    Returns:
+        The record; ``meta`` has ``acquired_at`` (ISO 8601), ``filters``, ``statements``, ``device``, ``measurements``.
+
+    Raises:
+        RecordError: exercise ECG (field 6025), damaged XML, truncated lead, unknown unit, impossible rate.
+    """
+    root = _parse(location)
+    strip = _rest_strip(root, location)
+    rate_hz = _positive(strip, "SampleRate", {"hz", ""}, location)
+    mv_per_count = _positive(strip, "Resolution", {"uvperlsb", ""}, location) / 1000.0
+    counts = _lead_counts(strip, location)
+    _check_lead_number(strip, len(counts), location)
+    named = {name: values * mv_per_count for lead, values in counts.items() if (name := canonical_lead(lead))}
+    return EcgRecord(stack_leads(named, location), rate_hz, _meta(root))
+
+
+def _parse(location: str) -> Element:
+    data = read_bytes(location)
+    with decoding(reasons.BAD_XML, "the XML is not well formed", location):
+        root: Element = ElementTree.fromstring(data, forbid_dtd=True)
+    if root.tag != "CardiologyXML":
+        raise RecordError(
+            reasons.NOT_RECOGNISED, "not a CardioSoft file", where=masked(location), expected="CardiologyXML"
+        )
+    return root
+
+
+def _rest_strip(root: Element, location: str) -> Element:
+    kind = (root.findtext("ObservationType") or "").strip().lower()
+    strip = next((s for path in _STRIPS for s in root.iterfind(path) if s.find("WaveformData") is not None), None)
+    exercise = kind and "rest" not in kind
+    if exercise or (not kind and any(root.find(part) is not None for part in _EXERCISE_PARTS)):
+        raise RecordError(
+            reasons.EXERCISE_ECG, "an exercise ECG (field 6025) where a resting ECG is wanted", where=masked(location),
+            expected="ObservationType RestECG", hint="use the files of field 20205",
+        )  # fmt: skip
+    if strip is None:
+        raise RecordError(reasons.NO_WAVEFORM, "no StripData/WaveformData in the file", where=masked(location))
+    return strip
+
+
+def _lead_counts(strip: Element, location: str) -> dict[str, NDArray[np.int32]]:
+    counts: dict[str, NDArray[np.int32]] = {}
+    for waveform in strip.iterfind("WaveformData"):
+        lead = (waveform.get("lead") or "").strip()
+        if lead.upper() in counts:
+            raise RecordError(reasons.BAD_HEADER, "a lead is there twice", where=masked(location), got=repr(lead[:20]))
+        counts[lead.upper()] = _numbers(waveform.text or "", location)
+    _check_length(strip, counts, location)
+    return counts
+
+
+def _numbers(text: str, location: str) -> NDArray[np.int32]:
+    samples = text.strip().removesuffix(",")
+    try:
+        return _fast_numbers(samples) if len(samples.split()) == 1 else _slow_numbers(samples)
+    except (ValueError, OverflowError, DeprecationWarning):
+        raise RecordError(
+            reasons.BAD_NUMBER, "a sample is not a whole number", where=f"{masked(location)} WaveformData",
+            expected="comma-separated integers",
+        ) from None  # fmt: skip
+
+
+def _fast_numbers(samples: str) -> NDArray[np.int32]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        values = np.fromstring(samples, dtype=np.int64, sep=",")
+    if np.abs(values).max() > LARGEST_COUNT:
+        raise ValueError("a sample does not fit")
+    return values.astype(np.int32)
+
+
+def _slow_numbers(samples: str) -> NDArray[np.int32]:
+    """Parse text with white space between samples, where `numpy.fromstring` would read an empty entry as 0."""
+    return (
+        np.array([int(sample) for sample in samples.split(",")], dtype=np.int32) if samples else np.zeros(0, np.int32)
+    )
+
+
+def _check_length(strip: Element, counts: dict[str, NDArray[np.int32]], location: str) -> None:
+    total = _number(strip.findtext("ChannelSampleCountTotal"))
+    wrong = sorted({len(values) for values in counts.values() if total is not None and len(values) != total})
+    if wrong:
+        reason = reasons.TRUNCATED if max(wrong) < (total or 0) else reasons.WRONG_LENGTH
+        raise RecordError(
+            reason, "a lead has another length than the header says", where=f"{masked(location)} WaveformData",
+            expected=total, got=wrong,
+        )  # fmt: skip
+
+
+def _check_lead_number(strip: Element, found: int, location: str) -> None:
+    stated = _number(strip.findtext("NumberOfLeads"))
+    if stated is not None and found < stated:
+        raise RecordError(
+            reasons.TRUNCATED, "leads are missing", where=f"{masked(location)} NumberOfLeads", expected=stated,
+            got=found,
+        )  # fmt: skip
+
+
+def _positive(strip: Element, field: str, units: set[str], location: str) -> float:
+    element = strip.find(field)
+    value = _number(element.text if element is not None else None)
+    where = f"{masked(location)} StripData/{field}"
+    if element is None or value is None or not value > 0:
+        raise RecordError(reasons.BAD_HEADER, f"{field} is missing or impossible", where=where, expected="above 0")
+    unit = (element.get("units") or "").strip()
+    if unit.lower() not in units:
+        raise RecordError(
+            reasons.WRONG_UNIT, f"{field} has another unit", where=where, expected=max(units), got=repr(unit[:20])
+        )
+    return value
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _meta(root: Element) -> dict[str, Any]:
+    filters = {name: text.strip() for name in _FILTERS if (text := root.findtext(f"FilterSetting/{name}"))}
+    statements = [text.strip() for element in root.iterfind(".//DiagnosisText") if (text := element.text)]
+    measured = {e.tag: _number(e.text) for e in root.iterfind("RestingECGMeasurements/*") if len(e) == 0}
+    return {
+        "acquired_at": _acquired_at(root.find("ObservationDateTime")),
+        "filters": filters,
+        "statements": [s for s in statements if s],
+        "device": (root.findtext(".//DeviceInfo/Desc") or "CardioSoft").strip(),
+        "measurements": {tag: value for tag, value in measured.items() if value is not None},
+    }
+
+
+def _acquired_at(element: Element | None) -> str | None:
+    if element is None:
+        return None
+    parts = [_number(element.findtext(tag)) for tag in ("Year", "Month", "Day", "Hour", "Minute", "Second")]
+    if any(part is None for part in parts):
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in parts)
+    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
+
+
+ECG_FORMATS.register("cardiosoft_xml")(Format("cardiosoft_xml", recognises, read_cardiosoft_xml))

@@ -1,0 +1,233 @@
+"""From a folder or archive of DICOM files to single frames with the few attributes that a cine stack is ordered by."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.config import disable_value_validation
+from pydicom.dataset import FileDataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from cardiobind.errors import RecordError
+from cardiobind.formats import reasons
+from cardiobind.formats.base import decoding, masked
+from cardiobind.formats.location import open_archive, read_bytes, read_member
+
+MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
+LARGEST_SIDE_PX = 4096
+_TAGS = [
+    "SOPClassUID", "SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber", "TriggerTime",
+    "CardiacNumberOfImages", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "SpacingBetweenSlices", "SliceThickness", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "RescaleSlope",
+    "RescaleIntercept", "PixelData",
+]  # fmt: skip
+_DOCUMENTS = {".csv", ".cvs", ".txt", ".xml", ".json", ".pdf", ".md", ".html", ".jpg", ".png"}
+_MANIFESTS = {"manifest.csv", "manifest.cvs"}
+_COMMA_DATE = re.compile(r"([A-Z])(\w{2}) (\d{1,2}), 20(\d{2})")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image of one slice at one phase.
+
+    Attributes:
+        name: of its file, masked.
+        description: SeriesDescription, else the manifest's, else empty.
+        series: sorts repeated series in the order of their acquisition.
+        instance, trigger_ms, phases: InstanceNumber, TriggerTime, CardiacNumberOfImages; None where absent.
+        position_mm: (3,) ImagePositionPatient. orientation: (6,) ImageOrientationPatient. None where absent.
+        spacing_mm: between rows, between columns. step_mm: between slices.
+        shape: rows, columns.
+    """
+
+    name: str
+    description: str
+    series: tuple[int, tuple[int, ...]]
+    instance: int | None
+    trigger_ms: float | None
+    phases: int | None
+    position_mm: NDArray[np.float64] | None
+    orientation: NDArray[np.float64] | None
+    spacing_mm: tuple[float, float]
+    step_mm: float | None
+    shape: tuple[int, int]
+    dataset: FileDataset
+
+    def pixels(self) -> NDArray[np.float32]:
+        """Return (rows, columns) intensities after the rescale slope and intercept.
+
+        Raises:
+            RecordError: the pixel data are short or cannot be decoded.
+        """
+        with decoding(reasons.BAD_DICOM, "the pixel data cannot be decoded", self.name):
+            stored = _decode(self.dataset, self.shape, self.name).astype(np.float32)
+            slope = _float(self.dataset.get("RescaleSlope"))
+            if slope is not None:
+                stored = stored * slope + (_float(self.dataset.get("RescaleIntercept")) or 0.0)
+        if not np.isfinite(stored).all():
+            raise RecordError(reasons.BAD_DICOM, "a pixel is not finite", where=self.name)
+        return stored
+
+
+def read_frames(location: str) -> list[Frame]:
+    """Return the frames of all MR images in a folder (with its subfolders) or a zip archive.
+
+    Raises:
+        RecordError: no DICOM file, or one of them is damaged.
+    """
+    descriptions: dict[str, str] = {}
+    datasets: list[tuple[str, FileDataset]] = []
+    for name, data in _members(location):
+        if PurePosixPath(name).name.lower() in _MANIFESTS:
+            descriptions |= manifest_descriptions(data.decode("latin-1"))
+        elif name.lower().endswith(".dcm") or data[128:132] == b"DICM":
+            datasets.append((name, _parse(data, name)))
+    frames = [_frame(name, dataset, descriptions) for name, dataset in datasets if _is_image(dataset, name)]
+    if not frames:
+        raise RecordError(reasons.NO_FRAMES, "there is no DICOM image", where=masked(location))
+    return frames
+
+
+def manifest_descriptions(text: str) -> dict[str, str]:
+    """Return file name to series description of a UK Biobank manifest, also with its unquoted dates and misspelling.
+
+    A malformed manifest gives what can be had of it: it is only asked where the DICOM files are silent.
+    """
+    dated = _COMMA_DATE.sub(r"\3-\1\2-20\4", text.replace("\0", ""))
+    rows = csv.DictReader(io.StringIO(dated))
+    found: dict[str, str] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for row in _rows(rows):
+            values = {str(k).strip().lower(): str(v).strip() for k, v in row.items() if k is not None}
+            keys = ("series discription", "series description", "seriesdescription", "modality")
+            description = next((values[k] for k in keys if values.get(k)), "")
+            found[PurePosixPath(values.get("filename", "")).name] = description
+    return found
+
+
+def _rows(reader: csv.DictReader[str]) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error:
+        return
+
+
+def _members(location: str) -> Iterator[tuple[str, bytes]]:
+    if Path(location).is_dir():
+        for path in sorted(p for p in Path(location).rglob("*") if p.is_file() and _wanted(p.as_posix())):
+            yield path.as_posix(), read_bytes(str(path))
+        return
+    archive = open_archive(location)
+    for name in sorted(n for n in archive.namelist() if not n.endswith("/") and _wanted(n)):
+        yield name, read_member(archive, name)
+
+
+def _wanted(name: str) -> bool:
+    path = PurePosixPath(name)
+    if path.name.lower() in _MANIFESTS:
+        return True
+    return path.suffix.lower() not in _DOCUMENTS and not path.name.startswith(".") and "__MACOSX" not in path.parts
+
+
+def _parse(data: bytes, name: str) -> FileDataset:
+    with decoding(reasons.BAD_DICOM, "the DICOM file cannot be parsed", name), disable_value_validation():
+        return pydicom.dcmread(io.BytesIO(data), force=False, specific_tags=_TAGS)
+
+
+def _is_image(dataset: FileDataset, name: str) -> bool:
+    with decoding(reasons.BAD_DICOM, "the DICOM header cannot be parsed", name):
+        if "PixelData" in dataset:
+            return True
+        kind = str(dataset.file_meta.get("MediaStorageSOPClassUID", dataset.get("SOPClassUID", "")))
+    if kind == MR_IMAGE_STORAGE:
+        raise RecordError(reasons.TRUNCATED, "an MR image without pixel data", where=masked(name))
+    return False
+
+
+def _frame(name: str, dataset: FileDataset, descriptions: dict[str, str]) -> Frame:
+    with decoding(reasons.BAD_DICOM, "the DICOM header cannot be parsed", name), disable_value_validation():
+        spacing = _vector(dataset.get("PixelSpacing"), 2)
+        shape = (int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0))
+        step = _float(dataset.get("SpacingBetweenSlices")) or _float(dataset.get("SliceThickness"))
+        description = str(dataset.get("SeriesDescription") or "").strip()
+        frame = Frame(
+            name=masked(name),
+            description=description or descriptions.get(PurePosixPath(name).name, ""),
+            series=(_int(dataset.get("SeriesNumber")) or 0, _natural(str(dataset.get("SeriesInstanceUID") or ""))),
+            instance=_int(dataset.get("InstanceNumber")),
+            trigger_ms=_float(dataset.get("TriggerTime")),
+            phases=_int(dataset.get("CardiacNumberOfImages")),
+            position_mm=_vector(dataset.get("ImagePositionPatient"), 3),
+            orientation=_vector(dataset.get("ImageOrientationPatient"), 6),
+            spacing_mm=(float(spacing[0]), float(spacing[1])) if spacing is not None else (0.0, 0.0),
+            step_mm=step,
+            shape=shape,
+            dataset=dataset,
+        )
+        several = (_int(dataset.get("NumberOfFrames")) or 1) > 1 or (_int(dataset.get("SamplesPerPixel")) or 1) > 1
+    return _checked(frame, several)
+
+
+def _checked(frame: Frame, several: bool) -> Frame:
+    if several:
+        raise RecordError(
+            reasons.UNSUPPORTED, "an image of several frames or colours", where=frame.name,
+            expected="one grey frame a file",
+        )  # fmt: skip
+    if not all(0 < side <= LARGEST_SIDE_PX for side in frame.shape):
+        raise RecordError(reasons.BAD_GEOMETRY, "impossible number of rows or columns", where=frame.name)
+    if not all(0 < spacing < 100 for spacing in frame.spacing_mm):
+        raise RecordError(reasons.BAD_GEOMETRY, "PixelSpacing is missing or impossible", where=frame.name)
+    return frame
+
+
+def _decode(dataset: FileDataset, shape: tuple[int, int], name: str) -> NDArray[Any]:
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    bits = _int(dataset.get("BitsAllocated"))
+    if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian) or bits not in (8, 16):
+        decoded: NDArray[Any] = dataset.pixel_array.reshape(shape)
+        return decoded
+    sign = "i" if _int(dataset.get("PixelRepresentation")) == 1 else "u"
+    data, wanted = bytes(dataset.PixelData), shape[0] * shape[1]
+    if len(data) < wanted * bits // 8:
+        raise RecordError(
+            reasons.TRUNCATED, "the pixel data end early", where=name, expected=f"{wanted * bits // 8} bytes",
+            got=len(data),
+        )  # fmt: skip
+    return np.frombuffer(data, f"<{sign}{bits // 8}", count=wanted).reshape(shape)
+
+
+def _float(value: Any) -> float | None:
+    if value is None or value == "":
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _int(value: Any) -> int | None:
+    number = _float(value)
+    return None if number is None else int(number)
+
+
+def _vector(value: Any, length: int) -> NDArray[np.float64] | None:
+    if value is None or isinstance(value, str) or len(value) != length:
+        return None
+    vector = np.array([float(v) for v in value])
+    return vector if np.isfinite(vector).all() else None
+
+
+def _natural(uid: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d{1,64}", uid))

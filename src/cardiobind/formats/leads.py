@@ -1,0 +1,59 @@
+"""From a file's leads, whatever their order, spelling and unit, to twelve canonical rows in millivolts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiobind.errors import RecordError
+from cardiobind.formats import reasons
+from cardiobind.formats.base import masked
+from cardiobind.modalities.records import LEADS
+
+_CANONICAL = {lead.upper(): lead for lead in LEADS}
+_MILLIVOLTS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "microvolt": 1e-3, "nv": 1e-6}
+
+
+def canonical_lead(name: str) -> str | None:
+    """Return the canonical spelling of a lead ("AVR" -> "aVR"), or None if it is not one of the twelve."""
+    spelled = name.strip().upper().removeprefix("LEAD").strip(" _")
+    return _CANONICAL.get(spelled)
+
+
+def millivolts_per(unit: str, location: str) -> float:
+    """Return how many millivolts one `unit` is.
+
+    Raises:
+        RecordError: the unit is unknown.
+    """
+    scale = _MILLIVOLTS.get(unit.strip().lower())
+    if scale is None:
+        raise RecordError(
+            reasons.WRONG_UNIT, "the amplitude's unit is unknown", where=masked(location),
+            expected="V | mV | uV | nV", got=repr(unit[:20]),
+        )  # fmt: skip
+    return scale
+
+
+def stack_leads(leads: Mapping[str, NDArray[np.floating]], location: str) -> NDArray[np.float32]:
+    """Return (12, samples) float32 in the order of `LEADS`; a lead that the file has not is NaN.
+
+    Args:
+        leads: canonical lead name to (samples,) amplitudes in mV, all of one length.
+        location: of the file, for errors.
+
+    Raises:
+        RecordError: no lead, no sample, or leads of different lengths.
+    """
+    lengths = {len(values) for values in leads.values()}
+    if not lengths or lengths == {0}:
+        raise RecordError(reasons.NO_WAVEFORM, "the file holds no sample of the twelve leads", where=masked(location))
+    if len(lengths) > 1:
+        raise RecordError(reasons.WRONG_LENGTH, "leads differ in length", where=masked(location), got=sorted(lengths))
+    stacked = np.full((len(LEADS), lengths.pop()), np.nan, np.float32)
+    for row, lead in enumerate(LEADS):
+        if lead in leads:
+            stacked[row] = leads[lead]
+    return stacked

@@ -1,0 +1,97 @@
+"""Places of raw files: a path, or a member of a zip archive, ``/path/records100.zip::records100/00000/00001_lr``."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+from cardiobind.errors import RecordError
+from cardiobind.formats import reasons
+from cardiobind.formats.base import decoding, masked
+
+SEPARATOR = "::"
+OPEN_ARCHIVES = 4
+LARGEST_FILE_BYTES = 1 << 30
+
+_archives: OrderedDict[tuple[int, str, int, int], zipfile.ZipFile] = OrderedDict()
+
+
+def split_location(location: str) -> tuple[str | None, str]:
+    """Return (archive or None, path); the path is inside the archive if there is one."""
+    archive, separator, member = location.partition(SEPARATOR)
+    return (archive, member) if separator else (None, location)
+
+
+def location_exists(location: str) -> bool:
+    """Tell whether there is a file, or a member of a readable archive, at `location`."""
+    archive, path = split_location(location)
+    if archive is None:
+        return Path(path).is_file()
+    try:
+        return path in open_archive(archive).NameToInfo
+    except RecordError:
+        return False
+
+
+def read_bytes(location: str, limit: int | None = None) -> bytes:
+    """Return the bytes of a file or of an archive's member, at most `limit` of them.
+
+    Raises:
+        RecordError: the file is missing, empty, too large or damaged.
+    """
+    archive, path = split_location(location)
+    if archive is None:
+        data = _read_file(path, limit)
+    else:
+        data = read_member(open_archive(archive), path, limit)
+    if not data:
+        raise RecordError(reasons.EMPTY, "the file has no bytes", where=masked(path))
+    return data
+
+
+def open_archive(path: str) -> zipfile.ZipFile:
+    """Return an open archive; the last few stay open in this process, as reading their index is slow.
+
+    Raises:
+        RecordError: missing or not a zip archive.
+    """
+    with decoding(reasons.BAD_ZIP, "the archive is damaged", path):
+        status = os.stat(path)
+        key = (os.getpid(), path, status.st_mtime_ns, status.st_size)
+        if key not in _archives:
+            _archives[key] = zipfile.ZipFile(path)
+        _archives.move_to_end(key)
+    while len(_archives) > OPEN_ARCHIVES:
+        _archives.popitem(last=False)
+    return _archives[key]
+
+
+def read_member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
+    """Return the bytes of one member of an archive.
+
+    Raises:
+        RecordError: no such member, larger than a gigabyte when unpacked, or damaged.
+    """
+    if name not in archive.NameToInfo:
+        raise RecordError(reasons.MISSING_FILE, "the archive has no such member", where=masked(name))
+    with decoding(reasons.BAD_ZIP, "a member of the archive is damaged", name):
+        _refuse_large(archive.NameToInfo[name].file_size, name)
+        with archive.open(name) as stream:
+            return stream.read(-1 if limit is None else limit)
+
+
+def _read_file(path: str, limit: int | None) -> bytes:
+    with decoding(reasons.UNREADABLE, "the file cannot be read", path), open(path, "rb") as stream:
+        if limit is None:
+            _refuse_large(os.fstat(stream.fileno()).st_size, path)
+        return stream.read(-1 if limit is None else limit)
+
+
+def _refuse_large(size_bytes: int, name: str) -> None:
+    if size_bytes > LARGEST_FILE_BYTES:
+        raise RecordError(
+            reasons.UNSUPPORTED, "the file is too large to be a recording", where=masked(name),
+            expected=f"at most {LARGEST_FILE_BYTES} bytes", got=size_bytes,
+        )  # fmt: skip

@@ -1,0 +1,9 @@
+"""Data sets on disk -> recordings, table, events and visits; each source one file and one line in `SOURCES`."""
+
+from __future__ import annotations
+
+from cardiobind.sources.base import SOURCES, RecordRef, Source
+from cardiobind.sources.ptbxl import PtbxlSource
+from cardiobind.sources.ukb import UkbSource
+
+__all__ = ["SOURCES", "PtbxlSource", "RecordRef", "Source", "UkbSource"]

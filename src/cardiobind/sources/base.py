@@ -1,0 +1,70 @@
+"""What a data set on disk must offer to be prepared, whatever its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pandas as pd
+
+from cardiobind.modalities.records import CineRecord, EcgRecord
+from cardiobind.registry import Registry
+
+EVENT_COLUMNS = ["subject", "visit", "system", "code", "date"]
+VISIT_COLUMNS = ["subject", "visit", "date"]
+
+
+@dataclass(frozen=True, order=True)
+class RecordRef:
+    """Where one raw recording of one subject's visit is.
+
+    Attributes:
+        subject: participant, never to be logged.
+        visit: within the subject ("2" for UK Biobank's first imaging visit).
+        modality: ``"ecg"`` or ``"cmr"``.
+        location: what the source's `read` needs to find it.
+    """
+
+    subject: str
+    visit: str
+    modality: str
+    location: str
+
+
+class Source(Protocol):
+    """A data set. An instance is small and picklable: `read` runs in worker processes."""
+
+    def records(self) -> list[RecordRef]:
+        """Return all recordings on disk, sorted, without opening them."""
+
+    def read(self, ref: RecordRef) -> EcgRecord | CineRecord:
+        """Return one recording.
+
+        Raises:
+            RecordError: it cannot be used.
+        """
+
+    def table(self) -> pd.DataFrame:
+        """Return subject, visit, the features of `cardiobind.modalities.features` that the data set has, and its fold.
+
+        Numbers are float with NaN for missing, categories are their labels, flags 0, 1 or NaN; ``fold`` (1 to 10) is
+        there if the data set has an official split.
+        """
+
+    def events(self) -> pd.DataFrame:
+        """Return coded events: subject, visit ("" if about the subject), system, code, date (NaT: unknown)."""
+
+    def visits(self) -> pd.DataFrame:
+        """Return the visits of all subjects in the table: subject, visit, date (NaT: unknown)."""
+
+    def issues(self) -> list[dict[str, Any]]:
+        """Return what is wrong with the data set as a whole: reason, column, count; no identifier."""
+
+
+SOURCES: Registry[Callable[..., Source]] = Registry("source")
+
+
+def issue(reason: str, column: str, count: int) -> dict[str, Any]:
+    """Return one entry of `Source.issues`."""
+    return {"reason": reason, "column": column, "count": int(count)}

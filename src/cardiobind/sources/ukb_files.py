@@ -1,0 +1,90 @@
+"""UK Biobank's bulk files and withdrawals on disk: flat, in field folders, or in the analysis platform's tree."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from cardiobind.errors import RecordError
+from cardiobind.formats import masked, reasons
+from cardiobind.sources.base import RecordRef
+
+MODALITY_OF_FIELD = {"20205": ("ecg", ".xml"), "20209": ("cmr", ".zip")}
+EXERCISE_FIELD = "6025"
+TABLE_NAMES = ("table.parquet", "table.csv", "table.tsv")
+_BULK = re.compile(r"^(\d{5,9})_(\d+)_(\d+)_(\d+)(\.\w+)$")
+_WITHDRAWALS = re.compile(r"^w\d+.*\.csv$", re.IGNORECASE)
+
+
+def bulk_files(root: Path) -> Iterator[tuple[str, str, str, int, Path]]:
+    """Yield (eid, field, instance, array, path) of every bulk file below `root` that is an ECG or a short-axis cine."""
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            match = _BULK.match(name)
+            if match is None:
+                continue
+            eid, field, instance, array, suffix = match.groups()
+            if field == EXERCISE_FIELD or MODALITY_OF_FIELD.get(field, ("", ""))[1] == suffix.lower():
+                yield eid, field, instance, int(array), Path(folder, name)
+
+
+def find_records(root: Path, withdrawn: frozenset[str]) -> tuple[list[RecordRef], dict[str, int]]:
+    """Return the recordings below `root` and how many files were left out, by reason.
+
+    Of several files for one visit (arrays, or a ``20205_retest`` folder) the first outside a retest folder, of the
+    lowest array, is taken.
+    """
+    best: dict[tuple[str, str, str], tuple[bool, int, str]] = {}
+    left_out = {"withdrawn": 0, "duplicate_file": 0, "exercise_ecg": 0}
+    for eid, field, instance, array, path in bulk_files(root):
+        if eid in withdrawn:
+            left_out["withdrawn"] += 1
+            continue
+        if field == EXERCISE_FIELD:
+            left_out["exercise_ecg"] += 1
+            continue
+        key = (eid, instance, MODALITY_OF_FIELD[field][0])
+        rank = ("retest" in path.parent.as_posix().lower(), array, str(path))
+        left_out["duplicate_file"] += key in best
+        best[key] = min(rank, best.get(key, rank))
+    return sorted(RecordRef(*key, rank[2]) for key, rank in best.items()), left_out
+
+
+def find_table(root: Path) -> Path | None:
+    """Return the table in `root`: ``table.parquet``, ``table.csv``, ``table.tsv``, else the first ``ukb*`` file."""
+    for name in TABLE_NAMES:
+        if (root / name).is_file():
+            return root / name
+    return next((p for p in sorted(root.glob("ukb*")) if p.suffix in {".csv", ".tab", ".tsv", ".parquet"}), None)
+
+
+def read_withdrawals(root: Path, also: Path | None = None) -> frozenset[str]:
+    """Return the eids of all withdrawals lists (``w<application>_<date>.csv``) in `root`, and of the file `also`.
+
+    Raises:
+        RecordError: a list cannot be read or holds something else than eids, so that nobody is kept by mistake.
+    """
+    files = [path for path in sorted(root.glob("*.csv")) if _WITHDRAWALS.match(path.name)]
+    return frozenset(eid for path in [*files, *([also] if also else [])] for eid in _eids(path))
+
+
+def _eids(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(
+            reasons.UNREADABLE, "the withdrawals list cannot be read", where=masked(path), got=type(error).__name__
+        ) from None
+    entries = [line.split(",")[0].strip().strip('"') for line in lines if line.strip()]
+    if entries and entries[0].lower() in {"eid", "participant id"}:
+        entries = entries[1:]
+    wrong = sum(not re.fullmatch(r"-?\d+", entry) for entry in entries)
+    if wrong:
+        raise RecordError(
+            reasons.BAD_TABLE, "the withdrawals list has lines that are no eid", where=masked(path),
+            expected="one eid a line", got=f"{wrong} other lines",
+        )  # fmt: skip
+    return entries
