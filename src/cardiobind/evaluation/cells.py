@@ -156,7 +156,7 @@ def _cell(key: tuple[object, ...], group: pd.DataFrame) -> Cell:
 def _wide(test: pd.DataFrame, seeds: tuple[int, ...], where: str) -> pd.DataFrame:
     wide = test.pivot(index=_ROW, columns="seed", values="score").sort_index()
     if wide.empty:
-        raise InputError("a model has no labelled test rows", where=where)
+        return pd.DataFrame(index=wide.index, columns=list(seeds), dtype=np.float64)
     if not np.array_equal(wide.columns.to_numpy(np.int64), seeds) or wide.isna().to_numpy().any():
         raise InputError(
             "the seeds of one model were tested on different subjects", where=where,

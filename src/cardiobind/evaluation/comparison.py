@@ -41,6 +41,8 @@ def resample(cell: Cell, names: Sequence[str], resamples: int, seed: int) -> dic
         For each metric (resamples,).
     """
     names = [n for n in names if METRICS[n].resampled and not cell.why_undefined(METRICS[n].on)]
+    if not len(cell.labels):
+        return {}
     strata = subject_strata(cell.labels, cell.subject_index)
     blocks: dict[str, list[Floats]] = {name: [] for name in names}
     for drawn in count_blocks(strata, resamples, seed):
@@ -100,8 +102,6 @@ def _pairs(cells: Sequence[Cell], arm: str, baseline: str) -> list[tuple[Cell, C
 
 def _compare_pair(a: Cell, b: Cell, resamples: int, seed: int) -> list[dict[str, Any]]:
     rows = a.rows.intersection(b.rows).sort_values()
-    if not len(rows):
-        raise InputError("the two arms were tested on different subjects", where=f"{a.arm}, {b.arm}, {a.inputs}")
     a, b = a.on_rows(rows), b.on_rows(rows)
     drawn_a, drawn_b = (resample(cell, COMPARED, resamples, seed) for cell in (a, b))
     return [_difference(a, b, METRICS[name], drawn_a.get(name), drawn_b.get(name)) for name in COMPARED]

@@ -79,7 +79,7 @@ def _describe(cell: Cell, resamples: int, seed: int) -> dict[str, Any]:
         "fraction": cell.fraction,
         "seeds": list(cell.seeds),
         "n": len(cell.labels),
-        "subjects": int(cell.subject_index.max()) + 1,
+        "subjects": len(np.unique(cell.subject_index)),
         "positives": int(cell.labels.sum()),
         "unlabelled": cell.unlabelled,
         "validation": {"n": cell.validation_n, "positives": cell.validation_positives},

@@ -161,6 +161,8 @@ class Metric:
 
     def why_undefined(self, labels: Floats) -> str:
         """Return why the metric is not a number on these labels."""
+        if not len(labels):
+            return "no labelled rows in the test split"
         absent = [("negative", "positive")[c] for c in self.needs if not np.any(labels == c)]
         if absent:
             return f"no {' and no '.join(absent)} label in the test split"

@@ -13,7 +13,8 @@ from cardiobind.evaluation.figures.style import png_base64, svg
 STYLE = """
 :root { --ink: #1d2733; --muted: #566270; --rule: #d5dae0; --accent: #0b5394; }
 * { box-sizing: border-box; }
-html { font: 16px/1.55 -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif; color: var(--ink); background: #fff; }
+html { font: 16px/1.55 -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
+html { color: var(--ink); background: #fff; }
 body { max-width: 70rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.01em; }
 h2 { font-size: 1.25rem; margin: 3rem 0 .6rem; padding-top: .9rem; border-top: 1px solid var(--rule); }
@@ -39,7 +40,8 @@ figcaption, .source { font-size: .82rem; color: var(--muted); max-width: 46rem; 
 code, pre { font: .8rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
 code { overflow-wrap: anywhere; }
 pre { background: #f5f7f9; padding: 1rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
-footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--rule); color: var(--muted); font-size: .85rem; }
+footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--rule); }
+footer { color: var(--muted); font-size: .85rem; }
 @media print {
   html { font-size: 10pt; }
   body { max-width: none; padding: 0; }
@@ -129,7 +131,8 @@ def page(title: str, lead: str, warning: str, sections: Sequence[tuple[str, str,
     """
     links = "".join(f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, name, _ in sections)
     body = "\n".join(
-        f'<section id="{anchor}" aria-labelledby="{anchor}-title"><h2 id="{anchor}-title">{escape(name)}</h2>{html}</section>'
+        f'<section id="{anchor}" aria-labelledby="{anchor}-title">'
+        f'<h2 id="{anchor}-title">{escape(name)}</h2>{html}</section>'
         for anchor, name, html in sections
     )
     return (

@@ -1,0 +1,110 @@
+"""What a report can hold, and how each number in it names the artefact it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cardiobind.artifact import Artifact
+
+Floats = NDArray[np.floating]
+
+DIGEST_LENGTH = 12
+
+_KINDS = {
+    "results": ("evaluation", "metrics"),
+    "curves": ("predictions", "evaluation", "metrics"),
+    "cohort": ("cohort",),
+    "labels": ("cohort",),
+    "splits": ("protocol",),
+    "audit": ("protocol",),
+}
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One recording as it went into a masked autoencoder and as it came out.
+
+    Attributes:
+        original: (12, samples).
+        restored: (12, samples).
+        rate_hz: samples per second.
+        masked: (12, patches) or (patches,) what was hidden.
+        unit: of the amplitudes.
+    """
+
+    original: Floats
+    restored: Floats
+    rate_hz: float
+    masked: NDArray[np.bool_] | None = None
+    unit: str = "z"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a report shows. A part that is not given has no section. Nothing here is an identifier of a person.
+
+    Attributes:
+        title: of the experiment.
+        metrics: result of `cardiobind.evaluation.evaluate.evaluate`.
+        description: what was done, in a few sentences.
+        label_definition: the clinical endpoint in words, with its codes.
+        cohort: ``summary.json`` of the cohort.
+        counts: ``counts.json`` of the cohort: modality -> read, kept, quarantined.
+        protocol: ``protocol.json``: task, split, seed, counts by split.
+        audit: ``audit.json``: findings and allowed features.
+        predictions: what ``metrics`` was computed from; gives curves and calibration.
+        histories: name of a stage -> one row a round, as `training.History.frame`.
+        reconstruction: one recording; only where its licence allows showing a person's signal.
+        embeddings: modality -> (n, width), rows without NaN.
+        embedding_labels: modality -> (n,) 1, 0 or NaN.
+        retrieval: rows such as {"pair": "ecg → cmr", "subjects": 64, "recall@1": 0.25, "chance": 0.02}.
+        artifacts: name of a stage -> its artefact.
+        sources: section -> where its numbers came from, where kinds and names of the artefacts do not tell.
+        config: the resolved configuration as text.
+    """
+
+    title: str
+    metrics: Mapping[str, Any]
+    description: str = ""
+    label_definition: str = ""
+    cohort: Mapping[str, Any] | None = None
+    counts: Mapping[str, Mapping[str, int]] | None = None
+    protocol: Mapping[str, Any] | None = None
+    audit: Mapping[str, Any] | None = None
+    predictions: pd.DataFrame | None = None
+    histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    reconstruction: Reconstruction | None = None
+    embeddings: Mapping[str, Floats] = field(default_factory=dict)
+    embedding_labels: Mapping[str, Floats] | None = None
+    retrieval: Sequence[Mapping[str, object]] = ()
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    config: str = ""
+
+    def source(self, section: str, file: str = "") -> str:
+        """Return "From <stage> <digest>, <file>" for a section or a stage; it says so where the artefact is not known.
+
+        Args:
+            section: key of `sources`, name of a stage, or a section whose kind of artefact is known.
+            file: file inside the artefact.
+        """
+        if section in self.sources:
+            return f"From {self.sources[section]}."
+        names = [section] if section in self.artifacts else self._of_kind(section)
+        if not names:
+            return "The artefact of these numbers was not given to this report."
+        cited = ", ".join(f"{n} {self.artifacts[n].digest[:DIGEST_LENGTH]}" for n in names)
+        return f"From {cited}{f', {file}' if file else ''}."
+
+    def _of_kind(self, section: str) -> list[str]:
+        for kind in _KINDS.get(section, ()):
+            found = [name for name, artifact in self.artifacts.items() if artifact.kind == kind]
+            if found:
+                return found
+        return []

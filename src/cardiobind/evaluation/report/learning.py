@@ -1,0 +1,73 @@
+"""Sections about what was learnt without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cardiobind.evaluation.figures import embedding_map, reconstruction, training_curves
+from cardiobind.evaluation.report import html
+from cardiobind.evaluation.report.content import Report
+
+
+def losses(report: Report) -> str:
+    """Return the training curves of each stage."""
+    parts = []
+    for name, history in report.histories.items():
+        if history.empty:
+            continue
+        alt = f"Training curves of {name}: {', '.join(map(str, history.columns))} over {len(history)} rounds."
+        source = report.source(name if name in report.artifacts else "losses", "history")
+        parts += [html.heading(name), html.picture(training_curves(history), alt), html.paragraph(source, "source")]
+    return "".join(parts)
+
+
+def restored(report: Report) -> str:
+    """Return an original signal beside what the autoencoder made of its visible part."""
+    shown = report.reconstruction
+    if shown is None:
+        return ""
+    figure = reconstruction(shown.original, shown.restored, shown.rate_hz, masked=shown.masked, unit=shown.unit)
+    hidden = (
+        "" if shown.masked is None else f" {100 * float(shown.masked.mean()):.0f} % of the patches were hidden (grey)."
+    )
+    caption = f"One recording of the validation split.{hidden}"
+    alt = f"Twelve-lead ECG, original and reconstruction over each other.{hidden}"
+    return html.picture(figure, alt, caption, raster=True) + html.paragraph(report.source("reconstruction"), "source")
+
+
+def retrieval(report: Report) -> str:
+    """Return how often one modality of a subject finds another one of the same subject."""
+    if not report.retrieval:
+        return ""
+    header = list(dict.fromkeys(str(name) for row in report.retrieval for name in row))
+    rows = [[_text(row.get(name)) for name in header] for row in report.retrieval]
+    return "".join(
+        [
+            html.paragraph(
+                "Recall@k is the share of subjects whose own embedding in the other modality is among the k nearest; "
+                "guessing reaches k divided by the number of subjects."
+            ),
+            html.table([header, *rows], "Retrieval across modalities"),
+            html.paragraph(report.source("retrieval"), "source"),
+        ]
+    )
+
+
+def embeddings(report: Report) -> str:
+    """Return a map of the embeddings, a panel a modality."""
+    if not report.embeddings:
+        return ""
+    figure = embedding_map(report.embeddings, report.embedding_labels, label_title=_task(report.metrics))
+    alt = f"First two principal components of the embeddings of {', '.join(report.embeddings)}, coloured by label."
+    caption = "Principal components keep large distances; what they do not show may still be there."
+    return html.picture(figure, alt, caption, raster=True) + html.paragraph(report.source("embeddings"), "source")
+
+
+def _task(metrics: Mapping[str, object]) -> str:
+    cells = metrics.get("cells")
+    tasks = {str(cell["task"]) for cell in cells} if isinstance(cells, list) else set()
+    return tasks.pop() if len(tasks) == 1 else "positive"
+
+
+def _text(value: object) -> str:
+    return "–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,71 @@
+"""Put the sections together and write the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cardiobind.evaluation.report import data, html, learning, results
+from cardiobind.evaluation.report.content import Report
+
+WARNING = (
+    "Research use only. These models are not a medical device and were not validated for the care of patients; no "
+    "decision about a person may rest on this report."
+)
+
+_SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
+    ("results", "Results", results.headline),
+    ("comparisons", "Paired differences", results.comparisons),
+    ("efficiency", "Label efficiency", results.efficiency),
+    ("curves", "ROC and precision-recall", results.curves),
+    ("calibration", "Calibration", results.calibration),
+    ("cohort", "Cohort", data.cohort),
+    ("quarantine", "Records set aside", data.quarantine),
+    ("labels", "Label definition", data.labels),
+    ("audit", "Leakage audit", data.audit),
+    ("losses", "Training", learning.losses),
+    ("reconstruction", "Reconstruction", learning.restored),
+    ("retrieval", "Retrieval", learning.retrieval),
+    ("embeddings", "Embedding map", learning.embeddings),
+    ("provenance", "Provenance", data.provenance),
+)
+
+
+def render(report: Report) -> str:
+    """Return the report as one HTML document that loads nothing from anywhere.
+
+    Args:
+        report: what to show; sections without content are left out.
+    """
+    sections = [(anchor, name, text) for anchor, name, build in _SECTIONS if (text := build(report))]
+    return html.page(report.title, _lead(report), WARNING, sections, "Written by cardiobind. Research use only.")
+
+
+def write_report(out: Path, report: Report) -> Path:
+    """Write the report, at once or not at all, and return its path.
+
+    Args:
+        out: the HTML file; its folder is made, an older report replaced.
+        report: what to show.
+    """
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.partial")
+    partial.write_text(render(report), encoding="utf-8")
+    os.replace(partial, out)
+    return out
+
+
+def _lead(report: Report) -> str:
+    cells = report.metrics["cells"]
+    if not cells:
+        return "No model was evaluated."
+    arms = len({cell["arm"] for cell in cells})
+    tasks = ", ".join(dict.fromkeys(str(cell["task"]) for cell in cells))
+    n, positives = (max(int(cell[k]) for cell in cells) for k in ("n", "positives"))
+    return f"{tasks}: {_count(arms, 'model')} on up to {n:,} test visits, {positives:,} of them positive."
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
