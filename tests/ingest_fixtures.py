@@ -37,7 +37,8 @@ def cardiosoft_xml(
   </ObservationDateTime>
   <PatientInfo><PID>SECRETNAME</PID><Gender>MALE</Gender></PatientInfo>
   <FilterSetting><Filter50Hz>yes</Filter50Hz><LowPass units="Hz">100</LowPass></FilterSetting>
-  <Interpretation><Diagnosis><DiagnosisText>Sinus bradycardia</DiagnosisText><DiagnosisText>---</DiagnosisText></Diagnosis>
+  <Interpretation><Diagnosis><DiagnosisText>Sinus bradycardia</DiagnosisText><DiagnosisText>---</DiagnosisText>
+  </Diagnosis>
   </Interpretation>
   <RestingECGMeasurements><VentricularRate units="BPM">57</VentricularRate><PAxis/>
     <MedianSamples><NumberOfLeads>12</NumberOfLeads><SampleRate units="Hz">500</SampleRate>

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ingest_fixtures import cardiosoft_xml, random_counts
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_ecg, reasons
 from cardiobind.modalities.records import LEADS
+from ingest_fixtures import cardiosoft_xml, random_counts
 
 EID_NAME = "9000001_20205_2_0.xml"
 

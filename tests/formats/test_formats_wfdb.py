@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
-from ingest_fixtures import write_zip
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_ecg, reasons
 from cardiobind.formats.leads import canonical_lead
 from cardiobind.modalities.records import LEADS
+from ingest_fixtures import write_zip
 
 MIMIC_ORDER = ["I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6"]
 

@@ -17,6 +17,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.config import disable_value_validation
 from pydicom.dataset import FileDataset
+from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from cardiobind.errors import RecordError
@@ -26,13 +27,17 @@ from cardiobind.formats.location import open_archive, read_bytes, read_member
 
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 LARGEST_SIDE_PX = 4096
-_TAGS = [
-    "SOPClassUID", "SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber", "TriggerTime",
-    "CardiacNumberOfImages", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
-    "SpacingBetweenSlices", "SliceThickness", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
-    "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "RescaleSlope",
-    "RescaleIntercept", "PixelData",
-]  # fmt: skip
+_TAG = {
+    keyword: BaseTag(pydicom.datadict.tag_for_keyword(keyword) or 0)
+    for keyword in (
+        "SOPClassUID", "SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber", "TriggerTime",
+        "CardiacNumberOfImages", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+        "SpacingBetweenSlices", "SliceThickness", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
+        "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "RescaleSlope",
+        "RescaleIntercept", "PixelData",
+    )
+}  # fmt: skip
+_TAGS: list[Any] = list(_TAG.values())
 _DOCUMENTS = {".csv", ".cvs", ".txt", ".xml", ".json", ".pdf", ".md", ".html", ".jpg", ".png"}
 _MANIFESTS = {"manifest.csv", "manifest.cvs"}
 _COMMA_DATE = re.compile(r"([A-Z])(\w{2}) (\d{1,2}), 20(\d{2})")
@@ -73,9 +78,9 @@ class Frame:
         """
         with decoding(reasons.BAD_DICOM, "the pixel data cannot be decoded", self.name):
             stored = _decode(self.dataset, self.shape, self.name).astype(np.float32)
-            slope = _float(self.dataset.get("RescaleSlope"))
+            slope = _float(self.dataset, "RescaleSlope")
             if slope is not None:
-                stored = stored * slope + (_float(self.dataset.get("RescaleIntercept")) or 0.0)
+                stored = stored * slope + (_float(self.dataset, "RescaleIntercept") or 0.0)
         if not np.isfinite(stored).all():
             raise RecordError(reasons.BAD_DICOM, "a pixel is not finite", where=self.name)
         return stored
@@ -149,7 +154,7 @@ def _parse(data: bytes, name: str) -> FileDataset:
 
 def _is_image(dataset: FileDataset, name: str) -> bool:
     with decoding(reasons.BAD_DICOM, "the DICOM header cannot be parsed", name):
-        if "PixelData" in dataset:
+        if _TAG["PixelData"] in dataset:
             return True
         kind = str(dataset.file_meta.get("MediaStorageSOPClassUID", dataset.get("SOPClassUID", "")))
     if kind == MR_IMAGE_STORAGE:
@@ -158,26 +163,23 @@ def _is_image(dataset: FileDataset, name: str) -> bool:
 
 
 def _frame(name: str, dataset: FileDataset, descriptions: dict[str, str]) -> Frame:
-    with decoding(reasons.BAD_DICOM, "the DICOM header cannot be parsed", name), disable_value_validation():
-        spacing = _vector(dataset.get("PixelSpacing"), 2)
-        shape = (int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0))
-        step = _float(dataset.get("SpacingBetweenSlices")) or _float(dataset.get("SliceThickness"))
-        description = str(dataset.get("SeriesDescription") or "").strip()
+    with decoding(reasons.BAD_DICOM, "the DICOM header cannot be parsed", name):
+        spacing = _vector(dataset, "PixelSpacing", 2)
         frame = Frame(
             name=masked(name),
-            description=description or descriptions.get(PurePosixPath(name).name, ""),
-            series=(_int(dataset.get("SeriesNumber")) or 0, _natural(str(dataset.get("SeriesInstanceUID") or ""))),
-            instance=_int(dataset.get("InstanceNumber")),
-            trigger_ms=_float(dataset.get("TriggerTime")),
-            phases=_int(dataset.get("CardiacNumberOfImages")),
-            position_mm=_vector(dataset.get("ImagePositionPatient"), 3),
-            orientation=_vector(dataset.get("ImageOrientationPatient"), 6),
+            description=_text(dataset, "SeriesDescription") or descriptions.get(PurePosixPath(name).name, ""),
+            series=(_int(dataset, "SeriesNumber") or 0, _natural(_text(dataset, "SeriesInstanceUID"))),
+            instance=_int(dataset, "InstanceNumber"),
+            trigger_ms=_float(dataset, "TriggerTime"),
+            phases=_int(dataset, "CardiacNumberOfImages"),
+            position_mm=_vector(dataset, "ImagePositionPatient", 3),
+            orientation=_vector(dataset, "ImageOrientationPatient", 6),
             spacing_mm=(float(spacing[0]), float(spacing[1])) if spacing is not None else (0.0, 0.0),
-            step_mm=step,
-            shape=shape,
+            step_mm=_float(dataset, "SpacingBetweenSlices") or _float(dataset, "SliceThickness"),
+            shape=(_word(dataset, "Rows"), _word(dataset, "Columns")),
             dataset=dataset,
         )
-        several = (_int(dataset.get("NumberOfFrames")) or 1) > 1 or (_int(dataset.get("SamplesPerPixel")) or 1) > 1
+        several = (_int(dataset, "NumberOfFrames") or 1) > 1 or _word(dataset, "SamplesPerPixel") > 1
     return _checked(frame, several)
 
 
@@ -196,12 +198,12 @@ def _checked(frame: Frame, several: bool) -> Frame:
 
 def _decode(dataset: FileDataset, shape: tuple[int, int], name: str) -> NDArray[Any]:
     syntax = dataset.file_meta.get("TransferSyntaxUID")
-    bits = _int(dataset.get("BitsAllocated"))
+    bits = _word(dataset, "BitsAllocated")
     if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian) or bits not in (8, 16):
         decoded: NDArray[Any] = dataset.pixel_array.reshape(shape)
         return decoded
-    sign = "i" if _int(dataset.get("PixelRepresentation")) == 1 else "u"
-    data, wanted = bytes(dataset.PixelData), shape[0] * shape[1]
+    sign = "i" if _word(dataset, "PixelRepresentation") == 1 else "u"
+    data, wanted = _bytes(dataset, "PixelData"), shape[0] * shape[1]
     if len(data) < wanted * bits // 8:
         raise RecordError(
             reasons.TRUNCATED, "the pixel data end early", where=name, expected=f"{wanted * bits // 8} bytes",
@@ -210,22 +212,39 @@ def _decode(dataset: FileDataset, shape: tuple[int, int], name: str) -> NDArray[
     return np.frombuffer(data, f"<{sign}{bits // 8}", count=wanted).reshape(shape)
 
 
-def _float(value: Any) -> float | None:
-    if value is None or value == "":
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
+def _bytes(dataset: FileDataset, keyword: str) -> bytes:
+    """Return an element as it stands in the file: decoding each by pydicom would take most of the reading time."""
+    if _TAG[keyword] not in dataset:
+        return b""
+    value: Any = dataset.get_item(_TAG[keyword]).value
+    return value if isinstance(value, bytes) else str(value if value is not None else "").encode("latin-1", "replace")
 
 
-def _int(value: Any) -> int | None:
-    number = _float(value)
+def _text(dataset: FileDataset, keyword: str) -> str:
+    return _bytes(dataset, keyword).decode("latin-1").strip(" \0")
+
+
+def _word(dataset: FileDataset, keyword: str) -> int:
+    raw = _bytes(dataset, keyword)
+    return int.from_bytes(raw[:2], "little" if dataset.original_encoding[1] else "big")
+
+
+def _float(dataset: FileDataset, keyword: str) -> float | None:
+    text = _text(dataset, keyword)
+    number = float(text) if text else None
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _int(dataset: FileDataset, keyword: str) -> int | None:
+    number = _float(dataset, keyword)
     return None if number is None else int(number)
 
 
-def _vector(value: Any, length: int) -> NDArray[np.float64] | None:
-    if value is None or isinstance(value, str) or len(value) != length:
+def _vector(dataset: FileDataset, keyword: str, length: int) -> NDArray[np.float64] | None:
+    parts = _text(dataset, keyword).split("\\")
+    if len(parts) != length:
         return None
-    vector = np.array([float(v) for v in value])
+    vector = np.array([float(part) for part in parts])
     return vector if np.isfinite(vector).all() else None
 
 

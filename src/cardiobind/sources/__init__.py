@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cardiobind.sources.base import SOURCES, RecordRef, Source
 from cardiobind.sources.ptbxl import PtbxlSource
+from cardiobind.sources.simulated import SimulatedSource
 from cardiobind.sources.ukb import UkbSource
 
-__all__ = ["SOURCES", "PtbxlSource", "RecordRef", "Source", "UkbSource"]
+__all__ = ["SOURCES", "PtbxlSource", "RecordRef", "SimulatedSource", "Source", "UkbSource"]

@@ -1,0 +1,97 @@
+"""The synthetic cohort without files: the recordings, table and events that its raw files hold, made in memory."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from cardiobind.errors import ConfigError, RecordError
+from cardiobind.formats import reasons
+from cardiobind.modalities.records import CineRecord, EcgRecord
+from cardiobind.simulate import (
+    VISIT,
+    SimulationSettings,
+    availability,
+    draw_hearts,
+    simulate_cine,
+    simulate_ecg,
+    simulate_events,
+    simulate_table,
+    simulate_visits,
+)
+from cardiobind.sources.base import SOURCES, RecordRef
+
+SIGNALS = ("cmr", "ecg")
+
+
+@SOURCES.register("simulated")
+class SimulatedSource:
+    """A synthetic cohort, drawn subject by subject from its settings; a location is the subject's index.
+
+    Args:
+        options: fields of `cardiobind.simulate.SimulationSettings`.
+
+    Raises:
+        ConfigError: an option is unknown or out of range.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            self.settings = SimulationSettings(**options)
+        except TypeError as error:
+            raise ConfigError(f"the simulation does not take these options: {error}", where="source.options") from error
+
+    def __repr__(self) -> str:
+        return f"SimulatedSource({self.settings})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (self.settings,))
+
+    def records(self) -> list[RecordRef]:
+        """Return the recordings of all subjects who have them, sorted."""
+        present = availability(self._hearts, self.settings)
+        return sorted(
+            RecordRef(str(subject), VISIT, modality, str(index))
+            for modality in SIGNALS
+            for index, (subject, there) in enumerate(zip(present["subject"], present[modality], strict=True))
+            if there
+        )
+
+    def read(self, ref: RecordRef) -> EcgRecord | CineRecord:
+        """Return one recording, quantised as in its file.
+
+        Raises:
+            RecordError: the cohort has no such subject.
+        """
+        if not (ref.location.isdigit() and int(ref.location) < self.settings.subjects):
+            raise RecordError(reasons.MISSING_FILE, "the simulated cohort has no such subject")
+        heart = draw_hearts(self.settings, int(ref.location), 1)
+        if ref.modality == "cmr":
+            return simulate_cine(next(heart.itertuples(index=False)), self.settings)
+        return EcgRecord(simulate_ecg(heart, self.settings)[0], float(self.settings.ecg_rate_hz))
+
+    def table(self) -> pd.DataFrame:
+        """Return the features of all subjects, with gaps."""
+        return simulate_table(self._hearts)
+
+    def events(self) -> pd.DataFrame:
+        """Return dated diagnoses."""
+        return simulate_events(self._hearts)
+
+    def visits(self) -> pd.DataFrame:
+        """Return the imaging visits."""
+        return simulate_visits(self._hearts)
+
+    def issues(self) -> list[dict[str, Any]]:
+        """Return nothing: a simulated cohort has no problem of its files."""
+        return []
+
+    @cached_property
+    def _hearts(self) -> pd.DataFrame:
+        return draw_hearts(self.settings)
+
+
+def _rebuild(settings: SimulationSettings) -> SimulatedSource:
+    return SimulatedSource(**settings.to_json())
