@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cardiobind.errors import TrainingError
-from cardiobind.training.determinism import check_deterministic, deterministic
+from cardiobind.training.determinism import check_deterministic, deterministic, seed_torch
 
 
 def test_defect_13_determinism_is_set_and_read_back(run, toy):
@@ -47,3 +47,10 @@ def test_the_callers_flags_are_put_back():
     with pytest.raises(ZeroDivisionError), deterministic():
         _ = 1 / 0
     assert torch.are_deterministic_algorithms_enabled() == before
+
+
+def test_seeding_gives_the_stream_of_torch_manual_seed():
+    torch.manual_seed(2**62 + 7)
+    expected = torch.rand(4)
+    seed_torch(2**62 + 7)
+    assert torch.equal(torch.rand(4), expected)

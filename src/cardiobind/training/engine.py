@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from cardiobind import rng
 from cardiobind.errors import TrainingError
 from cardiobind.training.checkpoints import save_checkpoint
+from cardiobind.training.determinism import seed_torch
 from cardiobind.training.history import Row, RunLog
 from cardiobind.training.optimiser import build_optimiser, clip_gradient, set_learning_rate
 from cardiobind.training.protocol import BatchOrder, Method, Progress, Source
@@ -115,7 +116,7 @@ class _Loop(lightning.LightningModule):
         epoch, position = self._engine.plan.place(self._step)
         factor = learning_rate_factor(self._step, self._engine.plan.total, self._engine.settings)
         set_learning_rate(self.trainer.optimizers[0], factor)
-        torch.manual_seed(rng.integer(self._engine.seed, "step", epoch, position))
+        seed_torch(rng.integer(self._engine.seed, "step", epoch, position))
         step = self.method.training_step(batch)
         self._require_finite(step.loss.detach(), "loss")
         self._count("train_loss", step.loss)
@@ -134,7 +135,7 @@ class _Loop(lightning.LightningModule):
         self._show(float(outputs["loss"]))
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        torch.manual_seed(rng.integer(self._engine.seed, "validation", batch_idx))
+        seed_torch(rng.integer(self._engine.seed, "validation", batch_idx))
         self._outputs.append(self.method.evaluate_batch(batch))
 
     def on_validation_epoch_end(self) -> None:
