@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,10 +43,6 @@ class CodeSet:
     def matches(self, system: str, code: str) -> bool:
         """Tell whether one event's code is in the set."""
         return _matches(self.codes, system, code)
-
-    def refuses(self, system: str, code: str) -> bool:
-        """Tell whether one event's code is among those that must not be beside it."""
-        return _matches(self.alone, system, code)
 
 
 @dataclass(frozen=True)
@@ -145,18 +141,22 @@ def _timed(
 
 
 def _select(codes: CodeSet, events: pd.DataFrame) -> pd.DataFrame:
-    chosen = events[_mask(codes.matches, events)]
+    chosen = events[_mask(codes.codes, events)]
     if not codes.alone:
         return chosen
-    others = events.loc[_mask(codes.refuses, events), ["subject", "visit"]]
+    others = events.loc[_mask(codes.alone, events), ["subject", "visit"]]
     beside = pd.MultiIndex.from_frame(chosen[["subject", "visit"]]).isin(pd.MultiIndex.from_frame(others))
     return chosen[~beside]
 
 
-def _mask(wanted: Callable[[str, str], bool], events: pd.DataFrame) -> NDArray[np.bool_]:
-    pairs = events[["system", "code"]].drop_duplicates()
-    kept = {(s, c) for s, c in zip(pairs["system"], pairs["code"], strict=True) if wanted(str(s), str(c))}
-    return np.asarray(pd.MultiIndex.from_frame(events[["system", "code"]]).isin(kept))
+def _mask(codes: tuple[tuple[str, str], ...], events: pd.DataFrame) -> NDArray[np.bool_]:
+    mask = np.zeros(len(events), dtype=bool)
+    for system in sorted({system for system, _ in codes}):
+        here = (events["system"] == system).to_numpy()
+        known = events.loc[here, "code"].unique()
+        wanted = [code for code in known if _matches(codes, system, str(code))]
+        mask |= here & events["code"].isin(wanted).to_numpy()
+    return mask
 
 
 def _summarise(chosen: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:

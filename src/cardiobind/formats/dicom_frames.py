@@ -17,6 +17,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.config import disable_value_validation
 from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -149,7 +150,10 @@ def _wanted(name: str) -> bool:
 
 def _parse(data: bytes, name: str) -> FileDataset:
     with decoding(reasons.BAD_DICOM, "the DICOM file cannot be parsed", name), disable_value_validation():
-        return pydicom.dcmread(io.BytesIO(data), force=False, specific_tags=_TAGS)
+        try:
+            return pydicom.dcmread(io.BytesIO(data), force=False, specific_tags=_TAGS)
+        except InvalidDicomError:
+            raise RecordError(reasons.BAD_DICOM, "no DICOM file", where=masked(name)) from None
 
 
 def _is_image(dataset: FileDataset, name: str) -> bool:

@@ -45,7 +45,7 @@ def stack_leads(leads: Mapping[str, NDArray[np.floating]], location: str) -> NDA
         location: of the file, for errors.
 
     Raises:
-        RecordError: no lead, no sample, or leads of different lengths.
+        RecordError: no lead, no sample, leads of different lengths, or infinite amplitudes.
     """
     lengths = {len(values) for values in leads.values()}
     if not lengths or lengths == {0}:
@@ -53,7 +53,10 @@ def stack_leads(leads: Mapping[str, NDArray[np.floating]], location: str) -> NDA
     if len(lengths) > 1:
         raise RecordError(reasons.WRONG_LENGTH, "leads differ in length", where=masked(location), got=sorted(lengths))
     stacked = np.full((len(LEADS), lengths.pop()), np.nan, np.float32)
-    for row, lead in enumerate(LEADS):
-        if lead in leads:
-            stacked[row] = leads[lead]
+    with np.errstate(over="ignore"):
+        for row, lead in enumerate(LEADS):
+            if lead in leads:
+                stacked[row] = leads[lead]
+    if np.isinf(stacked).any():
+        raise RecordError(reasons.BAD_HEADER, "gain or resolution makes amplitudes infinite", where=masked(location))
     return stacked
