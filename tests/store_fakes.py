@@ -36,6 +36,7 @@ class FakeSource:
     slow_s: float = 0.0
     read_log: str = ""
     shift: float = 0.0
+    flag: str = ""
 
     def records(self) -> list[RecordRef]:
         refs = [RecordRef(s, "2", "ecg", f"{s}.xml") for s in self._names() if int(s[4:]) % 4 != 3]
@@ -50,7 +51,10 @@ class FakeSource:
         time.sleep(self.slow_s)
         if ref.modality == "cmr":
             return _cine(ref.subject)
-        return _TROUBLES[self.trouble.get(ref.subject, "none")](ref.subject)
+        trouble = self.trouble.get(ref.subject, "none")
+        if trouble == "crash_once":
+            _crash_once(Path(self.flag))
+        return _TROUBLES.get(trouble, _ecg)(ref.subject)
 
     def table(self) -> pd.DataFrame:
         names = [s for s in self._names() if int(s[4:]) % 5 != 4]
@@ -119,21 +123,17 @@ def _crash(subject: str) -> EcgRecord:
     os._exit(9)
 
 
-def _crash_in_a_crowd(subject: str) -> EcgRecord:
-    flag = Path(os.environ["CRASH_ONCE"])
+def _crash_once(flag: Path) -> None:
     if not flag.exists():
         flag.touch()
         os._exit(9)
-    return _ecg(subject)
 
 
 _TROUBLES = {
-    "none": _ecg,
     "refuse": _refuse,
     "fail": _fail,
     "leave": _leave,
     "crash": _crash,
-    "crash_once": _crash_in_a_crowd,
     "flat": lambda s: EcgRecord(np.zeros((12, 250), dtype=np.float32), 100.0),
 }
 

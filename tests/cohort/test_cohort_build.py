@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cardiobind.cohort import Cohort
+from cardiobind.cohort import Cohort, ingest
 from cardiobind.cohort.build import SHARD_ROWS
-from cardiobind.cohort.chunks import exclusive
+from cardiobind.cohort.chunks import exclusive, is_done, plan_chunks
 from cardiobind.errors import ArtifactError, ArtifactExistsError, ConfigError, CorruptArtifactError
 from cardiobind.modalities.ecg import prepare_ecg
 from cardiobind.sources import RecordRef
@@ -80,13 +81,12 @@ def test_a_crashing_reader_costs_one_record(tmp_path: Path) -> None:
     assert cohort.counts["ecg"] == {"read": 9, "kept": 6, "quarantined": 3}
 
 
-def test_a_worker_killed_from_outside_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clean = fake_cohort(tmp_path, FakeSource(trouble={}), name="clean")
-    monkeypatch.setenv("CRASH_ONCE", str(tmp_path / "crashed"))
-    script = "from store_fakes import *; fake_cohort(Path(sys.argv[1]), FakeSource(trouble={'SIM-00005': 'crash_once'}), workers=2)"
-    _run(script, tmp_path)
-    assert (tmp_path / "crashed").exists()
-    assert all_bytes(tmp_path / "cohort") == all_bytes(clean.artifact.path)
+def test_a_worker_killed_from_outside_costs_nothing(tmp_path: Path) -> None:
+    clean = fake_cohort(tmp_path, FakeSource(), name="clean")
+    flag = tmp_path / "crashed"
+    shot = fake_cohort(tmp_path, FakeSource(trouble={"SIM-00005": "crash_once"}, flag=str(flag)), workers=2)
+    assert flag.exists()
+    assert all_bytes(shot.artifact.path) == all_bytes(clean.artifact.path)
 
 
 @pytest.mark.parametrize(("workers", "chunk"), [(1, 4), (2, 3), (3, 100)])
@@ -98,27 +98,23 @@ def test_bytes_depend_neither_on_workers_nor_on_chunks(tmp_path: Path, workers: 
 
 
 def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    script = (
-        "from store_fakes import *; fake_cohort(Path(sys.argv[1]), FakeSource(subjects=40, cmr=True,"
-        f" trouble={TROUBLE!r}, slow_s=float(sys.argv[2]), read_log=sys.argv[3]), workers=2)"
-    )
-    killed = _start(script, tmp_path, "0.1", str(log))
-    while not len(list((tmp_path / "cohort-work").glob("ecg-*"))) >= 2:
+    log, work = tmp_path / "log", tmp_path / "cohort-work"
+    source = FakeSource(subjects=24, cmr=True, trouble=TROUBLE, read_log=str(log))
+    killed = _start(f"fake_cohort(Path(sys.argv[1]), replace({source!r}, slow_s=0.1), workers=2)", tmp_path)
+    while not list(work.glob("ecg-*")):
         assert killed.poll() is None
-        time.sleep(0.05)
+        time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
-    done = len(list((tmp_path / "cohort-work").glob("ecg-*")))
-    before = len(log.read_text().splitlines())
-    time.sleep(0.6)
+    done, before = len([*work.glob("cmr-*"), *work.glob("ecg-*")]), len(log.read_text().splitlines())
+    time.sleep(0.5)
     assert len(log.read_text().splitlines()) - before <= 2, "workers outlive their parent"
     log.unlink()
-    _run(script, tmp_path, "0", str(log))
-    assert len(log.read_text().splitlines()) <= 44 - 4 * done
-    whole = fake_cohort(tmp_path, FakeSource(subjects=40, cmr=True, trouble=TROUBLE), name="whole")
-    assert all_bytes(tmp_path / "cohort") == all_bytes(whole.artifact.path)
-    assert [f.name for f in (tmp_path / "cohort-work").iterdir()] == [".lock"]
+    cohort = fake_cohort(tmp_path, source)
+    assert len(log.read_text().splitlines()) <= 26 - 4 * (done - 1)
+    whole = fake_cohort(tmp_path, replace(source, read_log=""), name="whole", chunk=100)
+    assert all_bytes(cohort.artifact.path) == all_bytes(whole.artifact.path)
+    assert [f.name for f in work.iterdir()] == [".lock"]
 
 
 def test_a_damaged_chunk_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,15 +236,32 @@ def test_negative_workers_are_refused(tmp_path: Path) -> None:
 
 
 def test_workers_that_cannot_start_are_no_reason_to_quarantine_everything(tmp_path: Path) -> None:
-    (tmp_path / "unguarded.py").write_text(
-        "from store_fakes import *\nfake_cohort(Path(__file__).parent, FakeSource(), workers=1)\n"
-    )
-    result = subprocess.run(
-        [sys.executable, str(tmp_path / "unguarded.py")], env=_environment(), capture_output=True, text=True, check=False
-    )
+    script = tmp_path / "unguarded.py"
+    script.write_text("from store_fakes import *\nfake_cohort(Path(__file__).parent, FakeSource(), workers=1)\n")
+    result = subprocess.run([sys.executable, script], env=_environment(), capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert "worker processes cannot start" in result.stderr
     assert not (tmp_path / "cohort").exists()
+
+
+def test_what_a_worker_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = FakeSource()
+    (chunk,) = plan_chunks(source.records(), 100, {"ecg": ECG}, "f")
+    monkeypatch.setattr("cardiobind.cohort.ingest.threadpool_limits", lambda _: None)
+    ingest._begin_worker(ingest.Job(source, {"ecg": ECG}, tmp_path))
+    ingest._prepare_chunk_here(chunk)
+    assert is_done(tmp_path, chunk)
+    assert ingest._prepare_record_here(chunk.refs[0]).prepared is not None
+
+
+def test_a_chunk_finished_before_the_pool_broke_is_not_made_again(tmp_path: Path) -> None:
+    source, seen = FakeSource(), []
+    chunks = plan_chunks(source.records(), 5, {"ecg": ECG}, "f")
+    job = ingest.Job(source, {"ecg": ECG}, tmp_path)
+    ingest._prepare_chunk(job, chunks[0])
+    counter = ingest._Counter(9, lambda done, _: seen.append(done))
+    assert [ingest._count_if_done(job, c, counter) for c in chunks] == [True, False]
+    assert seen == [5]
 
 
 def test_no_identifier_in_the_files_for_people(tmp_path: Path) -> None:
@@ -297,8 +310,5 @@ def _environment() -> dict[str, str]:
 
 
 def _start(script: str, *arguments: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)], env=_environment())
-
-
-def _run(script: str, *arguments: object) -> None:
-    assert _start(script, *arguments).wait() == 0
+    lines = ["import sys", "from dataclasses import replace", "from store_fakes import *", script]
+    return subprocess.Popen([sys.executable, "-c", "\n".join(lines), *map(str, arguments)], env=_environment())

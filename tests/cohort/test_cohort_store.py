@@ -117,7 +117,8 @@ def test_the_table_is_made_plausible_and_nothing_is_lost() -> None:
     assert table.rows["subject"].tolist() == ["a", "d"]
     assert table.rows["age_years"].tolist() == [60.0, 55.0]
     assert "unheard_of" not in table.rows
-    assert table.quarantine["reason"].tolist() == ["duplicate_record", "no_values", "no_subject", "no_values", "no_subject"]
+    reasons = ["duplicate_record", "no_values", "no_subject", "no_values", "no_subject"]
+    assert table.quarantine["reason"].tolist() == reasons
     assert table.read == len(table.rows) + len(table.quarantine)
     assert {(i["column"], i["reason"], i["count"]) for i in table.issues} == {
         ("age_years", "out_of_range", 1),

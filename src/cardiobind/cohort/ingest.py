@@ -113,7 +113,7 @@ def _prepare_one_by_one(job: Job, chunk: Chunk) -> None:
 
 def _start_pool(job: Job, workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, "cardiobind.sources", type(job.source).__module__])
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(job,))
     try:
         pool.submit(os.getpid).result()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
 from cardiobind.cohort.leakage import Finding, audit_leakage, refuse_leaks
-from cardiobind.cohort.splits import SPLITS, assign_splits
+from cardiobind.cohort.splits import SPLITS, assign_splits, check_splits
 from cardiobind.cohort.store import Cohort
 from cardiobind.errors import ArtifactError, ConfigError, InputError
 from cardiobind.modalities.features import FEATURE_BY_NAME, INPUT_FEATURES
@@ -74,14 +73,8 @@ def make_protocol(
     labels = None if task is None else cohort.labels(task)
     findings = audit_leakage(cohort.table.iloc[with_row], chosen, task, None if labels is None else labels[with_row])
     refuse_leaks(findings, allow_leaks)
-    facts: dict[str, Any] = {
-        "task": task,
-        "split": split,
-        "seed": seed,
-        "fractions": list(fractions),
-        "features": chosen,
-    }
-    facts |= {"counts": _counts(splits, labels)}
+    facts: dict[str, Any] = {"task": task, "split": split, "seed": seed, "fractions": list(fractions)}
+    facts |= {"features": chosen, "counts": _counts(splits, labels)}
     with artifact.commit(
         out, KIND, schema_version=SCHEMA_VERSION, parents=[cohort.artifact], config=config, fingerprint=fingerprint
     ) as folder:
@@ -102,6 +95,7 @@ class Protocol:
         task: endpoint, or None.
         contract: of the table, fitted on training rows; None where no table is used.
         findings: of the leakage audit; those left were allowed.
+        splits: (n,) split of each sample.
     """
 
     artifact: Artifact
@@ -109,6 +103,7 @@ class Protocol:
     task: str | None
     contract: TableContract | None
     findings: tuple[Finding, ...]
+    splits: NDArray[np.str_]
 
     @classmethod
     def open(cls, path: Path | str, cohort: Cohort) -> Protocol:
@@ -116,6 +111,7 @@ class Protocol:
 
         Raises:
             ArtifactError: it was made from another cohort, or is no protocol.
+            SplitLeakageError: a subject is in two splits.
         """
         opened = artifact.open_artifact(path, KIND)
         (parent,) = opened.manifest["parents"]
@@ -126,13 +122,11 @@ class Protocol:
             )  # fmt: skip
         contract = opened.json("table_contract.json")
         findings = tuple(Finding(**f) for f in opened.json("audit.json")["findings"])
+        frame = pd.read_parquet(opened.file("splits.parquet"))
+        check_splits(frame)
+        fitted = None if contract is None else TableContract.from_json(contract)
         task = opened.json("protocol.json")["task"]
-        return cls(opened, cohort, task, None if contract is None else TableContract.from_json(contract), findings)
-
-    @cached_property
-    def splits(self) -> NDArray[np.str_]:
-        """Split of each sample."""
-        return pd.read_parquet(self.artifact.file("splits.parquet"))["split"].to_numpy(dtype=str)
+        return cls(opened, cohort, task, fitted, findings, frame["split"].to_numpy(dtype=str))
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the indices of all samples of a split, labelled or not.

@@ -132,10 +132,10 @@ class Cohort:
         if (positions < 0).any():
             raise InputError(f"{int((positions < 0).sum())} of the samples have no {modality}", hint="ask `has` first")
         out = np.empty((len(wanted), *spec.shape), dtype=stored_dtype(modality))
-        index = self._index[modality].iloc[positions]
-        for shard in np.unique(index["shard"]):
-            here = np.flatnonzero(index["shard"] == shard)
-            out[here] = self._map(modality, int(shard))[index["row"].to_numpy()[here]]
+        shards, rows = (places[positions] for places in self._places[modality])
+        for shard in np.unique(shards):
+            here = np.flatnonzero(shards == shard)
+            out[here] = self._map(modality, int(shard))[rows[here]]
         return out
 
     def _rows_of(self, modality: str) -> NDArray[np.int64]:
@@ -150,9 +150,10 @@ class Cohort:
         return self._maps[name]
 
     @cached_property
-    def _index(self) -> dict[str, pd.DataFrame]:
-        index = pd.read_parquet(self.artifact.file("index.parquet"))
-        return {m: index[index["modality"] == m].reset_index(drop=True) for m in self.specs}
+    def _places(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        index = pd.read_parquet(self.artifact.file("index.parquet"), columns=["modality", "shard", "row"])
+        own = {m: index[index["modality"] == m] for m in self.specs}
+        return {m: (places["shard"].to_numpy(), places["row"].to_numpy()) for m, places in own.items()}
 
     @cached_property
     def _label_table(self) -> dict[str, NDArray[np.float64]]:

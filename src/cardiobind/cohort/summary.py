@@ -55,7 +55,7 @@ def _feature(name: str, column: pd.Series, samples: int) -> dict[str, Any]:
     feature, observed = FEATURE_BY_NAME[name], column.dropna()
     facts: dict[str, Any] = {
         "kind": feature.kind, "role": feature.role, "observed": len(observed),
-        "missing_share": 1 - len(observed) / samples,
+        "missing_share": 1 - len(observed) / samples if samples else None,
     }  # fmt: skip
     if feature.kind == "number":
         return facts | _moments(observed.astype(float))
