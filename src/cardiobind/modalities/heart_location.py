@@ -11,13 +11,17 @@ from scipy.ndimage import gaussian_filter
 
 Array = NDArray[np.float64]
 
-_ANALYSIS_PIXEL_MM = 2.5
+_ANALYSIS_PIXEL_MM = 3.0
 _EDGE_SMOOTHING_MM = 3.0
 _HEART_SMOOTHING_MM = 15.0
-_HEART_REACH_MM = 40.0
+_HEART_REACH_MM = 50.0
+_BOX_REACH_MM = 100.0
+_EDGE_AREA_MM2 = 4500.0
 _VOTE_SMOOTHING_MM = 4.0
 _TILT_REACH_MM = 12.0
-_RADII_MM = np.arange(10.0, 37.0, 2.0)
+_RADII_MM = np.arange(12.0, 43.0, 3.0)
+_RADII_TOGETHER = 5
+_SECTORS = 8
 _HARMONICS = 2
 _PLANNED_CENTRE_REACH = 0.3
 
@@ -28,13 +32,11 @@ class HeartLocation:
 
     Attributes:
         centres_mm: (slices, 2) row and column of its centre, from the centre of the first pixel.
-        votes: (slices,) how many edge votes meet there, arbitrary unit.
         sharpness: 0-1, how far the best centre beats the best one at least 30 mm away.
         motion_share: 0-1, part of all periodic motion that lies within 60 mm of the centre.
     """
 
     centres_mm: Array
-    votes: Array
     sharpness: float
     motion_share: float
 
@@ -43,8 +45,9 @@ def locate_heart(frames: NDArray[np.floating[Any]], pixel_spacing_mm: tuple[floa
     """Return the centre of the left ventricle in each slice, from motion and edges alone.
 
     Periodic motion (the first two temporal harmonics) gives the region of the heart. There, each edge votes for the
-    points 10-36 mm up its gradient, so that the centre of a round bright pool with a beating wall collects most votes
-    (a crescent-shaped right ventricle, vessels and fat do not). Slices vote together, then each adjusts a little.
+    points 12-42 mm up its gradient. A point counts by the votes from the three weakest of eight directions, at one
+    radius: the centre of a round bright pool with a beating wall all around wins; the crescent of the right ventricle,
+    vessels and fat have edges on a side or two only. Slices vote together, then each adjusts a little.
 
     Args:
         frames: (slices, phases, rows, columns), finite.
@@ -55,18 +58,18 @@ def locate_heart(frames: NDArray[np.floating[Any]], pixel_spacing_mm: tuple[floa
     factors = tuple(max(1, round(_ANALYSIS_PIXEL_MM / mm)) for mm in pixel_spacing_mm)
     pixel_mm = np.array([mm * factor for mm, factor in zip(pixel_spacing_mm, factors, strict=True)])
     small = _block_mean(frames, factors[0], factors[1])
-    motion = _relative(periodic_motion(small, tuple(3.0 / pixel_mm)))
-    region = _heart_region(motion, pixel_mm)
-    votes = _edge_votes(small.mean(axis=1), motion * region, pixel_mm)
+    motion = _relative(periodic_motion(small, tuple(_EDGE_SMOOTHING_MM / pixel_mm)))
+    heart = _motion_centre(motion, pixel_mm)
+    box, corner = _box(motion.shape[1:], heart, pixel_mm)
+    weight = motion[box] * _bell(motion.shape[1:], heart, pixel_mm, _HEART_REACH_MM)[box[1:]]
+    votes = _edge_votes(small.mean(axis=1)[box], weight, pixel_mm)
     centre = _peak(votes.sum(axis=0), pixel_mm)
-    near = np.exp(-0.5 * (_distance_mm(votes.shape[1:], centre, pixel_mm) / _TILT_REACH_MM) ** 2)
-    centres = np.stack([_peak(vote * near, pixel_mm) for vote in votes])
-    offset_mm = (np.array(factors) - 1) / 2 * np.array(pixel_spacing_mm)
+    near = _bell(votes.shape[1:], centre, pixel_mm, _TILT_REACH_MM)
+    first_mm = corner + (np.array(factors) - 1) / 2 * np.array(pixel_spacing_mm)
     return HeartLocation(
-        centres + offset_mm,
-        votes.max(axis=(1, 2)),
+        np.stack([_peak(vote * near, pixel_mm) for vote in votes]) + first_mm,
         _sharpness(votes.sum(axis=0), centre, pixel_mm),
-        _share_near(motion, centre, pixel_mm),
+        _share_near(motion, centre + corner, pixel_mm),
     )
 
 
@@ -106,15 +109,21 @@ def _relative(motion: Array) -> Array:
     return np.minimum(motion / np.where(strongest > 0, strongest, 1.0), 1.0)
 
 
-def _heart_region(motion: Array, pixel_mm: Array) -> Array:
+def _motion_centre(motion: Array, pixel_mm: Array) -> Array:
+    """Return (row, column) in mm where most moves, near where a scan is planned: the middle of the image."""
     shape = motion.shape[1:]
     total = gaussian_filter(motion.sum(axis=0), tuple(_HEART_SMOOTHING_MM / pixel_mm))
     middle = (np.array(shape) - 1) / 2 * pixel_mm
     reach_mm = _PLANNED_CENTRE_REACH * float((np.array(shape) * pixel_mm).max())
-    planned = np.exp(-0.5 * (_distance_mm(shape, middle, pixel_mm) / reach_mm) ** 2)
-    heart = np.array(np.unravel_index(int((total * planned).argmax()), shape)) * pixel_mm
-    region: Array = np.exp(-0.5 * (_distance_mm(shape, heart, pixel_mm) / _HEART_REACH_MM) ** 2)
-    return region
+    total *= _bell(shape, middle, pixel_mm, reach_mm)
+    return np.array(np.unravel_index(int(total.argmax()), shape)) * pixel_mm
+
+
+def _box(shape: tuple[int, ...], centre_mm: Array, pixel_mm: Array) -> tuple[tuple[slice, slice, slice], Array]:
+    """Return the part of (slices, rows, columns) within reach of a point, and the position of its corner in mm."""
+    low = np.maximum(np.floor((centre_mm - _BOX_REACH_MM) / pixel_mm), 0).astype(int)
+    high = np.minimum(np.ceil((centre_mm + _BOX_REACH_MM) / pixel_mm) + 1, shape).astype(int)
+    return (slice(None), slice(low[0], high[0]), slice(low[1], high[1])), low * pixel_mm
 
 
 def _distance_mm(shape: tuple[int, ...], centre_mm: Array, pixel_mm: Array) -> Array:
@@ -122,30 +131,43 @@ def _distance_mm(shape: tuple[int, ...], centre_mm: Array, pixel_mm: Array) -> A
     return np.asarray(np.hypot(row[:, None], column[None, :]))
 
 
+def _bell(shape: tuple[int, ...], centre_mm: Array, pixel_mm: Array, reach_mm: float) -> Array:
+    return np.asarray(np.exp(-0.5 * (_distance_mm(shape, centre_mm, pixel_mm) / reach_mm) ** 2))
+
+
 def _edge_votes(mean_image: NDArray[np.floating[Any]], weight: Array, pixel_mm: Array) -> Array:
-    """Return (slices, rows, columns) of how many weighted edges point at each pixel from 10-36 mm away."""
+    """Return (slices, rows, columns) of how far each pixel is surrounded by weighted edges that point at it."""
     smooth = gaussian_filter(mean_image.astype(np.float64), (0, *(_EDGE_SMOOTHING_MM / pixel_mm)))
     gradient = np.stack([np.gradient(smooth, mm, axis=axis) for axis, mm in zip((1, 2), pixel_mm, strict=True)])
     steepness = np.hypot(gradient[0], gradient[1])
     strength = steepness * weight
-    top = np.quantile(strength, 0.97, axis=(1, 2), keepdims=True)
-    strength = np.minimum(strength / np.where(top > 0, top, 1.0), 1.0)
-    where = np.nonzero(strength > 0.1)
-    direction = gradient[:, *where] / steepness[where]
-    return _cast_votes(where, strength[where], direction, pixel_mm, strength.shape)
+    share = _EDGE_AREA_MM2 / (np.prod(strength.shape[1:]) * np.prod(pixel_mm))
+    top = np.quantile(strength, max(0.5, 1 - share), axis=(1, 2), keepdims=True)
+    strength = np.sqrt(np.minimum(strength / np.where(top > 0, top, 1.0), 1.0))
+    where = np.nonzero(strength > 0.3)
+    direction = np.stack([part[where] for part in gradient]) / steepness[where]
+    by_radius = _cast_votes(where, strength[where], direction, pixel_mm, strength.shape)
+    surrounded = np.zeros(strength.shape)
+    for first in range(len(_RADII_MM) - _RADII_TOGETHER + 1):
+        sectors = by_radius[first : first + _RADII_TOGETHER].sum(axis=0)
+        surrounded = np.maximum(surrounded, np.partition(sectors, 2, axis=0)[:3].sum(axis=0))
+    return surrounded
 
 
 def _cast_votes(
     where: tuple[NDArray[np.intp], ...], strength: Array, direction: Array, pixel_mm: Array, shape: tuple[int, ...]
-) -> Array:
-    votes = np.zeros(shape)
-    for radius_mm in _RADII_MM:
+) -> NDArray[np.float32]:
+    """Return (radii, sectors, slices, rows, columns) of smoothed votes, each worth its part of a circle's length."""
+    turn = np.arctan2(direction[0], direction[1]) / (2 * np.pi)
+    sector = np.floor(turn * _SECTORS).astype(np.intp) % _SECTORS
+    votes = np.empty((len(_RADII_MM), _SECTORS, *shape), dtype=np.float32)
+    for index, radius_mm in enumerate(_RADII_MM):
         row = np.rint(where[1] + direction[0] * radius_mm / pixel_mm[0]).astype(np.intp)
         column = np.rint(where[2] + direction[1] * radius_mm / pixel_mm[1]).astype(np.intp)
         inside = (row >= 0) & (row < shape[1]) & (column >= 0) & (column < shape[2])
-        flat = np.ravel_multi_index((where[0][inside], row[inside], column[inside]), shape)
-        votes += np.bincount(flat, strength[inside], votes.size).reshape(shape)
-    smoothed: Array = gaussian_filter(votes, (0, *(_VOTE_SMOOTHING_MM / pixel_mm)))
+        cell = np.ravel_multi_index((sector[inside], where[0][inside], row[inside], column[inside]), votes.shape[1:])
+        votes[index] = np.bincount(cell, strength[inside] / radius_mm, votes[index].size).reshape(votes.shape[1:])
+    smoothed: NDArray[np.float32] = gaussian_filter(votes, (0, 0, 0, *(_VOTE_SMOOTHING_MM / pixel_mm)), truncate=3.0)
     return smoothed
 
 
