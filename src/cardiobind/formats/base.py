@@ -74,13 +74,14 @@ def masked(location: str | PurePath) -> str:
 
 
 @contextmanager
-def decoding(reason: str, what: str, location: str) -> Iterator[None]:
+def decoding(reason: str, what: str, location: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn what a library raises on damaged bytes into a RecordError whose text is ours, and silence its warnings.
 
     Args:
         reason: see `cardiobind.formats.reasons`.
         what: sentence of the error.
         location: of the file; its identifiers are masked.
+        also: exceptions of the library that derive from Exception alone.
 
     Raises:
         RecordError: in place of the foreign exception, whose text may quote names or identifiers.
@@ -91,7 +92,7 @@ def decoding(reason: str, what: str, location: str) -> Iterator[None]:
             yield
     except OSError as error:
         raise file_error(error, location) from None
-    except DECODING_ERRORS as error:
+    except (*DECODING_ERRORS, *also) as error:
         raise RecordError(reason, what, where=masked(location), got=type(error).__name__) from None
 
 

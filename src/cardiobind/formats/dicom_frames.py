@@ -17,7 +17,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.config import disable_value_validation
 from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -39,6 +39,7 @@ _TAG = {
     )
 }  # fmt: skip
 _TAGS: list[Any] = list(_TAG.values())
+_PYDICOM_ERRORS = (InvalidDicomError, BytesLengthException)
 _DOCUMENTS = {".csv", ".cvs", ".txt", ".xml", ".json", ".pdf", ".md", ".html", ".jpg", ".png"}
 _MANIFESTS = {"manifest.csv", "manifest.cvs"}
 _COMMA_DATE = re.compile(r"([A-Z])(\w{2}) (\d{1,2}), 20(\d{2})")
@@ -77,7 +78,7 @@ class Frame:
         Raises:
             RecordError: the pixel data are short or cannot be decoded.
         """
-        with decoding(reasons.BAD_DICOM, "the pixel data cannot be decoded", self.name):
+        with decoding(reasons.BAD_DICOM, "the pixel data cannot be decoded", self.name, _PYDICOM_ERRORS):
             stored = _decode(self.dataset, self.shape, self.name).astype(np.float32)
             slope = _float(self.dataset, "RescaleSlope")
             if slope is not None:
@@ -149,15 +150,15 @@ def _wanted(name: str) -> bool:
 
 
 def _parse(data: bytes, name: str) -> FileDataset:
-    with decoding(reasons.BAD_DICOM, "the DICOM file cannot be parsed", name), disable_value_validation():
-        try:
-            return pydicom.dcmread(io.BytesIO(data), force=False, specific_tags=_TAGS)
-        except InvalidDicomError:
-            raise RecordError(reasons.BAD_DICOM, "no DICOM file", where=masked(name)) from None
+    with (
+        decoding(reasons.BAD_DICOM, "the DICOM file cannot be parsed", name, _PYDICOM_ERRORS),
+        disable_value_validation(),
+    ):
+        return pydicom.dcmread(io.BytesIO(data), force=False, specific_tags=_TAGS)
 
 
 def _is_image(dataset: FileDataset, name: str) -> bool:
-    with decoding(reasons.BAD_DICOM, "the DICOM header cannot be parsed", name):
+    with decoding(reasons.BAD_DICOM, "the DICOM header cannot be parsed", name, _PYDICOM_ERRORS):
         if _TAG["PixelData"] in dataset:
             return True
         kind = str(dataset.file_meta.get("MediaStorageSOPClassUID", dataset.get("SOPClassUID", "")))
@@ -167,7 +168,7 @@ def _is_image(dataset: FileDataset, name: str) -> bool:
 
 
 def _frame(name: str, dataset: FileDataset, descriptions: dict[str, str]) -> Frame:
-    with decoding(reasons.BAD_DICOM, "the DICOM header cannot be parsed", name):
+    with decoding(reasons.BAD_DICOM, "the DICOM header cannot be parsed", name, _PYDICOM_ERRORS):
         spacing = _vector(dataset, "PixelSpacing", 2)
         frame = Frame(
             name=masked(name),

@@ -45,7 +45,7 @@ def load_table(path: Path | None, withdrawn: frozenset[str]) -> UkbTable:
         RecordError: the table cannot be parsed or has no participant column.
     """
     if path is None:
-        return UkbTable(pd.DataFrame(index=pd.Index([], dtype=str)), {}, 0)
+        return UkbTable(pd.DataFrame(index=pd.Index([], dtype=str, name="subject")), {}, 0)
     headers = table_columns(path)
     identifier = identifier_column(headers)
     if identifier is None:
