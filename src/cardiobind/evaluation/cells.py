@@ -135,7 +135,7 @@ def _check_rows(frame: pd.DataFrame) -> None:
 
 def _cell(key: tuple[object, ...], group: pd.DataFrame) -> Cell:
     task, arm, inputs, fraction = key
-    labelled = group.dropna(subset=["label"])
+    labelled = group.dropna(subset=["label"]).sort_values(_ROW)
     test = labelled[labelled["split"] == "test"]
     validation = labelled[labelled["split"] == "validation"]
     seeds = tuple(int(s) for s in sorted(group["seed"].unique()))

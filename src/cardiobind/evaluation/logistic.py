@@ -10,7 +10,7 @@ from scipy.special import logit as unclipped_logit
 Floats = NDArray[np.float64]
 
 PROBABILITY_FLOOR = 1e-6
-_ITERATIONS = 60
+_ITERATIONS = 100
 _LONGEST_STEP = 2.0
 _LAST_STEP = 1e-5  # convergence is quadratic: the error left is about its square
 
@@ -40,8 +40,10 @@ def fit_line(x: Floats, targets: Floats, counts: Floats) -> Floats:
     if scale < 1e-12:
         return np.full((len(counts), 2), np.nan)
     z = (x - centre) / scale
+    overlap = _overlapping(z, targets, counts)
+    line = np.full((len(counts), 2), np.nan)
     start = np.tile(_newton(z, targets, np.ones((1, len(z))), np.zeros((1, 2))), (len(counts), 1))
-    line = _newton(z, targets, counts, np.nan_to_num(start))
+    line[overlap] = _newton(z, targets, counts[overlap], np.nan_to_num(start)[overlap])
     slope = line[:, 1] / scale
     return np.stack([line[:, 0] - slope * centre, slope], axis=1)
 
@@ -65,12 +67,12 @@ def _newton(z: Floats, targets: Floats, counts: Floats, start: Floats, *, slope:
     line = start.astype(np.float64).copy()
     active = _mixed(targets, counts)
     line[~active] = np.nan
-    for _ in range(_ITERATIONS):
+    for iteration in range(_ITERATIONS):
         if not active.any():
             return line
         drawn = counts if active.all() else counts[active]
         step = np.clip(_newton_step(z, targets, drawn, line[active], slope), -_LONGEST_STEP, _LONGEST_STEP)
-        line[active] += step
+        line[active] += step * (1.0 if iteration < _ITERATIONS // 4 else 0.5)
         active[active] = np.abs(step).max(axis=1) >= _LAST_STEP
     line[active] = np.nan
     return line
@@ -88,6 +90,16 @@ def _newton_step(z: Floats, targets: Floats, counts: Floats, line: Floats, slope
         else:
             step = np.stack([g0 / h00, np.zeros_like(g0)], axis=1)
     return np.asarray(np.nan_to_num(step, nan=_LONGEST_STEP, posinf=_LONGEST_STEP, neginf=-_LONGEST_STEP))
+
+
+def _overlapping(x: Floats, targets: Floats, counts: Floats) -> NDArray[np.bool_]:
+    """Tell in which resamples the classes overlap, without which no estimate is finite (Albert and Anderson 1984)."""
+    lowest, highest = [], []
+    for member in (targets < 1, targets > 0):
+        drawn = counts[:, member] > 0
+        lowest.append(np.min(np.where(drawn, x[member], np.inf), axis=1, initial=np.inf))
+        highest.append(np.max(np.where(drawn, x[member], -np.inf), axis=1, initial=-np.inf))
+    return np.asarray((lowest[1] < highest[0]) & (lowest[0] < highest[1]))
 
 
 def _mixed(targets: Floats, counts: Floats) -> NDArray[np.bool_]:

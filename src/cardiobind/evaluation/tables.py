@@ -13,18 +13,18 @@ HEADLINE = ("auroc", "auprc", "balanced_accuracy", "brier", "calibration_slope")
 
 
 def estimate_text(estimate: Mapping[str, Any], digits: int = 3) -> str:
-    """Return ``0.812 (0.771-0.850)``, or a dash where the value is undefined.
+    """Return ``0.812 (0.771–0.850)``, ``−0.010 (−0.020 to 0.001)``, or a dash where the value is undefined.
 
     Args:
         estimate: value, low and high; the latter may be None.
         digits: decimals.
     """
-    if estimate.get("value") is None:
+    value, low, high = (_number(estimate.get(key), digits) for key in ("value", "low", "high"))
+    if value is None:
         return "–"
-    value = f"{estimate['value']:.{digits}f}"
-    if estimate.get("low") is None or estimate.get("high") is None:
+    if low is None or high is None:
         return value
-    return f"{value} ({estimate['low']:.{digits}f}–{estimate['high']:.{digits}f})"
+    return f"{value} ({low} to {high})" if "−" in low + high else f"{value} ({low}–{high})"
 
 
 def table_rows(metrics: Mapping[str, Any], names: Sequence[str] = HEADLINE) -> list[list[str]]:
@@ -73,6 +73,10 @@ def undefined_notes(metrics: Mapping[str, Any], names: Sequence[str]) -> list[st
 def percent(fraction: float) -> str:
     """Return ``10 %`` for 0.1."""
     return f"{100 * fraction:.3g} %"
+
+
+def _number(value: float | None, digits: int) -> str | None:
+    return None if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
 def _row(cell: Mapping[str, Any], names: Sequence[str]) -> list[str]:

@@ -44,10 +44,11 @@ def cohort_flow(steps: Sequence[FlowStep], *, title: str = "") -> Figure:
         raise InputError("there is no step to draw", where="cohort_flow")
     if steps[-1].excluded:
         raise InputError("the last step leads nowhere, so it cannot exclude", where="cohort_flow", got=steps[-1].title)
+    top_in = 0.5 if title else 0.0
     heights = [*(max(1.0, 0.35 + 0.2 * len(step.excluded)) * _STEP_IN for step in steps[:-1]), 0.7]
-    figure = new_figure(7.6, sum(heights) + 0.5, constrained=False)
+    figure = new_figure(7.6, sum(heights) + top_in, constrained=False)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set(xlim=(0, 7.6), ylim=(-sum(heights), 0.5))
+    axes.set(xlim=(0, 7.6), ylim=(-sum(heights), top_in))
     axes.axis("off")
     axes.text(0.2, 0.25, title, fontsize=11, fontweight="bold", va="center")
     top = 0.0

@@ -83,7 +83,8 @@ def precision_recall(curves: Sequence[Curve], *, title: str = "") -> Figure:
 def reliability(curves: Sequence[Curve], *, title: str = "") -> Figure:
     """Return observed frequency over predicted risk in bins of equal size, above a histogram of the risks.
 
-    Seeds are averaged to one risk a row. Bars are 95 % Wilson intervals. The legend gives ECE, slope and intercept.
+    The predictions of all seeds are pooled; bars are 95 % Wilson intervals for the subjects of one seed. The legend
+    gives the means over seeds of ECE, slope and intercept, as the tables do. The axes end where the bins end.
 
     Args:
         curves: models; scores are taken as risks.
@@ -95,15 +96,17 @@ def reliability(curves: Sequence[Curve], *, title: str = "") -> Figure:
     _check(curves)
     figure = new_figure(5.2, 6.2)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    risks = [curve.scores.mean(axis=0) for curve in curves]
-    limit = min(1.0, 1.1 * max(float(np.quantile(r, 0.999)) for r in risks))
+    risks = [curve.scores.ravel() for curve in curves]
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":", label="perfect calibration")
+    ends = [_bins(axes, *drawn) for drawn in zip(curves, risks, _colours(curves), strict=True)]
+    limit = min(1.0, 1.05 * max(ends))
     for curve, risk, colour in zip(curves, risks, _colours(curves), strict=True):
-        limit = min(1.0, max(limit, _bins(axes, curve, risk, colour)))
-    for risk, colour in zip(risks, _colours(curves), strict=True):
-        below.hist(risk, bins=np.r_[np.linspace(0, limit, 41), 1.01], histtype="step", color=colour, linewidth=1.2)
+        share = np.full(len(risk), 1 / len(curve.scores))
+        clipped, edges = np.minimum(risk, limit), np.linspace(0, limit, 41)
+        below.hist(clipped, bins=edges, weights=share, histtype="step", color=colour, linewidth=1.2)
+    beyond = " (last bin: this and more)" if max(float(r.max()) for r in risks) > limit else ""
     axes.set(xlim=(0, limit), ylim=(0, limit), ylabel="observed frequency")
-    below.set(xlabel="predicted risk", ylabel="subjects", yscale="log")
+    below.set(xlabel=f"predicted risk{beyond}", ylabel="subjects", yscale="log")
     for each in (axes, below):
         quiet_grid(each)
     axes.set_title(title)
@@ -116,7 +119,7 @@ def decision_curve(curves: Sequence[Curve], *, title: str = "") -> Figure:
     """Return net benefit over the risk at which one would act, beside acting on all and on none.
 
     Args:
-        curves: models; scores are taken as risks, seeds averaged.
+        curves: models; scores are taken as risks; the net benefit is the mean over seeds.
         title: above.
 
     Raises:
@@ -135,15 +138,18 @@ def decision_curve(curves: Sequence[Curve], *, title: str = "") -> Figure:
     axes.plot(thresholds, prevalence - (1 - prevalence) * odds, color=MUTED, linestyle="--", label="act on all")
     axes.axhline(0, color=MUTED, linestyle=":", label="act on none")
     for curve, colour in zip(curves, _colours(curves), strict=True):
-        called = curve.scores.mean(axis=0)[:, None] >= thresholds
-        gain = (called & (curve.labels[:, None] == 1)).mean(axis=0) - odds * (
-            called & (curve.labels[:, None] == 0)
-        ).mean(axis=0)
+        gain = np.mean([_net_benefit(curve.labels, risk, thresholds) for risk in curve.scores], axis=0)
         axes.plot(thresholds, gain, color=colour, linewidth=1.6, label=curve.name)
     axes.set(xlabel="risk at which one would act", ylabel="net benefit", ylim=(-0.25 * prevalence, 1.1 * prevalence))
     axes.set(xlim=(0, thresholds[-1]), title=title)
     axes.legend(loc="upper right")
     return figure
+
+
+def _net_benefit(labels: Floats, risk: Floats, thresholds: Floats) -> Floats:
+    called = risk[:, None] >= thresholds
+    true, false = (np.mean(called & (labels[:, None] == c), axis=0) for c in (1, 0))
+    return np.asarray(true - thresholds / (1 - thresholds) * false)
 
 
 def _check(curves: Sequence[Curve]) -> None:
@@ -179,22 +185,22 @@ def _precision_at(labels: Floats, scores: Floats) -> Floats:
 
 
 def _bins(axes: Axes, curve: Curve, risk: Floats, colour: str) -> float:
-    member = equal_mass_bins(risk)
-    groups = [(risk[member == b], curve.labels[member == b]) for b in np.unique(member)]
+    labels, member = np.tile(curve.labels, len(curve.scores)), equal_mass_bins(risk)
+    groups = [(risk[member == b], labels[member == b]) for b in np.unique(member)]
     predicted = np.array([r.mean() for r, _ in groups])
     observed = np.array([y.mean() for _, y in groups])
-    low, high = _wilson(observed, np.array([len(y) for _, y in groups], np.float64))
-    numbers = (
-        ece(curve.labels, risk),
-        calibration_slope(curve.labels, risk),
-        calibration_intercept(curve.labels, risk),
-    )
+    low, high = _wilson(observed, np.array([len(y) / len(curve.scores) for _, y in groups]))
     axes.errorbar(
         predicted, observed, yerr=[observed - low, high - observed], color=colour, marker="o", markersize=4,
-        linewidth=1.2, elinewidth=0.8, capsize=2,
-        label=f"{curve.name}: ECE {numbers[0]:.3f}, slope {numbers[1]:.2f}, intercept {numbers[2]:.2f}",
+        linewidth=1.2, elinewidth=0.8, capsize=2, label=f"{curve.name}: {_calibration_text(curve)}",
     )  # fmt: skip
-    return float(high.max())
+    return float(max(high.max(), predicted.max()))
+
+
+def _calibration_text(curve: Curve) -> str:
+    statistics = {"ECE": ece, "slope": calibration_slope, "intercept": calibration_intercept}
+    means = {name: np.mean([f(curve.labels, s) for s in curve.scores]) for name, f in statistics.items()}
+    return ", ".join(f"{name} {value:.2f}".replace("-", "−") for name, value in means.items())
 
 
 def _wilson(share: Floats, n: Floats) -> tuple[Floats, Floats]:

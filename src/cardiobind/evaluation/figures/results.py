@@ -180,7 +180,7 @@ def _panels(history: pd.DataFrame) -> dict[str, dict[str, str]]:
             continue
         split, name = _split_of(str(column))
         found.setdefault(name, {})[split] = str(column)
-    wanted = sorted(found, key=lambda name: ("loss" not in name, list(found).index(name)))
+    wanted = sorted(found, key=lambda name: ("loss" not in name, "validation" not in found[name]))
     return {name: found[name] for name in wanted[:_MOST_PANELS]}
 
 

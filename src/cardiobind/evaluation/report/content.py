@@ -23,6 +23,9 @@ _KINDS = {
     "labels": ("cohort",),
     "splits": ("protocol",),
     "audit": ("protocol",),
+    "reconstruction": ("encoder",),
+    "retrieval": ("aligned",),
+    "embeddings": ("aligned",),
 }
 
 

@@ -15,7 +15,7 @@ STYLE = """
 * { box-sizing: border-box; }
 html { font: 16px/1.55 -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
 html { color: var(--ink); background: #fff; }
-body { max-width: 70rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
+body { max-width: 74rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.01em; }
 h2 { font-size: 1.25rem; margin: 3rem 0 .6rem; padding-top: .9rem; border-top: 1px solid var(--rule); }
 h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
@@ -25,15 +25,16 @@ p { margin: .5rem 0; max-width: 46rem; }
 nav ol { columns: 2; max-width: 46rem; padding-left: 1.4rem; margin: .6rem 0; }
 a { color: var(--accent); }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .86rem; margin: .8rem 0; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-size: .82rem; margin: .8rem 0; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--muted); padding-bottom: .35rem; }
-th, td { padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
+th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
 thead th { border-bottom: 1.5px solid var(--ink); white-space: nowrap; }
 tbody th { font-weight: 600; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 figure { margin: 1.2rem 0; }
 figure img { max-width: 100%; height: auto; display: block; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1.5rem; align-items: start; }
+.pair { display: grid; gap: 1.5rem; align-items: start; }
+.pair { grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); }
 .pair figure { margin: .6rem 0; }
 figcaption, .source { font-size: .82rem; color: var(--muted); max-width: 46rem; }
 .source { margin: .2rem 0 .8rem; }

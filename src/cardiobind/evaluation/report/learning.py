@@ -30,7 +30,7 @@ def restored(report: Report) -> str:
     hidden = (
         "" if shown.masked is None else f" {100 * float(shown.masked.mean()):.0f} % of the patches were hidden (grey)."
     )
-    caption = f"One recording of the validation split.{hidden}"
+    caption = f"One recording.{hidden}"
     alt = f"Twelve-lead ECG, original and reconstruction over each other.{hidden}"
     return html.picture(figure, alt, caption, raster=True) + html.paragraph(report.source("reconstruction"), "source")
 

@@ -33,7 +33,7 @@ def headline(report: Report) -> str:
     parts = [
         html.paragraph(report.description) if report.description else "",
         html.paragraph(_how(metrics)),
-        _estimates(metrics, HEADLINE, "Every model on the test subjects: mean over seeds (95 % interval)"),
+        _estimates(metrics, HEADLINE, "Every model on the test subjects: mean over seeds (95 % interval)", counts=True),
     ]
     if _has(metrics, "auroc"):
         alt = "Forest plot: AUROC of each model with its 95 % interval; the numbers are in the table above."
@@ -66,7 +66,7 @@ def comparisons(report: Report) -> str:
         [
             html.paragraph(
                 "Both models are scored on the same test subjects under the same resamples, so what makes a subject "
-                "hard for both cancels out. p is two-sided, from the bootstrap, and not corrected for multiple comparisons."
+                "hard for both cancels out. p is two-sided, from the bootstrap, uncorrected for multiple comparisons."
             ),
             html.table([header, *rows], "Paired differences, model minus baseline", text_columns=5),
             html.bullets(sorted(set(notes))) if notes else "",
@@ -136,12 +136,14 @@ def _how(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _estimates(metrics: Mapping[str, Any], names: Sequence[str], caption: str) -> str:
+def _estimates(metrics: Mapping[str, Any], names: Sequence[str], caption: str, *, counts: bool = False) -> str:
     rows = table_rows(metrics, names)
     if len({row[0] for row in rows[1:]}) == 1:
         caption, rows = f"{caption}. Task: {rows[1][0]}.", [row[1:] for row in rows]
+    words = rows[0].index("Seeds")
+    shown = rows if counts else [row[:words] + row[words + 2 :] for row in rows]
     notes = undefined_notes(metrics, [n for n in names if METRICS[n].resampled])
-    return html.table(rows, caption, text_columns=rows[0].index("Seeds")) + (html.bullets(notes) if notes else "")
+    return html.table(shown, caption, text_columns=words) + (html.bullets(notes) if notes else "")
 
 
 def _seed_table(metrics: Mapping[str, Any]) -> str:
@@ -181,9 +183,7 @@ def _oracle(report: Report) -> str:
                 "ceiling: no model can be expected above it."
             ),
             html.table([header, *rows], "Ceiling by inputs", text_columns=2),
-            html.paragraph(
-                report.source("oracle") if "oracle" in report.sources else "Computed from the simulator.", "source"
-            ),
+            html.paragraph(report.source("results", "metrics.json"), "source"),
         ]
     )
 
