@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
+
 import numpy as np
 import pytest
 import torch
 
 from cardiobind import rng
 from cardiobind.data import Batch
+from cardiobind.errors import ConfigError
 from cardiobind.methods import METHODS
 from cardiobind.modalities.records import LEADS
 from cardiobind.modalities.spec import InputSpec
@@ -68,7 +72,7 @@ def make_towers(modalities=("ecg", "cmr", "tabular")):
     return {m: Tower(make_encoder(m), MeanPool()) for m in modalities}
 
 
-SMALL = {
+OPTIONS = {
     "masked": {"decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2, "crop_s": 1.0},
     "simclr": {"projection": 8},
     "scarf": {"projection": 8},
@@ -76,13 +80,18 @@ SMALL = {
     "align_all_pairs": {"projection": 8},
     "finetune": {"hidden": 8},
 }
-ENCODER_OF = {"masked": "ecg", "simclr": "cmr", "scarf": "tabular"}
 
 
 def make_method(name, seed=0, **options):
+    """Build a registered method on what its first argument asks for: towers, or the first encoder it takes."""
+    build, options = METHODS.get(name), OPTIONS.get(name, {}) | options
     torch.manual_seed(seed)
-    arguments = make_encoder(ENCODER_OF[name]) if name in ENCODER_OF else make_towers()
-    return METHODS.get(name)(arguments, **(SMALL[name] | options))
+    if next(iter(inspect.signature(build).parameters)) == "towers":
+        return build(make_towers(), **options)
+    for modality in ("cmr", "ecg", "tabular"):
+        with contextlib.suppress(ConfigError):
+            return build(make_encoder(modality), **options)
+    raise AssertionError(f"no encoder suits {name}")
 
 
 @pytest.fixture

@@ -97,6 +97,16 @@ def test_alignment_learns_what_the_modalities_share(method, cohort, tmp_path):
     assert history.rows[-1]["validation_recall_at_10_ecg_to_tabular"] > 0.3
 
 
+@pytest.mark.parametrize("name", ["align_joint", "align_all_pairs"])
+def test_validation_does_not_depend_on_the_batches(method, cohort, name):
+    m = method(name).eval()
+    data = cohort(size=24)
+    with torch.no_grad():
+        whole = m.summarise(concatenate([m.evaluate_batch(data.batch(range(24)))]))
+        parts = m.summarise(concatenate([m.evaluate_batch(data.batch(range(i, i + 6))) for i in (0, 6, 12, 18)]))
+    assert parts == pytest.approx(whole, rel=1e-4)
+
+
 def test_spread_shows_collapse():
     torch.manual_seed(0)
     z = torch.randn(500, 32)

@@ -60,6 +60,8 @@ class Toy(nn.Module):
         noise = 0.1 * torch.randn(batch.size)
         self.noises.append(noise)
         self.steps += 1
+        if self.poison_at == ("input", self.steps):
+            noise = noise / 0.0
         error = (self.net(batch.x + noise[:, None])[:, 0] - batch.y).square().mean()
         if self.poison_at == ("loss", self.steps):
             error = error * float("nan")

@@ -124,16 +124,18 @@ def test_the_callers_generator_is_put_back(run, toy):
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("what", ["loss", "gradient"])
+@pytest.mark.parametrize("what", ["loss", "gradient", "input"])
 def test_a_non_finite_value_stops_before_the_update(run, toy, what):
     reference = toy()
     run(reference, validation=0, steps=6, schedule="constant", warmup_fraction=0, work="reference")
     method = toy()
     method.poison_at = (what, 7)
-    with pytest.raises(TrainingError, match=rf"{what} is not finite[\s\S]*step 7 \(epoch 2, batch 1\)"):
+    named = "gradient" if what == "gradient" else "loss"
+    with pytest.raises(TrainingError, match=rf"{named} is not finite[\s\S]*step 7 \(epoch 2, batch 1\)"):
         run(method, validation=0, steps=9, schedule="constant", warmup_fraction=0)
-    for (name, a), b in zip(method.named_parameters(), reference.parameters(), strict=True):
-        assert torch.equal(a, b), name
+    expected = reference.state_dict()
+    for name, value in method.state_dict().items():
+        assert torch.equal(value, expected[name]), name
 
 
 def test_logs_hold_one_row_a_round(run, tmp_path):
@@ -172,6 +174,7 @@ def test_training_is_silent(run, capfd, recwarn):
     assert [w for w in recwarn if "lightning" in str(w.filename)] == []
 
 
+@pytest.mark.slow
 def test_data_workers_do_not_change_the_result(run):
     alone, _ = run(epochs=1, validation=0)
     helped, _ = run(epochs=1, validation=0, work="b", data_workers=1)
@@ -180,6 +183,6 @@ def test_data_workers_do_not_change_the_result(run):
 
 def test_overhead_is_small(run):
     run()
-    started = time.perf_counter()
+    started_s = time.process_time()
     run(steps=200, round_steps=100, work="b", checkpoint_interval_s=60.0)
-    assert time.perf_counter() - started < 2.5
+    assert time.process_time() - started_s < 1.5

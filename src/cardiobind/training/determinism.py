@@ -26,7 +26,7 @@ def deterministic() -> Iterator[None]:
         torch.backends.cudnn.deterministic,
         torch.backends.cudnn.benchmark,
     )
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    devices = range(torch.cuda.device_count()) if _cuda_in_use() else ()
     with torch.random.fork_rng(devices=devices):
         os.environ.setdefault(_CUBLAS, ":4096:8")
         torch.use_deterministic_algorithms(True)
@@ -46,10 +46,14 @@ def seed_torch(seed: int) -> None:
     `torch.manual_seed` does that too, but formats a stack trace for each accelerator that is not in use: 1 ms a call.
     """
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
+    if _cuda_in_use():
         torch.cuda.manual_seed_all(seed)
     if torch.backends.mps.is_available():
         torch.mps.manual_seed(seed)
+
+
+def _cuda_in_use() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 def check_deterministic() -> None:

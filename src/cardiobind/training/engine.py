@@ -93,6 +93,7 @@ class _Loop(lightning.LightningModule):
         self._step = engine.plan.steps(engine.rounds.done).start
         self._first_step = self._step
         self._sums: dict[str, Tensor] = {}
+        self._buffers_before: list[tuple[Tensor, Tensor]] = []
         self._outputs: list[Mapping[str, Tensor]] = []
         self._validation: dict[str, float] = {}
         self._started_s = self._shown_s = self._saved_s = self._counted_s = time.monotonic()
@@ -117,6 +118,7 @@ class _Loop(lightning.LightningModule):
         factor = learning_rate_factor(self._step, self._engine.plan.total, self._engine.settings)
         set_learning_rate(self.trainer.optimizers[0], factor)
         seed_torch(rng.integer(self._engine.seed, "step", epoch, position))
+        self._buffers_before = [(buffer, buffer.clone()) for buffer in self.method.buffers()]
         step = self.method.training_step(batch)
         self._require_finite(step.loss.detach(), "loss")
         self._count("train_loss", step.loss)
@@ -159,6 +161,8 @@ class _Loop(lightning.LightningModule):
 
     def _require_finite(self, value: Tensor, what: str) -> None:
         if not math.isfinite(value.item()):
+            for buffer, before in self._buffers_before:
+                buffer.copy_(before)
             epoch, position = self._engine.plan.place(self._step)
             raise TrainingError(
                 f"the {what} is not finite; the weights are those before this step",
