@@ -20,20 +20,15 @@ _SEPTAL = np.isin(np.arange(1, 18), SEPTAL_SEGMENTS)
 # Share of the QRS duration at which each segment is half activated (Durrer et al., Circulation 1970;41:899): the left
 # side of the septum first, then the apex, then the free wall, the posterior base last.
 _NORMAL_TIME = np.array(
-    [.60, .28, .30, .70, .74, .66, .46, .22, .24, .54, .58, .52, .40, .27, .43, .44, .34]
+    [.62, .28, .30, .70, .76, .68, .46, .22, .24, .55, .62, .53, .40, .27, .43, .45, .34]
 )  # fmt: skip
 # In left bundle branch block the septum is crossed from right to left, and the free wall follows slowly.
 _LBBB_TIME = np.array(
-    [.66, .40, .38, .70, .80, .74, .60, .36, .34, .64, .74, .68, .54, .38, .50, .60, .46]
-)  # fmt: skip
-# Strength in mV per unit of mass that no opposite front cancels, so that healthy hearts have the mean vectorcardiogram of
-# the Frank leads (Draper et al., Circulation 1964;30:853).
-_UNOPPOSED_MV = np.array(
-    [1.5, 2.5, 1.9, 3.2, 5.2, 5.5, 4.1, 2.8, 1.7, 6.4, 8.2, 7.0, 6.0, 2.2, 7.8, 9.2, 5.8]
+    [.70, .42, .40, .74, .84, .78, .64, .38, .36, .66, .76, .72, .58, .40, .52, .62, .44]
 )  # fmt: skip
 _RIGHT_VENTRICLE = np.array([-0.50, 0.05, -0.86])
 _T_DIRECTION = np.array([0.66, 0.42, -0.30])
-T_SCALE_MV = 0.36
+T_SCALE_MV = 0.50
 
 
 def depolarisation(heart: Any) -> Sources:
@@ -45,20 +40,20 @@ def depolarisation(heart: Any) -> Sources:
     Source:
         Strauss et al., Am J Cardiol 2011;107:927 (true left bundle branch block); Surawicz et al., JACC 2009;53:976.
     """
-    gain = np.array([getattr(heart, c) for c in segment_columns("gain")])
-    amplitude = heart.voltage * SEGMENT_MASS * _UNOPPOSED_MV * gain
+    front = np.array([getattr(heart, c) for c in segment_columns("front")])
+    amplitude = heart.voltage * SEGMENT_MASS * front
     normal = SEGMENT_NORMAL.copy()
-    right_mv, right_ms, right_width = 0.10 * heart.voltage, 0.38 * heart.qrs_ms, 0.12 * heart.qrs_ms
+    right_mv, right_ms, right_width = 0.06 * heart.voltage, 0.38 * heart.qrs_ms, 0.12 * heart.qrs_ms
     if heart.lbbb:
         normal[_SEPTAL] = _mirrored(normal[_SEPTAL])
-        centres, widths = _LBBB_TIME * heart.qrs_ms, np.full(17, 0.095 * heart.qrs_ms)
-        amplitude = amplitude * np.where(_SEPTAL, 1.75, 1.60)
+        centres, widths = _LBBB_TIME * heart.qrs_ms, np.where(_SEPTAL, 0.105, 0.085) * heart.qrs_ms
+        amplitude = amplitude * np.where(_SEPTAL, 2.00, 1.20)
         right_ms = 0.20 * heart.qrs_ms
     else:
         intrinsic = min(heart.qrs_ms, 96.0) if heart.rbbb else heart.qrs_ms
         centres, widths = _NORMAL_TIME * intrinsic, np.where(_SEPTAL, 0.085, 0.10) * intrinsic
     if heart.rbbb and not heart.lbbb:
-        right_mv, right_ms, right_width = 0.62 * heart.voltage, 0.72 * heart.qrs_ms, 0.12 * heart.qrs_ms
+        right_mv, right_ms, right_width = 0.85 * heart.voltage, 0.72 * heart.qrs_ms, 0.13 * heart.qrs_ms
     vectors = np.vstack([amplitude[:, None] * normal, right_mv * _RIGHT_VENTRICLE])
     return _turn(vectors, heart), np.append(centres, right_ms), np.append(widths, right_width)
 
@@ -100,7 +95,7 @@ def _altered(heart: Any, main: Array) -> tuple[Array, Array]:
     main = main - 0.70 * heart.strain * lateral * heart.voltage - 2.1 * wound
     st = -0.16 * heart.strain * lateral * heart.voltage + 0.25 * wound
     if heart.lbbb:
-        return 0.30 * main - 0.24 * area, st - 0.06 * area
+        return 0.35 * main - 0.20 * area, st - 0.05 * area
     if heart.rbbb:
         return main - 0.20 * vectors[-1], st - 0.04 * vectors[-1]
     return main, st
@@ -108,7 +103,7 @@ def _altered(heart: Any, main: Array) -> tuple[Array, Array]:
 
 def _mirrored(septal: Array) -> Array:
     to_left = np.array([0.78, 0.10, 0.62])
-    return 0.25 * septal + to_left
+    return np.asarray(0.25 * septal + to_left)
 
 
 def _turn(vectors: Array, heart: Any) -> Array:

@@ -30,7 +30,7 @@ _TO_SEPTUM = np.array([-0.62, 0.10, -0.78])
 
 
 def _unit(vector: Array) -> Array:
-    return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
+    return np.asarray(vector / np.linalg.norm(vector, axis=-1, keepdims=True))
 
 
 def _axes() -> tuple[Array, Array, Array]:

@@ -19,11 +19,11 @@ from cardiobind.modalities.records import CineRecord
 from cardiobind.rng import generator
 from cardiobind.simulate.contours import BINS, Contours, contours
 from cardiobind.simulate.settings import SimulationSettings
-from cardiobind.simulate.thorax import bias_field, thorax
+from cardiobind.simulate.thorax import bias_field, grid_mm, thorax
 
 Array = NDArray[np.float32]
 
-BLOOD, RIGHT_BLOOD, MYOCARDIUM, RIGHT_WALL, FAT = 1.0, 0.96, 0.29, 0.34, 0.72
+BLOOD, RIGHT_BLOOD, MYOCARDIUM, RIGHT_WALL, FAT = 1.0, 0.94, 0.29, 0.36, 0.80
 LEVEL = 620.0
 # Rows of patient coordinates (left, posterior, superior): along a row of pixels, down a column.
 ROW_DIRECTION = (0.623609, 0.781735, 0.000000)
@@ -50,7 +50,7 @@ def simulate_cine(heart: Any, settings: SimulationSettings | None = None) -> Cin
 
 def trigger_times_ms(heart: Any, settings: SimulationSettings) -> NDArray[np.float64]:
     """Return the time of each phase after the R wave, rounded to 0.01 ms as the files hold it."""
-    return np.round(np.arange(settings.phases) * 60_000 / heart.heart_rate_bpm / settings.phases, 2)
+    return np.asarray(np.round(np.arange(settings.phases) * 60_000 / heart.heart_rate_bpm / settings.phases, 2))
 
 
 def slice_origins_mm(settings: SimulationSettings) -> NDArray[np.float64]:
@@ -58,7 +58,7 @@ def slice_origins_mm(settings: SimulationSettings) -> NDArray[np.float64]:
     row, column = np.array(ROW_DIRECTION), np.array(COLUMN_DIRECTION)
     half = (settings.image_px - 1) / 2 * settings.pixel_spacing_mm
     along = np.arange(settings.slices) * settings.slice_distance_mm
-    return np.round(np.cross(row, column) * along[:, None] - half * (row + column), 3)
+    return np.asarray(np.round(np.cross(row, column) * along[:, None] - half * (row + column), 3))
 
 
 def slice_normal_positions_mm(settings: SimulationSettings) -> NDArray[np.float64]:
@@ -84,17 +84,10 @@ def cine_counts(heart: Any, settings: SimulationSettings) -> NDArray[np.uint16]:
     return out
 
 
-def pixel_grid_mm(settings: SimulationSettings, middle: NDArray[np.float64]) -> tuple[Array, Array]:
-    """Return right and down coordinates of the pixels around a point, both (rows, columns) in mm."""
-    axis = (np.arange(settings.image_px) - (settings.image_px - 1) / 2) * settings.pixel_spacing_mm
-    right, down = np.meshgrid(axis - middle[1], axis - middle[0])
-    return right.astype(np.float32), down.astype(np.float32)
-
-
 def _render(
     borders: Contours, k: int, background: Array, middle: NDArray[np.float64], settings: SimulationSettings
 ) -> Array:
-    right, down = pixel_grid_mm(settings, middle)
+    right, down = grid_mm(settings, middle)
     radius = np.hypot(right, down)
     reach = float(borders.fat[k].max()) + 4.0
     rows, columns = np.flatnonzero((radius < reach).any(1)), np.flatnonzero((radius < reach).any(0))
@@ -104,7 +97,7 @@ def _render(
     box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     part, radius = np.ascontiguousarray(image[:, box[0], box[1]]), radius[box]
     angle = np.rint(np.rad2deg(np.arctan2(-down[box], right[box])) * BINS / 360).astype(np.intp) % BINS
-    width = np.hypot(settings.pixel_spacing_mm, borders.blur_mm[k]).astype(np.float32)[:, None, None]
+    width = np.hypot(1.5 * settings.pixel_spacing_mm, borders.blur_mm[k]).astype(np.float32)[:, None, None]
     layers = (borders.fat, FAT), (borders.right_wall, RIGHT_WALL), (borders.right_cavity, RIGHT_BLOOD)
     for border, value in (*layers, (borders.epicardium, MYOCARDIUM), (borders.endocardium, BLOOD)):
         _paint(part, border[k].astype(np.float32)[:, angle], radius, width, value)
@@ -120,7 +113,9 @@ def _paint(image: Array, border: Array, radius: Array, width: Array, value: floa
     image += cover * (np.float32(value) - image)
 
 
-def _papillaries(image: Array, borders: Contours, k: int, right: Array, down: Array, settings: SimulationSettings) -> None:
+def _papillaries(
+    image: Array, borders: Contours, k: int, right: Array, down: Array, settings: SimulationSettings
+) -> None:
     present = np.clip(np.minimum((borders.depth[k] - 0.22) / 0.10, (0.80 - borders.depth[k]) / 0.10), 0, 1)
     if present.max() <= 0:
         return
@@ -129,11 +124,13 @@ def _papillaries(image: Array, borders: Contours, k: int, right: Array, down: Ar
         away = 0.70 * place.astype(np.float32)[:, None, None]
         x, y = away * np.float32(np.cos(np.deg2rad(degrees))), -away * np.float32(np.sin(np.deg2rad(degrees)))
         size = (3.6 + 1.0 * borders.phase_contraction).astype(np.float32)[:, None, None]
-        cover = np.clip((size - np.hypot(right - x, down - y)) / np.float32(settings.pixel_spacing_mm) + 0.5, 0, 1)
+        cover = np.clip(
+            (size - np.hypot(right - x, down - y)) / np.float32(1.5 * settings.pixel_spacing_mm) + 0.5, 0, 1
+        )
         image += present.astype(np.float32)[:, None, None] * cover * (np.float32(MYOCARDIUM) - image)
 
 
 def _rician(clean: Array, noise: np.float32, scale: np.float32, rng: np.random.Generator) -> NDArray[np.uint16]:
     real = clean + noise * rng.standard_normal(clean.shape, dtype=np.float32)
     imaginary = noise * rng.standard_normal(clean.shape, dtype=np.float32)
-    return np.clip(np.rint(np.hypot(real, imaginary) * scale), 0, 4095).astype(np.uint16)
+    return np.asarray(np.clip(np.rint(np.hypot(real, imaginary) * scale), 0, 4095), dtype=np.uint16)

@@ -26,13 +26,11 @@ _CHUNK = 16
 Progress = Callable[[int, int], None]
 
 
-def write_raw(
-    settings: SimulationSettings, out: Path, workers: int = 1, progress: Progress | None = None
-) -> None:
+def write_raw(settings: SimulationSettings, out: Path, workers: int = 1, progress: Progress | None = None) -> None:
     """Write the raw files of a cohort: ``bulk/``, ``table.csv`` and, apart from them, ``truth/``.
 
-    Files are written whole or not at all and those there are kept, so that a killed run goes on where it stopped and ends
-    with the same bytes. Truth holds the latent state, events and visits of all subjects and the settings.
+    Files are written whole or not at all and those there are kept, so that a killed run goes on where it stopped and
+    ends with the same bytes. Truth holds the latent state, events and visits of all subjects and the settings.
 
     Args:
         settings: of the cohort.
@@ -80,7 +78,7 @@ def _write_chunk(settings: SimulationSettings, out: Path, first: int) -> int:
     present = availability(hearts, settings)
     for heart, ecg, cmr in zip(hearts.itertuples(index=False), present["ecg"], present["cmr"], strict=True):
         for there, field, content in ((ecg, ECG_FIELD, cardiosoft_xml), (cmr, CMR_FIELD, dicom_zip)):
-            path = bulk_path(out, heart.subject, field)
+            path = bulk_path(out, str(heart.subject), field)
             if there and not path.exists():
                 _write(path, content(heart, settings))
     return count

@@ -16,9 +16,14 @@ Array = NDArray[np.float64]
 BINS = 360
 SLICE_THICKNESS_MM = 8.0
 RV_WALL_MM = 2.8
-FAT_MM = 3.2
+FAT_MM = 5.0
 _LEVEL_MIDDLE = np.array([0.175, 0.525, 0.825, 1.0])
 _ANGLE_DEG = np.arange(BINS) * 360 / BINS
+# Fat fills the grooves where the right ventricle meets the left one, and lies over the right ventricle.
+_FAT_SHARE = sum(
+    share * np.exp(-0.5 * (((_ANGLE_DEG - middle + 180) % 360 - 180) / width) ** 2)
+    for middle, width, share in ((118, 20, 0.9), (254, 18, 1.0), (185, 45, 0.45))
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ def contraction(phases: int, rate_bpm: float, atrial_kick: bool = True) -> Array
     rest = 0.16 if atrial_kick else 0.05
     knots = [0.0, 0.25 * end, 0.75 * end, end, end + 0.35 * (early - end), early, 0.84, 1.0]
     values = [0.0, 0.16, 0.86, 1.0, 0.70, 0.24, rest, 0.0]
-    return np.clip(PchipInterpolator(knots, values)(np.arange(phases) / phases), 0.0, 1.0)
+    return np.asarray(np.clip(PchipInterpolator(knots, values)(np.arange(phases) / phases), 0.0, 1.0), dtype=float)
 
 
 def contours(heart: Any, settings: SimulationSettings) -> Contours:
@@ -73,13 +78,13 @@ def contours(heart: Any, settings: SimulationSettings) -> Contours:
     epicardium = np.sqrt(endocardium**2 + grown)
     right = epicardium + _right_width(heart, depth, epicardium, c)
     rv_wall = np.where(right > epicardium, np.minimum(RV_WALL_MM, right - epicardium), 0.0)
-    fat = right + rv_wall + FAT_MM * (inside > 0)
+    fat = right + rv_wall + FAT_MM * _FAT_SHARE * (inside > 0)
     return Contours(depth, endocardium, epicardium, right, right + rv_wall, fat, _blur(heart, depth), c)
 
 
 def slice_offsets_mm(settings: SimulationSettings) -> Array:
     """Return where the slices lie along the long axis from the middle of the ventricle, ascending towards the base."""
-    return (np.arange(settings.slices) - (settings.slices - 1) / 2) * settings.slice_distance_mm
+    return np.asarray((np.arange(settings.slices) - (settings.slices - 1) / 2) * settings.slice_distance_mm, dtype=float)
 
 
 def _profile(heart: Any, name: str, depth: Array) -> Array:
@@ -98,7 +103,7 @@ def _profile(heart: Any, name: str, depth: Array) -> Array:
 
 def _right_width(heart: Any, depth: Array, epicardium: Array, c: Array) -> Array:
     """Return the width of the right cavity: a crescent on the septum whose area gives the right ventricular volume."""
-    bump = np.clip((np.cos(np.deg2rad(_ANGLE_DEG - 188)) + 0.30) / 1.30, 0, 1) ** 0.8
+    bump = np.clip((np.cos(np.deg2rad(_ANGLE_DEG - 186)) - 0.26) / 0.74, 0, 1) ** 0.72
     linear, square = bump.mean() * 2 * np.pi, (bump**2).mean() * 2 * np.pi
     kept = 1 - (heart.rvef_percent / 100) * 0.98 * c
     relative = np.clip((0.97 - depth) / 0.97, 0, 1.05) ** 0.75
@@ -111,4 +116,4 @@ def _right_width(heart: Any, depth: Array, epicardium: Array, c: Array) -> Array
 def _blur(heart: Any, depth: Array) -> Array:
     inner = np.clip(depth, 0, 0.96)
     slope = heart.lv_radius_mm * inner / (heart.lv_length_mm * np.sqrt(1 - inner**2))
-    return np.clip(SLICE_THICKNESS_MM * slope, 0, 7)
+    return np.asarray(np.clip(SLICE_THICKNESS_MM * slope, 0, 7))

@@ -1,8 +1,8 @@
 """The 12-lead electrocardiogram of a synthetic heart: a moving dipole, seen through Dower's leads, with noise.
 
 Source:
-    McSharry et al., IEEE Trans Biomed Eng 2003;50:289 and Sameni et al., EURASIP J Adv Signal Process 2007:43407 (sums of
-    Gaussians); Dower et al., J Electrocardiol 1980;13:267, whose matrix Edenbrandt & Pahlm inverted (1988;21:361).
+    McSharry et al., IEEE Trans Biomed Eng 2003;50:289 and Sameni et al., EURASIP J Adv Signal Process 2007:43407 (sums
+    of Gaussians); Dower et al., J Electrocardiol 1980;13:267, whose matrix Edenbrandt & Pahlm inverted (1988;21:361).
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _fibrillation(settings: SimulationSettings, rng: np.random.Generator) -> Arr
     phase = 2 * np.pi * (rate * time_s + 0.55 * np.sin(2 * np.pi * 0.31 * time_s + 6 * rng.random()))
     swell = 1 + 0.35 * np.sin(2 * np.pi * 0.43 * time_s + 6 * rng.random())
     wave = swell * (np.sin(phase) + 0.45 * np.sin(2 * phase + 0.6) + 0.2 * np.sin(3 * phase + 1.0))
-    return np.array([[0.25], [0.75], [-1.0]]) * size * wave
+    return np.asarray(np.array([[0.25], [0.75], [-1.0]]) * size * wave)
 
 
 def _electrode_noise(rng: np.random.Generator, settings: SimulationSettings) -> Array:
@@ -134,7 +134,7 @@ def _electrode_noise(rng: np.random.Generator, settings: SimulationSettings) -> 
     angle = 2 * np.pi * (0.08 + 0.32 * rng.random(3))[:, None] * time_s
     waves = np.vstack([np.sin(angle), np.cos(angle), np.sin(2 * np.pi * 50 * time_s + 6.283 * rng.random())])
     mains = 0.003 * np.exp(0.7 * rng.standard_normal()) * rng.standard_normal((9, 1))
-    return muscle + np.hstack([level * rng.standard_normal((9, 6)), mains]) @ waves
+    return np.asarray(muscle + np.hstack([level * rng.standard_normal((9, 6)), mains]) @ waves)
 
 
 def _lead_noise(electrodes: Array) -> Array:

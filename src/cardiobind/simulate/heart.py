@@ -15,7 +15,7 @@ from scipy.special import expit, ndtr
 from cardiobind.rng import generator
 from cardiobind.simulate.anatomy import SEGMENTS
 from cardiobind.simulate.settings import SimulationSettings, eid
-from cardiobind.simulate.ventricle import conduction, infarct, left_ventricle, right_ventricle
+from cardiobind.simulate.ventricle import State, conduction, infarct, left_ventricle, right_ventricle
 
 Array = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ _NUMBERS = (
     "infarct_depth", "infarct_size", "angina", "af", "af_now", "af_years", "stroke", "stroke_years", "lbbb", "rbbb",
     "dcm", "lvh", "edv", "mass", "length", "ef", "rvedv", "rvef", "heart_rate", "axis", "rotation", "voltage", "pr",
     "qrs", "qtc", "t_amplitude", "has_ecg", "has_cmr", "activity", "diet", "health", "visit_day", "revascularised",
-    "hf", "hf_years", "angina_years", "diabetes_years",
+    "hf", "hf_years", "angina_years", "diabetes_years", "baseline_gap", "statin_start",
 )  # fmt: skip
 _REFERENCE_SUBJECTS = 20_000
 _REFERENCE_SEED = 20241105
@@ -47,14 +47,14 @@ class Draws:
 
     def __init__(self, seed: int, first: int, count: int) -> None:
         rows = [
-            generator(seed, "simulate.heart", i).standard_normal(len(_NUMBERS) + 3 * SEGMENTS)
+            generator(seed, "simulate.heart", i).standard_normal(3 * SEGMENTS + len(_NUMBERS))
             for i in range(first, first + count)
         ]
-        self._values = np.array(rows).reshape(count, len(_NUMBERS) + 3 * SEGMENTS)
+        self._values = np.array(rows).reshape(count, 3 * SEGMENTS + len(_NUMBERS))
 
     def normal(self, name: str) -> Array:
         """Return standard normal numbers, (subjects,)."""
-        return np.asarray(self._values[:, _NUMBERS.index(name)])
+        return np.asarray(self._values[:, 3 * SEGMENTS + _NUMBERS.index(name)])
 
     def uniform(self, name: str) -> Array:
         """Return numbers uniform in (0, 1), (subjects,)."""
@@ -62,8 +62,7 @@ class Draws:
 
     def segments(self, number: int) -> Array:
         """Return one of three sets of standard normal numbers a segment, (subjects, 17)."""
-        start = len(_NUMBERS) + number * SEGMENTS
-        return np.asarray(self._values[:, start : start + SEGMENTS])
+        return np.asarray(self._values[:, number * SEGMENTS : (number + 1) * SEGMENTS])
 
 
 def draw_hearts(settings: SimulationSettings, first: int = 0, count: int | None = None) -> pd.DataFrame:
@@ -86,7 +85,7 @@ def draw_hearts(settings: SimulationSettings, first: int = 0, count: int | None 
     count = settings.subjects - first if count is None else count
     draws = Draws(settings.seed, first, count)
     index = np.arange(first, first + count)
-    state: dict[str, Array] = {"subject_index": index, "seed": np.full(count, settings.seed)}
+    state: State = {"subject_index": index, "seed": np.full(count, settings.seed)}
     state |= _person(draws)
     state |= _infarction(draws, state, _intercept(settings.mi_prevalence))
     state |= _other_disease(draws, state)
@@ -101,7 +100,7 @@ def draw_hearts(settings: SimulationSettings, first: int = 0, count: int | None 
     return frame
 
 
-def risk_score(state: dict[str, Array]) -> Array:
+def risk_score(state: State) -> Array:
     """Return the linear predictor of infarction, in log odds around its mean, without its intercept.
 
     The weights are near those of the pooled cohort equations and of INTERHEART: age, male sex, smoking, pressure, LDL,
@@ -142,7 +141,7 @@ def _reference_scores() -> Array:
     return risk_score(_person(Draws(_REFERENCE_SEED, 0, _REFERENCE_SUBJECTS)))
 
 
-def _person(d: Draws) -> dict[str, Array]:
+def _person(d: Draws) -> State:
     age = np.clip(64.0 + 7.7 * d.normal("age"), 45, 82)
     male = (d.uniform("sex") < 0.48).astype(float)
     height = np.where(male > 0, 176.0, 163.0) + np.where(male > 0, 6.6, 6.2) * d.normal("height")
@@ -160,7 +159,7 @@ def _person(d: Draws) -> dict[str, Array]:
     return person | _blood(d, person)
 
 
-def _blood(d: Draws, p: dict[str, Array]) -> dict[str, Array]:
+def _blood(d: Draws, p: State) -> State:
     bmi, male, age = p["bmi"], p["male"], p["age"]
     diabetes = (d.normal("diabetes") < -1.85 + 0.09 * (bmi - 26) + 0.02 * (age - 64) + 0.15 * male).astype(float)
     return {
@@ -179,7 +178,7 @@ def _blood(d: Draws, p: dict[str, Array]) -> dict[str, Array]:
     }  # fmt: skip
 
 
-def _infarction(d: Draws, s: dict[str, Array], intercept: float) -> dict[str, Array]:
+def _infarction(d: Draws, s: State, intercept: float) -> State:
     """Return who had an infarct, when, whether it was diagnosed, and its scar.
 
     A quarter of the diagnosed have their first event after the visit, so their hearts still hold no scar. Silent
@@ -204,12 +203,12 @@ def _infarction(d: Draws, s: dict[str, Array], intercept: float) -> dict[str, Ar
     } | infarct(d, np.where(scarred, np.clip(size, 0.012, 0.42), 0.0))  # fmt: skip
 
 
-def _other_disease(d: Draws, s: dict[str, Array]) -> dict[str, Array]:
+def _other_disease(d: Draws, s: State) -> State:
     """Return hypertrophy, dilated cardiomyopathy, fibrillation, blocks, angina, stroke.
 
     Source:
-        Levy et al., Ann Intern Med 1988;108:7 and Petersen 2017 (hypertrophy with pressure); Hershberger et al., Nat Rev
-        Cardiol 2013;10:531 (dilated 1:250); Benjamin et al., JAMA 1994;271:840 (fibrillation); Eriksson et al.,
+        Levy et al., Ann Intern Med 1988;108:7 and Petersen 2017 (hypertrophy with pressure); Hershberger et al., Nat
+        Rev Cardiol 2013;10:531 (dilated 1:250); Benjamin et al., JAMA 1994;271:840 (fibrillation); Eriksson et al.,
         Circulation 1998;98:2494 and Bussink et al., Eur Heart J 2013;34:138 (blocks by age and sex).
     """
     older, scar = (s["age"] - 64) / 10, s["infarct_size"]
@@ -229,29 +228,33 @@ def _other_disease(d: Draws, s: dict[str, Array]) -> dict[str, Array]:
     }  # fmt: skip
 
 
-def _medication(d: Draws, s: dict[str, Array]) -> dict[str, Array]:
+def _medication(d: Draws, s: State) -> State:
     """Return treatment, which follows disease, and what it leaves of pressure and LDL.
 
+    Blood was taken at the baseline visit, 4 to 9 years before imaging, so statins begun since do not show in it.
+
     Source:
-        Law et al., BMJ 2003;326:1423 (statins, LDL) and BMJ 2009;338:b1665 (pressure).
+        Law et al., BMJ 2003;326:1423 (statins, LDL) and BMJ 2009;338:b1665 (pressure); Kotseva et al., Lancet
+        2009;373:929 (EUROASPIRE: treatment after coronary disease).
     """
-    ill = s["mi_prevalent"] | s["angina"]
-    bp_logit = -2.0 + 1.3 * (s["sbp_untreated"] - 140) / 20 + 2.6 * ill + 0.7 * s["diabetes"] + 0.4 * s["age"] / 10 - 2.5
-    statin_logit = -2.4 + 0.9 * (s["ldl_untreated"] - 3.8) + 4.6 * ill + 1.6 * s["diabetes"] + 0.5 * (s["age"] - 64) / 10
-    bp_treated = d.uniform("bp_treated") < expit(bp_logit)
-    statin = d.uniform("statin") < expit(statin_logit)
+    ill, older = s["mi_prevalent"] | s["angina"], (s["age"] - 64) / 10
+    bp_logit = -1.95 + 1.3 * (s["sbp_untreated"] - 140) / 20 + 1.7 * ill + 0.7 * s["diabetes"] + 0.4 * older
+    statin_logit = -2.3 + 0.9 * (s["ldl_untreated"] - 3.8) + 3.9 * ill + 1.6 * s["diabetes"] + 0.5 * older
+    bp_treated, statin = d.uniform("bp_treated") < expit(bp_logit), d.uniform("statin") < expit(statin_logit)
+    started_years = np.where(s["mi_prevalent"], s["mi_years_before"], 14 * d.uniform("statin_start"))
+    early = statin & (started_years > 4 + 5 * d.uniform("baseline_gap"))
     sbp = np.clip(s["sbp_untreated"] - 13 * bp_treated - 4 * (s["infarct_size"] > 0.2), 92, 215)
     return {
         "bp_treated": bp_treated, "statin": statin, "sbp": sbp,
         "dbp": np.clip(79 + 0.32 * (sbp - 135) - 0.25 * (s["age"] - 60) + 7.5 * s["dbp_part"], 48, 125),
-        "ldl": s["ldl_untreated"] * np.where(statin, 0.66, 1.0),
+        "ldl": s["ldl_untreated"] * np.where(early, 0.66, 1.0),
         "stiffness": np.clip(9.3 + 0.06 * (s["age"] - 60) + 0.5 * s["male"] + 2.6 * d.normal("stiffness"), 3, 24),
         "poor_health": d.normal("health") + 0.06 * (s["bmi"] - 26) + 0.6 * ill + 0.5 * s["diabetes"],
         "waist_part": d.normal("waist"), "hip_part": d.normal("hip"), "alcohol": d.normal("alcohol"),
     }  # fmt: skip
 
 
-def _heart_failure(d: Draws, s: dict[str, Array]) -> dict[str, Array]:
-    """Return heart failure, mostly of those with a low ejection fraction (McDonagh et al., Eur Heart J 2021;42:3599)."""
+def _heart_failure(d: Draws, s: State) -> State:
+    """Return heart failure, mostly of those with a low ejection fraction (McDonagh, Eur Heart J 2021;42:3599)."""
     logit = -5.2 + 0.13 * (55 - s["lvef_percent"]) + 1.0 * s["af"] + 0.6 * (s["age"] - 64) / 10
     return {"hf": d.uniform("hf") < expit(logit), "hf_years": 3.5 * d.normal("hf_years") - 1.0}

@@ -16,14 +16,14 @@ from cardiobind.simulate.table import (
 
 _BLOOD_FIELDS = range(30600, 30900)
 _NONE_OF_THE_ABOVE = -7
-_NO_ILLNESS_OF_FATHER = "-17|-27"
+_FATHER = {1.0: "1|-27", 0.0: "-17|-27"}
 
 
 def rap_table(hearts: pd.DataFrame) -> pd.DataFrame:
     """Return the table as the platform exports it.
 
-    Headers are ``p<field>_i<instance>_a<array>``; questions are of instance 2, blood of instance 0; pressure and pulse have
-    two readings; several answers to one question share a cell, with bars between; diagnoses are one list cell
+    Headers are ``p<field>_i<instance>_a<array>``; questions are of instance 2, blood of instance 0; pressure and pulse
+    have two readings; several answers to one question share a cell, with bars between; diagnoses are one list cell
     (``p41270``) and one column a date (``p41280_a0`` ...).
 
     Args:
@@ -69,14 +69,11 @@ def _lists(facts: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
     medication = _joined(facts, {"statin": 1, "bp_medication": 2})
     return {
         "p6150_i2": _joined(facts, {"heart_attack_by_doctor": 1, "angina_by_doctor": 2}),
-        "p6177_i2": np.where(male, medication, None),
-        "p6153_i2": np.where(male, None, medication),
-        "p20107_i2": np.where(
-            facts["family_heart_disease"].isna(), None,
-            np.where(facts["family_heart_disease"] == 1, "1|-27", _NO_ILLNESS_OF_FATHER),
-        ),
-        "p20004_i2_a0": np.where(facts["cardiac_operation"] == 1, "1070", None),
-    }  # fmt: skip
+        "p6177_i2": _only(male, medication),
+        "p6153_i2": _only(~male, medication),
+        "p20107_i2": np.array([_FATHER.get(answer) for answer in facts["family_heart_disease"]], dtype=object),
+        "p20004_i2_a0": _only(facts["cardiac_operation"].eq(1).to_numpy(), np.full(len(facts), "1070", dtype=object)),
+    }
 
 
 def _joined(facts: pd.DataFrame, codes: dict[str, int]) -> NDArray[np.object_]:
@@ -86,8 +83,13 @@ def _joined(facts: pd.DataFrame, codes: dict[str, int]) -> NDArray[np.object_]:
         for row in parts.itertuples(index=False)
     ]
     answered = parts.notna().any(axis=1).to_numpy()
-    texts = np.array([cell or str(_NONE_OF_THE_ABOVE) for cell in cells], dtype=object)
-    return np.where(answered, texts, None)
+    return _only(answered, np.array([cell or str(_NONE_OF_THE_ABOVE) for cell in cells], dtype=object))
+
+
+def _only(kept: NDArray[np.bool_], cells: NDArray[np.object_]) -> NDArray[np.object_]:
+    chosen = cells.copy()
+    chosen[~kept] = None
+    return chosen
 
 
 def _diagnoses(hearts: pd.DataFrame) -> dict[str, object]:

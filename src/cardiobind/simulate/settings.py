@@ -75,6 +75,4 @@ def eid(index: int) -> str:
 
 def _check(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise ConfigError(
-            "a simulation setting is out of range", where=name, expected=f"{low} to {high}", got=value
-        )
+        raise ConfigError("a simulation setting is out of range", where=name, expected=f"{low} to {high}", got=value)

@@ -30,7 +30,7 @@ _MISSING_SHARE = {"stiffness_index_m_s": 0.32, "pack_years": 0.12, "lipoprotein_
 
 
 def availability(hearts: pd.DataFrame, settings: SimulationSettings) -> pd.DataFrame:
-    """Return which raw files each subject has, columns subject, ecg, cmr, tabular (bool); independent of the disease."""
+    """Return which raw files each subject has: subject, ecg, cmr, tabular (bool); independent of the disease."""
     return pd.DataFrame(
         {
             "subject": hearts["subject"].to_numpy(),
@@ -104,6 +104,7 @@ def _event_rules(h: pd.DataFrame) -> list[tuple[NDArray[np.bool_], NDArray[np.st
     def late(name: str) -> Array:
         return h[name].to_numpy(dtype=float)
 
+    fibrillation = np.where(h["af_now"], -np.abs(late("af_years")), late("af_years"))
     pressure = np.minimum(-0.3, -(h["age"].to_numpy() - 50) / 3)
     return [
         (old, acute, before),
@@ -111,7 +112,7 @@ def _event_rules(h: pd.DataFrame) -> list[tuple[NDArray[np.bool_], NDArray[np.st
         (old & (before < -1.0), fixed("I252"), before + 0.8),
         (old, fixed("I251"), before + 0.02),
         (h["angina"].to_numpy(dtype=bool), fixed("I209"), late("angina_years")),
-        (h["af"].to_numpy(dtype=bool), fixed("I489"), np.where(h["af_now"], -np.abs(late("af_years")), late("af_years"))),
+        (h["af"].to_numpy(dtype=bool), fixed("I489"), fibrillation),
         (h["hf"].to_numpy(dtype=bool), fixed("I500"), late("hf_years")),
         (h["dcm"].to_numpy(dtype=bool), fixed("I420"), -np.abs(late("hf_years"))),
         (h["stroke"].to_numpy(dtype=bool), fixed("I639"), late("stroke_years")),
@@ -144,13 +145,14 @@ def _noise(hearts: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def pressure_readings(hearts: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Return two readings each of systolic and diastolic pressure and pulse, {feature: (subjects, 2)}; the mean counts."""
+    """Return two readings each of both pressures and pulse, {feature: (subjects, 2)}; their mean counts."""
     noise = _noise(hearts)
     means = {"sbp_mmhg": hearts["sbp"], "dbp_mmhg": hearts["dbp"], "pulse_bpm": hearts["heart_rate_bpm"] + 4}
     spread = {"sbp_mmhg": 6.0, "dbp_mmhg": 4.0, "pulse_bpm": 4.0}
     readings = {}
     for k, (name, mean) in enumerate(means.items()):
-        value = mean.to_numpy()[:, None] + spread[name] * (noise[:, 3 * k, None] + 0.6 * noise[:, 3 * k + 1 : 3 * k + 3])
+        error = noise[:, 3 * k, None] + 0.6 * noise[:, 3 * k + 1 : 3 * k + 3]
+        value = mean.to_numpy()[:, None] + spread[name] * error
         feature = FEATURE_BY_NAME[name]
         readings[name] = np.rint(np.clip(value, feature.low + 1, feature.high - 1))
     return readings

@@ -1,4 +1,4 @@
-"""What lies around the heart in a short-axis image: chest wall, lung, liver, stomach, aorta; and the coil's bias field."""
+"""What lies around the heart in a short-axis image: chest wall, lung, liver, stomach, aorta; and the coil's field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cardiobind.simulate.settings import SimulationSettings
 
 Array = NDArray[np.float32]
 
-LUNG, MUSCLE, CHEST_FAT, AIR, LIVER, STOMACH, VESSEL = 0.07, 0.27, 0.95, 0.02, 0.40, 0.24, 0.90
+LUNG, MUSCLE, CHEST_FAT, AIR, LIVER, STOMACH, VESSEL = 0.07, 0.27, 0.95, 0.02, 0.40, 0.22, 0.90
 
 
 def thorax(
@@ -25,54 +25,66 @@ def thorax(
         settings: pixels and spacing.
         rng: of the subject.
     """
-    right, down = _grid(settings, middle)
-    septal = float(borders.fat.max())
-    below = float(borders.fat[..., 250:290].max())
-    image = np.full(right.shape, LUNG, np.float32) * _texture(settings, rng, 0.25)
-    diaphragm = 0.96 * down - 0.28 * right - (below + 2 + 4 * rng.random())
-    cover = _step(diaphragm, 3.0) * _texture(settings, rng, 0.10)
-    side = _step(right - (8 + 10 * rng.standard_normal()), 6.0)
-    image += cover * (LIVER + side * (STOMACH - LIVER) - image)
-    image = _vessels(image, right, down, below, rng)
-    thick = 10 + 8 * rng.random()
-    for outward, gap in (
-        (-0.78 * right - 0.62 * down, 0.94 * septal + 3 + 6 * rng.random()),
-        (0.97 * right + 0.25 * down, 82 + 10 * rng.random()),
-    ):
-        for start, value in ((gap, MUSCLE), (gap + 11, CHEST_FAT), (gap + 11 + thick, AIR)):
-            image += _step(outward - start, 1.5) * (value - image)
+    right, down = grid_mm(settings, middle)
+    reach = borders.fat.max(axis=(0, 1))
+    image = LUNG * smooth_field(settings, rng, 0.35, 24)
+    image = _lung_vessels(image, right, down, rng)
+    image = _below(image, right, down, float(reach[250:290].max()), settings, rng)
+    ribs = smooth_field(settings, rng, 0.10, 14)
+    wall = 4.5 * (smooth_field(settings, rng, 1.0, 6) - 1)
+    front = 142.0 + float(reach[130:160].max()) + 4 + 6 * rng.random() + wall - np.hypot(right - 108, down - 92)
+    side = 150.0 - np.hypot(right + 62, down - 15) + wall
+    depth, thick = -np.minimum(front, side + 8 * rng.random()), 9 + 7 * rng.random()
+    for start, value in ((0.0, MUSCLE), (11.0, CHEST_FAT), (11.0 + thick, AIR)):
+        image += _step(depth - start, 2.5) * (value * ribs - image)
     return image.astype(np.float32)
 
 
 def bias_field(settings: SimulationSettings, rng: np.random.Generator) -> Array:
     """Return the sensitivity of the coils, brighter near the front of the chest, (rows, columns)."""
-    right, down = _grid(settings, np.zeros(2))
+    right, down = grid_mm(settings, np.zeros(2))
     a, b, c = 0.0022 + 0.0008 * rng.standard_normal(), 0.0020 + 0.0008 * rng.standard_normal(), rng.standard_normal()
     field = np.exp(-a * right - b * down + 6e-6 * c * (right**2 - down**2))
     return np.asarray(field, dtype=np.float32)
 
 
-def _vessels(image: Array, right: Array, down: Array, below: float, rng: np.random.Generator) -> Array:
-    aorta = 11.5 - np.hypot(right - (34 + 5 * rng.standard_normal()), down - (below + 20 + 4 * rng.standard_normal()))
-    image += _step(aorta, 1.5) * (VESSEL - image)
-    for _ in range(3):
-        x, y = -15 - 40 * rng.random(), below + 18 + 30 * rng.random()
-        image += 0.7 * _step(2.5 + 2 * rng.random() - np.hypot(right - x, 1.6 * (down - y)), 1.5) * (0.75 - image)
-    return image
-
-
-def _grid(settings: SimulationSettings, middle: NDArray[np.float64]) -> tuple[Array, Array]:
+def grid_mm(settings: SimulationSettings, middle: NDArray[np.float64]) -> tuple[Array, Array]:
+    """Return right and down coordinates of the pixels around a point (down, right), both (rows, columns) in mm."""
     axis = (np.arange(settings.image_px, dtype=np.float32) - (settings.image_px - 1) / 2) * settings.pixel_spacing_mm
     right, down = np.meshgrid(axis - middle[1], axis - middle[0])
     return right.astype(np.float32), down.astype(np.float32)
 
 
-def _step(distance: Array, width: float) -> Array:
-    return np.clip(distance / np.float32(width) + np.float32(0.5), 0, 1)
+def smooth_field(settings: SimulationSettings, rng: np.random.Generator, size: float, cells: int) -> Array:
+    """Return a smooth field around 1 that varies by `size`, with as many hills as `cells` a side."""
+    coarse = rng.standard_normal((cells, cells), dtype=np.float32)
+    fine = zoom(coarse, settings.image_px / cells, order=1, mode="nearest", grid_mode=True)
+    return np.asarray(1 + size * fine[: settings.image_px, : settings.image_px], dtype=np.float32)
 
 
-def _texture(settings: SimulationSettings, rng: np.random.Generator, size: float) -> Array:
-    """Return a smooth field around 1 that varies by `size`."""
-    coarse = rng.standard_normal((12, 12), dtype=np.float32)
-    fine = zoom(coarse, settings.image_px / 12, order=1, mode="nearest", grid_mode=True)
-    return (1 + size * fine[: settings.image_px, : settings.image_px]).astype(np.float32)
+def _below(
+    image: Array, right: Array, down: Array, below: float, settings: SimulationSettings, rng: np.random.Generator
+) -> Array:
+    """Draw liver and stomach under the dome of the diaphragm, and the descending aorta beside it."""
+    bumps = 3.0 * (smooth_field(settings, rng, 1.0, 7) - 1)
+    top = below - 3 + 5 * rng.random()
+    dome = 100.0 - np.hypot(right + 22 + 8 * rng.standard_normal(), down - top - 98) + bumps
+    cover = _step(dome, 4.0) * smooth_field(settings, rng, 0.09, 28)
+    stomach = _step(right - (12 + 8 * rng.standard_normal()) + bumps, 6.0)
+    image = image + cover * (LIVER + stomach * (STOMACH - LIVER) - image)
+    for _ in range(4):
+        x, y, size = -12 - 45 * rng.random(), top + 16 + 30 * rng.random(), 2.0 + 2.5 * rng.random()
+        image += 0.6 * _step(size - np.hypot(0.7 * (right - x), 1.3 * (down - y)), 3.0) * (0.75 - image)
+    x, y = 42 + 5 * rng.standard_normal(), below + 8 + 5 * rng.standard_normal()
+    return image + _step(11.0 - np.hypot(right - x, down - y), 2.5) * (VESSEL - image)
+
+
+def _lung_vessels(image: Array, right: Array, down: Array, rng: np.random.Generator) -> Array:
+    for _ in range(9):
+        x, y, size = 45 + 35 * rng.random(), -60 + 85 * rng.random(), 0.8 + 1.8 * rng.random()
+        image = image + _step(size - np.hypot(right - x, down - y), 3.0) * (np.float32(0.45) - image)
+    return image
+
+
+def _step(distance: NDArray[np.floating], width: float) -> Array:
+    return np.asarray(np.clip(distance / width + 0.5, 0, 1), dtype=np.float32)

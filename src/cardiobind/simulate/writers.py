@@ -11,11 +11,9 @@ import zipfile
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from cardiobind.modalities.records import LEADS
 from cardiobind.simulate.cine import (
@@ -34,7 +32,7 @@ _MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 _UID_ROOT = "2.25.77"
 _ZIP_DATE = (2024, 1, 1, 0, 0, 0)
 # Placeholders of the DICOM template; each is replaced by text of its own length.
-_SOP, _SERIES, _STUDY = f"{_UID_ROOT}.1900000000000000", f"{_UID_ROOT}.2900000000000000", f"{_UID_ROOT}.3900000000000000"
+_SOP, _SERIES, _STUDY = (f"{_UID_ROOT}.{kind}900000000000000" for kind in (1, 2, 3))
 _NUMBER, _TRIGGER, _SLICE, _PLACE = "10000001", "10000002.5", "10000003", "-10000.004\\-10000.005\\-10000.006"
 _NAME, _PERSON, _DATE = "CINE_segmented_SAX_b00", "0900000000", "19000101"
 
@@ -51,11 +49,11 @@ def cardiosoft_xml(heart: Any, settings: SimulationSettings) -> bytes:
         '<?xml version="1.0" encoding="ISO8859-1" ?>\n<CardiologyXML>\n\t<ObservationType>RestECG</ObservationType>\n'
         f"\t<ObservationDateTime><Hour>10</Hour><Minute>30</Minute><Second>0</Second><Day>{when.day}</Day>"
         f"<Month>{when.month}</Month><Year>{when.year}</Year></ObservationDateTime>\n"
-        f"\t<PatientInfo><PID>{heart.subject}</PID><Gender>{'MALE' if heart.male else 'FEMALE'}</Gender></PatientInfo>\n"
-        "\t<FilterSetting><Filter50Hz>yes</Filter50Hz><Filter60Hz>no</Filter60Hz>"
+        f"\t<PatientInfo><PID>{heart.subject}</PID><Gender>{'MALE' if heart.male else 'FEMALE'}</Gender>"
+        "</PatientInfo>\n\t<FilterSetting><Filter50Hz>yes</Filter50Hz><Filter60Hz>no</Filter60Hz>"
         '<LowPass units="Hz">150</LowPass><HighPass units="Hz">0.05</HighPass></FilterSetting>\n'
-        f"{_measurements(heart)}"
-        f'\t<StripData>\n\t\t<NumberOfLeads>12</NumberOfLeads>\n\t\t<SampleRate units="Hz">{settings.ecg_rate_hz}</SampleRate>\n'
+        f"{_measurements(heart)}\t<StripData>\n\t\t<NumberOfLeads>12</NumberOfLeads>\n"
+        f'\t\t<SampleRate units="Hz">{settings.ecg_rate_hz}</SampleRate>\n'
         f"\t\t<ChannelSampleCountTotal>{counts.shape[1]}</ChannelSampleCountTotal>\n"
         f'\t\t<Resolution units="uVperLsb">{UV_PER_COUNT}</Resolution>\n{leads}\t</StripData>\n</CardiologyXML>\n'
     )
@@ -120,14 +118,14 @@ def _template(image_px: int, spacing_mm: float, distance_mm: float, phases: int)
     file = Dataset()
     file.file_meta = FileMetaDataset()
     file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    file.file_meta.MediaStorageSOPClassUID, file.file_meta.MediaStorageSOPInstanceUID = _MR_IMAGE, _SOP
-    file.SOPClassUID, file.SOPInstanceUID, file.StudyInstanceUID, file.SeriesInstanceUID = _MR_IMAGE, _SOP, _STUDY, _SERIES
+    file.file_meta.MediaStorageSOPClassUID = file.SOPClassUID = UID(_MR_IMAGE)
+    file.file_meta.MediaStorageSOPInstanceUID = file.SOPInstanceUID = UID(_SOP)
+    file.StudyInstanceUID, file.SeriesInstanceUID = UID(_STUDY), UID(_SERIES)
     file.Modality, file.Manufacturer, file.SeriesDescription = "MR", "cardiobind simulation", _NAME
     file.PatientID, file.PatientName, file.StudyDate = _PERSON, _PERSON, _DATE
     file.SeriesNumber, file.InstanceNumber, file.TriggerTime = _SLICE, _NUMBER, _TRIGGER
     file.CardiacNumberOfImages, file.SliceThickness, file.SpacingBetweenSlices = phases, SLICE_THICKNESS_MM, distance_mm
-    file.PixelSpacing = [spacing_mm, spacing_mm]
-    file.ImagePositionPatient = _PLACE.split("\\")
+    file.PixelSpacing, file.ImagePositionPatient = [spacing_mm, spacing_mm], _PLACE.split("\\")
     file.ImageOrientationPatient = [*ROW_DIRECTION, *COLUMN_DIRECTION]
     file.Rows, file.Columns, file.SamplesPerPixel, file.PhotometricInterpretation = image_px, image_px, 1, "MONOCHROME2"
     file.BitsAllocated, file.BitsStored, file.HighBit, file.PixelRepresentation = 16, 12, 11, 0
