@@ -173,6 +173,13 @@ def test_codes_labels_and_missing_answers(
     np.testing.assert_equal(cell(source, feature), expected)
 
 
+def test_lists_of_a_parquet_file_are_answers(tmp_path: Path) -> None:
+    columns = {"eid": [A, B, C], "p53_i2": ["2016-05-01"] * 3, "p6177_i2": [[1.0, 2.0], [-7.0], None]}
+    source = with_table(tmp_path, columns, "table.parquet")
+    np.testing.assert_equal(source.table()["bp_medication"].to_numpy(), [1.0, 0.0, np.nan])
+    np.testing.assert_equal(source.table()["statin"].to_numpy(), [1.0, 0.0, np.nan])
+
+
 def test_unusable_cells_and_absent_columns_are_issues(tmp_path: Path) -> None:
     source = with_table(tmp_path, {"eid": [A], "p50_i2": ["tall"], "p20116_i2": ["17"], "p53_i2": ["nonsense"]})
     found = {(i["reason"], i["column"]): i["count"] for i in source.issues()}

@@ -73,8 +73,8 @@ def _parse(location: str) -> Element:
 def _rest_strip(root: Element, location: str) -> Element:
     kind = (root.findtext("ObservationType") or "").strip().lower()
     strip = next((s for path in _STRIPS for s in root.iterfind(path) if s.find("WaveformData") is not None), None)
-    exercise = kind and "rest" not in kind
-    if exercise or (not kind and any(root.find(part) is not None for part in _EXERCISE_PARTS)):
+    named = any(word in kind for word in ("exercise", "stress"))
+    if named or ("rest" not in kind and any(root.find(part) is not None for part in _EXERCISE_PARTS)):
         raise RecordError(
             reasons.EXERCISE_ECG, "an exercise ECG (field 6025) where a resting ECG is wanted", where=masked(location),
             expected="ObservationType RestECG", hint="use the files of field 20205",

@@ -63,16 +63,23 @@ def to_codes(column: pd.Series, field: int) -> tuple[NDArray[np.float64], int]:
     return numbers, int(np.isnan(numbers[text]).sum())
 
 
-def to_code_sets(column: pd.Series, field: int) -> pd.Series:
-    """Return each cell's codes as a frozenset, whether it holds one code or label or a list of them."""
+def to_code_sets(column: pd.Series, field: int) -> tuple[NDArray[np.int64], list[frozenset[float]]]:
+    """Return each cell's place in a list of code sets, and that list; a cell is one code or label, or a list of them.
+
+    The sets are those of the distinct cells, as few of half a million answers differ. A missing cell is the empty set.
+    """
     known = dict(_COMMON) | dict(_LABELS.get(field, {}))
+    first = next(iter(column.dropna()), None)
+    cells = column.map(tuple, na_action="ignore") if isinstance(first, (list, np.ndarray)) else column
+    places, distinct = pd.factorize(cells, use_na_sentinel=True)
+    sets = [_code_set(cell, known) for cell in distinct]
+    return np.where(places < 0, len(sets), places).astype(np.int64), [*sets, frozenset()]
 
-    def codes(cell: object) -> frozenset[float]:
-        tokens = [token.lower() for token in parse_code_list(cell) if token]
-        values = [float(known[t]) if t in known else _number(t) for t in tokens]
-        return frozenset(value for value in values if not np.isnan(value))
 
-    return column.map(codes)
+def _code_set(cell: object, known: Mapping[str, int]) -> frozenset[float]:
+    tokens = [token.lower() for token in parse_code_list(cell) if token]
+    values = [float(known[token]) if token in known else _number(token) for token in tokens]
+    return frozenset(value for value in values if not np.isnan(value))
 
 
 def _number(token: str) -> float:

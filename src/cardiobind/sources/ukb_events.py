@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from cardiobind.formats.code_lists import normal_code, parse_code_list
@@ -83,12 +84,12 @@ def _entries(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     parts = []
     for column in columns:
         cells = frame[column.header].dropna()
-        lists = cells.map(parse_code_list).explode().dropna()
-        position = lists.groupby(level=0).cumcount()
-        start = column.array or 0
-        parts.append(
-            pd.DataFrame({"row": lists.index, "entry": position.to_numpy() + start, "value": lists.to_numpy()})
-        )
+        if column.array is not None:
+            entry, values = np.full(len(cells), column.array), cells.astype(str).str.strip()
+        else:
+            values = cells.map(parse_code_list).explode().dropna()
+            entry = values.groupby(level=0).cumcount().to_numpy()
+        parts.append(pd.DataFrame({"row": values.index, "entry": entry, "value": values.to_numpy(dtype=object)}))
     if not parts:
         return pd.DataFrame({"row": [], "entry": [], "value": []}).astype({"row": int, "entry": int, "value": object})
     entries = pd.concat(parts, ignore_index=True)

@@ -105,9 +105,9 @@ def _any_code(feature: Feature, frame: pd.DataFrame, columns: Sequence[Column]) 
     yes, missing = frozenset(map(float, feature.ukb_codes)), frozenset(map(float, feature.ukb_missing))
     result = np.full(len(frame), np.nan)
     for column in columns:
-        sets = to_code_sets(frame[column.header], column.field)
-        answered = sets.map(lambda codes: bool(codes - missing)).to_numpy(dtype=bool)
-        said_yes = sets.map(lambda codes: bool(codes & yes)).to_numpy(dtype=bool)
+        places, sets = to_code_sets(frame[column.header], column.field)
+        answered = np.array([bool(codes - missing) for codes in sets])[places]
+        said_yes = np.array([bool(codes & yes) for codes in sets])[places]
         result = np.where(answered & np.isnan(result), 0.0, result)
         result[said_yes] = 1.0
     return result
