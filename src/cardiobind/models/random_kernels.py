@@ -75,10 +75,11 @@ class RandomKernels(nn.Module):
         chosen = rng.generator(self.seed, "random kernels", "records").permutation(len(x))[:records]
         sample = x[torch.from_numpy(np.sort(chosen))].float()
         count = self.bias.shape[1] * self.bias.shape[2]
-        level = torch.from_numpy((np.arange(1, count + 1) * GOLDEN) % 1.0).reshape(self.bias.shape[1:])
+        level = ((np.arange(1, count + 1) * GOLDEN) % 1.0).reshape(self.bias.shape[1:])
         for index in range(len(self.dilations)):
-            ordered = self.convolve(sample, index).transpose(0, 1).flatten(1).sort(dim=1).values
-            self.bias[index] = ordered.gather(1, (level * ordered.shape[1]).long())
+            ordered = np.sort(self.convolve(sample, index).transpose(0, 1).flatten(1).numpy(), axis=1)
+            places = (level * ordered.shape[1]).astype(np.int64)
+            self.bias[index] = torch.from_numpy(np.take_along_axis(ordered, places, axis=1))
         return self
 
     @torch.no_grad()
