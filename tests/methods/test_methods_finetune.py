@@ -150,7 +150,7 @@ def test_prediction_depends_on_neither_batch_nor_other_modalities(method, cohort
     alone.signals.pop("cmr"), alone.present.pop("cmr")
     alone.modalities = ("ecg", "tabular")
     expected = predict(m, both, ("ecg", "tabular"), batch_size=20)
-    np.testing.assert_allclose(predict(m, alone, ("ecg", "tabular"), batch_size=7), expected, atol=1e-5)
+    np.testing.assert_allclose(predict(m, alone, batch_size=7), expected, atol=1e-5)
     assert not m.training
     with pytest.raises(InputError, match="predicted from"):
         predict(m, alone, ("cmr",))

@@ -26,6 +26,7 @@ from cardiobind.training.optimiser import build_optimiser, clip_gradient, set_le
         ({"steps": 3, "learning_rate": math.nan}, "learning_rate"),
         ({"steps": 3, "weight_decay": math.nan}, "weight_decay"),
         ({"steps": 3, "warmup_fraction": 1.1}, "warmup_fraction"),
+        ({"steps": 3, "betas": (0.9, 1.0)}, "betas"),
         ({"steps": 3, "checkpoints_kept": 1}, "checkpoints_kept"),
         ({"steps": 3, "schedule": "cosin"}, "schedule"),
         ({"steps": 3, "precision": "16-mixed"}, "precision"),

@@ -25,7 +25,7 @@ def predict(
     Args:
         method: trained.
         dataset: the subjects; labels are not needed.
-        modalities: those to look at, None for all of the method's; the others are taken as absent.
+        modalities: those to look at, the others are taken as absent; None for all that both method and dataset know.
         batch_size: subjects at a time.
 
     Returns:
@@ -34,12 +34,10 @@ def predict(
     Raises:
         InputError: the method does not know a modality, or the dataset does not hand it out.
     """
-    chosen = method.modalities if modalities is None else tuple(modalities)
-    unknown = set(chosen) - set(method.modalities) | set(chosen) - set(dataset.modalities)
-    if unknown or not chosen:
-        raise InputError(
-            "these modalities cannot be predicted from", got=", ".join(chosen), expected=" | ".join(method.modalities)
-        )
+    known = tuple(name for name in method.modalities if name in dataset.modalities)
+    chosen = known if modalities is None else tuple(modalities)
+    if not chosen or set(chosen) - set(known):
+        raise InputError("these modalities cannot be predicted from", got=", ".join(chosen), expected=" | ".join(known))
     method.train(False)
     parts = []
     for batch in _batches(dataset, batch_size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,7 +76,7 @@ class Engine:
             return
         log = RunLog(self.work, self.rounds.history.rows)
         try:
-            with _quiet():
+            with _quiet(), _interruptible():
                 loop = _Loop(self, log, progress, state)
                 trainer = _trainer(self.settings, left, self.work, validates=validation is not None)
                 trainer.fit(loop, datamodule=_Data(self, train, validation, order))
@@ -257,6 +258,19 @@ def _trainer(settings: TrainingSettings, rounds: int, work: Path, *, validates: 
         limit_val_batches=None if validates else 0, reload_dataloaders_every_n_epochs=1, default_root_dir=work,
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt, which Lightning turns into an exit and ignores from then on."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as exit_:
+        if isinstance(exit_.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, handler)
+            raise exit_.__context__ from None
+        raise
 
 
 @contextmanager

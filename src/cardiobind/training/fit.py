@@ -78,6 +78,7 @@ def fit(
         engine.run(train, validation, batches, state, progress)
     if rounds.best_weights is not None:
         method.load_state_dict(rounds.best_weights)
+    method.to("cpu")
     method.train(False)
     return rounds.history
 

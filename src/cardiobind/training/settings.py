@@ -72,6 +72,8 @@ class TrainingSettings:
             raise ConfigError(
                 "training setting out of range", where="warmup_fraction", expected="0 to 1", got=self.warmup_fraction
             )
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError("training setting out of range", where="betas", expected="in [0, 1)", got=self.betas)
         _check_choice("schedule", self.schedule, ("cosine", "constant"))
         _check_choice("precision", self.precision, ("32-true", "bf16-mixed"))
 
