@@ -19,7 +19,7 @@ _ED_PULL = 0.1
 _ES_WINDOW = (0.2, 0.6)
 _ES_USUAL = 0.38
 _ES_PULL = 0.02
-_VENTRICLE_SHARE = 0.15
+_VENTRICLE_SHARE = 0.06
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,31 @@ from cardiobind.modalities.records import CineRecord
 from cardiobind.modalities.spec import InputSpec
 
 FRAME_NAMES = ("end_systole", "mid_beat", "end_diastole")
-FATAL_CMR = frozenset({"wrong_shape", "bad_spacing", "too_few_phases", "non_finite", "flat", "no_motion"})
+FATAL_CMR = frozenset(
+    {
+        "wrong_shape",
+        "bad_spacing",
+        "small_field_of_view",
+        "too_few_phases",
+        "non_finite",
+        "implausible_intensity",
+        "flat",
+        "no_motion",
+    }
+)
 
 _FEWEST_PHASES = 8
 _FEWEST_PIXELS = 16
 _FEW_SLICES = 4
+_SMALLEST_FIELD_MM = 60.0
+_LARGEST_INTENSITY = 1e9
 _MEANINGS = {
     "wrong_shape": "the cine is not an array of slices by phases by rows by columns, or its images are tiny",
     "bad_spacing": "the pixel spacing of the cine is not a plausible length in mm",
+    "small_field_of_view": "the images of the cine are too small to hold a heart",
     "too_few_phases": "the cine has too few phases to follow a heart beat",
     "non_finite": "the cine holds pixels that are not numbers",
+    "implausible_intensity": "the cine holds pixels far brighter than any scanner writes",
     "flat": "the images of the cine are empty",
     "no_motion": "nothing moves in the cine",
 }
@@ -101,10 +116,10 @@ def _confidence(heart: HeartLocation, found: CinePhases) -> float:
     """Return the geometric mean of five signs, each 0-1, that what beats is one contracting ventricle."""
     signs = (
         _ramp(heart.sharpness, 0.0, 0.4),
-        _ramp(heart.motion_share, 0.1, 0.5),
+        _ramp(heart.motion_excess, 0.05, 0.4),
         _ramp(found.contraction, 0.05, 0.25),
         _ramp(found.coherence, 0.3, 0.8),
-        _ramp(found.smoothness, 0.5, 0.95),
+        _ramp(found.smoothness, 0.7, 0.95),
     )
     return math.prod(signs) ** (1 / len(signs))
 
@@ -120,18 +135,22 @@ def cmr_quality(record: CineRecord) -> tuple[str, ...]:
         record: the cine as read.
 
     Returns:
-        Some of wrong_shape, bad_spacing, too_few_phases, non_finite, flat, no_motion, few_slices (under 4),
-        no_trigger_times, repaired_frames.
+        Some of wrong_shape, bad_spacing, small_field_of_view (under 60 mm), too_few_phases, non_finite,
+        implausible_intensity (above 1e9), flat, no_motion, few_slices (under 4), no_trigger_times, repaired_frames.
     """
     frames = np.asarray(record.frames)
     if frames.ndim != 4 or min(frames.shape[0] - 1, *(n - _FEWEST_PIXELS for n in frames.shape[2:])) < 0:
         return ("wrong_shape",)
     if not all(math.isfinite(mm) and 0.1 <= mm <= 10 for mm in record.pixel_spacing_mm):
         return ("bad_spacing",)
+    if min(n * mm for n, mm in zip(frames.shape[2:], record.pixel_spacing_mm, strict=True)) < _SMALLEST_FIELD_MM:
+        return ("small_field_of_view",)
     if frames.shape[1] < _FEWEST_PHASES:
         return ("too_few_phases",)
     if not np.isfinite(frames).all():
         return ("non_finite",)
+    if max(abs(float(frames.min())), abs(float(frames.max()))) > _LARGEST_INTENSITY:
+        return ("implausible_intensity",)
     return _content_codes(record)
 
 

@@ -33,12 +33,12 @@ class HeartLocation:
     Attributes:
         centres_mm: (slices, 2) row and column of its centre, from the centre of the first pixel.
         sharpness: 0-1, how far the best centre beats the best one at least 30 mm away.
-        motion_share: 0-1, part of all periodic motion that lies within 60 mm of the centre.
+        motion_excess: 0-1, how far periodic motion gathers within 60 mm of the centre: 0 if spread evenly.
     """
 
     centres_mm: Array
     sharpness: float
-    motion_share: float
+    motion_excess: float
 
 
 def locate_heart(frames: NDArray[np.floating[Any]], pixel_spacing_mm: tuple[float, float]) -> HeartLocation:
@@ -69,7 +69,7 @@ def locate_heart(frames: NDArray[np.floating[Any]], pixel_spacing_mm: tuple[floa
     return HeartLocation(
         np.stack([_peak(vote * near, pixel_mm) for vote in votes]) + first_mm,
         _sharpness(votes.sum(axis=0), centre, pixel_mm),
-        _share_near(motion, centre + corner, pixel_mm),
+        _excess_near(motion, centre + corner, pixel_mm),
     )
 
 
@@ -189,8 +189,11 @@ def _sharpness(votes: Array, centre_mm: Array, pixel_mm: Array) -> float:
     return 0.0 if best <= 0 else 1.0 - float(elsewhere.max(initial=0.0)) / best
 
 
-def _share_near(motion: Array, centre_mm: Array, pixel_mm: Array) -> float:
+def _excess_near(motion: Array, centre_mm: Array, pixel_mm: Array) -> float:
+    """Return the share of motion within 60 mm of a point above that of motion spread evenly, 0 to 1."""
     power = (motion**2).sum(axis=0)
-    total = float(power.sum())
     near = _distance_mm(power.shape, centre_mm, pixel_mm) <= 60.0
-    return 0.0 if total <= 0 else float(power[near].sum()) / total
+    total, even = float(power.sum()), float(near.mean())
+    if total <= 0 or even >= 1:
+        return 0.0
+    return max(0.0, (float(power[near].sum()) / total - even) / (1 - even))
