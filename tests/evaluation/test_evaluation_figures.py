@@ -116,6 +116,8 @@ def test_pictures_refuse_what_they_cannot_draw() -> None:
         cine_montage(np.zeros((4, 4)))
     with pytest.raises(InputError, match="nothing to map"):
         embedding_map({})
+    with pytest.raises(InputError, match="not finite"):
+        embedding_map({"ecg": np.full((3, 2), np.nan)})
     with pytest.raises(InputError, match="labels"):
         embedding_map({"ecg": np.zeros((4, 2))}, {"ecg": np.zeros(3)})
     with pytest.raises(InputError, match="numeric columns"):
@@ -171,6 +173,19 @@ def test_forest_and_label_efficiency_draw_every_model() -> None:
     drawn = texts(label_efficiency(metrics, baselines=["scratch"]))
     assert "10 %" in drawn
     assert "scratch" in drawn
+
+
+def test_tasks_are_not_mixed_in_one_line() -> None:
+    one = make_predictions(fractions=(0.1, 1.0), seeds=1, test=40)
+    metrics = evaluate(pd.concat([one, one.assign(task="af")]), resamples=5)
+    panels = label_efficiency(metrics).axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["mi, ecg", "af, ecg"]
+    assert "af, ecg" in texts(forest(metrics))
+
+
+def test_an_undefined_slope_is_a_dash() -> None:
+    labels = np.array([0.0, 0.0, 1.0, 1.0])
+    assert "slope –" in texts(reliability([Curve("a", labels, np.full((1, 4), 0.5))]))
 
 
 def test_training_curves_pair_training_and_validation() -> None:

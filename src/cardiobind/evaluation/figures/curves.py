@@ -94,7 +94,7 @@ def reliability(curves: Sequence[Curve], *, title: str = "") -> Figure:
         InputError: there is no curve, or one lacks a class.
     """
     _check(curves)
-    figure = new_figure(5.2, 6.2)
+    figure = new_figure(5.2, 6.2 + 0.2 * len(curves))
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     risks = [curve.scores.ravel() for curve in curves]
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":", label="perfect calibration")
@@ -110,7 +110,7 @@ def reliability(curves: Sequence[Curve], *, title: str = "") -> Figure:
     for each in (axes, below):
         quiet_grid(each)
     axes.set_title(title)
-    axes.legend(loc="upper left", fontsize=7)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left")
     return figure
 
 
@@ -200,7 +200,7 @@ def _bins(axes: Axes, curve: Curve, risk: Floats, colour: str) -> float:
 def _calibration_text(curve: Curve) -> str:
     statistics = {"ECE": ece, "slope": calibration_slope, "intercept": calibration_intercept}
     means = {name: np.mean([f(curve.labels, s) for s in curve.scores]) for name, f in statistics.items()}
-    return ", ".join(f"{name} {value:.2f}".replace("-", "−") for name, value in means.items())
+    return ", ".join(f"{name} {f'{v:.2f}'.replace('-', '−') if np.isfinite(v) else '–'}" for name, v in means.items())
 
 
 def _wilson(share: Floats, n: Floats) -> tuple[Floats, Floats]:

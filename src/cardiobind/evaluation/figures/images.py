@@ -80,10 +80,13 @@ def embedding_map(
         title: above all.
 
     Raises:
-        InputError: there is no embedding, or labels do not fit.
+        InputError: there is no embedding, one has no row or is not finite, or labels do not fit.
     """
     if not embeddings:
         raise InputError("there is nothing to map", where="embeddings")
+    for modality, values in embeddings.items():
+        if not len(values) or not np.isfinite(values).all():
+            raise InputError("embeddings are empty or not finite", where=modality, got=values.shape)
     figure = new_figure(min(3.6 * len(embeddings), 11), 3.9)
     for axes, (modality, values) in zip(
         figure.subplots(1, len(embeddings), squeeze=False)[0], embeddings.items(), strict=True

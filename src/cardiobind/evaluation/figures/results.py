@@ -74,19 +74,19 @@ def label_efficiency(
         InputError: no model has that metric.
     """
     cells = [cell for cell in metrics["cells"] if cell["metrics"].get(metric, {}).get("value") is not None]
-    panels = list(dict.fromkeys(cell["inputs"] for cell in cells))
+    panels = list(dict.fromkeys(_panel_name(metrics, cell) for cell in cells))
     if not panels:
         raise InputError("no model has that metric", where="label_efficiency", got=metric)
     arms = list(dict.fromkeys(cell["arm"] for cell in cells))
     figure = new_figure(min(3.8 * len(panels) + 0.6, 11), 3.9)
-    for axes, inputs in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
+    for axes, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
         for i, arm in enumerate(arms):
-            own = [c for c in cells if c["arm"] == arm and c["inputs"] == inputs]
+            own = [c for c in cells if c["arm"] == arm and _panel_name(metrics, c) == panel]
             _efficiency_line(
                 axes, own, metric, arm, COLOURS[i % len(COLOURS)], 1 + 0.03 * (i - len(arms) / 2), arm in baselines
             )
         _fraction_axis(axes, sorted({c["fraction"] for c in cells}))
-        axes.set(title=inputs, xlabel="share of training labels")
+        axes.set(title=panel, xlabel="share of training labels")
     figure.get_axes()[0].set_ylabel(f"{METRICS[metric].title} (95 % interval)")
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
     handles = dict(zip(*reversed(figure.get_axes()[0].get_legend_handles_labels()), strict=True))
@@ -132,7 +132,12 @@ def training_curves(history: pd.DataFrame, *, title: str = "") -> Figure:
 
 def _cell_name(metrics: Mapping[str, Any], cell: Mapping[str, Any]) -> str:
     many = len({c["fraction"] for c in metrics["cells"]}) > 1
-    return f"{cell['arm']}  ·  {cell['inputs']}" + (f"  ·  {percent(cell['fraction'])}" if many else "")
+    return f"{cell['arm']}  ·  {_panel_name(metrics, cell)}" + (f"  ·  {percent(cell['fraction'])}" if many else "")
+
+
+def _panel_name(metrics: Mapping[str, Any], cell: Mapping[str, Any]) -> str:
+    many = len({c["task"] for c in metrics["cells"]}) > 1
+    return f"{cell['task']}, {cell['inputs']}" if many else str(cell["inputs"])
 
 
 def _oracle(metrics: Mapping[str, Any], cell: Mapping[str, Any], metric: str) -> float | None:

@@ -55,10 +55,11 @@ def retrieval(report: Report) -> str:
 
 def embeddings(report: Report) -> str:
     """Return a map of the embeddings, a panel a modality."""
-    if not report.embeddings:
+    shown = {modality: values for modality, values in report.embeddings.items() if len(values)}
+    if not shown:
         return ""
-    figure = embedding_map(report.embeddings, report.embedding_labels, label_title=_task(report.metrics))
-    alt = f"First two principal components of the embeddings of {', '.join(report.embeddings)}, coloured by label."
+    figure = embedding_map(shown, report.embedding_labels, label_title=_task(report.metrics))
+    alt = f"First two principal components of the embeddings of {', '.join(shown)}, coloured by label."
     caption = "Principal components keep large distances; what they do not show may still be there."
     return html.picture(figure, alt, caption, raster=True) + html.paragraph(report.source("embeddings"), "source")
 

@@ -65,8 +65,9 @@ def comparisons(report: Report) -> str:
     return "".join(
         [
             html.paragraph(
-                "Both models are scored on the same test subjects under the same resamples, so what makes a subject "
-                "hard for both cancels out. p is two-sided, from the bootstrap, uncorrected for multiple comparisons."
+                "Both models are scored on the same test subjects under the same resamples, so what is hard for "
+                "both cancels out. For Brier, lower is better. p is two-sided, from the bootstrap, not corrected "
+                "for multiple comparisons."
             ),
             html.table([header, *rows], "Paired differences, model minus baseline", text_columns=5),
             html.bullets(sorted(set(notes))) if notes else "",
