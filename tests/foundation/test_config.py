@@ -137,6 +137,8 @@ def test_overrides(tree: dict[str, Any], word: str, read: Any) -> None:
         ("arms=[]", "at least 1"),
         ("export=best", "no arm is called 'best'"),
         ('evaluation.inputs=["cmr"]', "name 'cmr'"),
+        ('evaluation.inputs=["tabular+ecg"]', "alphabetical order: 'ecg.tabular'"),
+        ("ecg.encoder.options.patch.x=1", "no such entry|of a type"),
         ("label_fractions=[0.0]", "lie in"),
         ("evaluation.resamples=10", "greater than or equal to 100"),
         ("seed", "KEY=VALUE"),
