@@ -141,7 +141,7 @@ _TROUBLES = {
 def fake_cohort(folder: Path, source: FakeSource, name: str = "cohort", **options: object) -> Cohort:
     """Build the source's cohort in this process and open it."""
     settings = {
-        "work": folder / f"{name}-work", "ecg": ECG, "cmr": CMR if source.cmr else None, "workers": 0, "chunk": 4,
+        "work": folder / f"{name}-work", "ecg": ECG, "cmr": CMR if source.cmr else None, "workers": 0, "chunk": 100,
         "config": {}, "fingerprint": "f",
     }  # fmt: skip
     build_cohort(source, folder / name, **{**settings, **options})  # type: ignore[arg-type]

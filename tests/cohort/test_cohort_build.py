@@ -72,7 +72,7 @@ def test_every_failure_is_quarantined_with_its_reason(tmp_path: Path) -> None:
 
 def test_a_crashing_reader_costs_one_record(tmp_path: Path) -> None:
     trouble = {"SIM-00001": "crash", "SIM-00002": "fail", "SIM-00006": "crash"}
-    cohort = fake_cohort(tmp_path, FakeSource(trouble=trouble), workers=2)
+    cohort = fake_cohort(tmp_path, FakeSource(trouble=trouble), workers=2, chunk=4)
     assert reasons(cohort) == {
         "SIM-00001": "reader_crashed",
         "SIM-00002": "reader_failure",
@@ -84,7 +84,7 @@ def test_a_crashing_reader_costs_one_record(tmp_path: Path) -> None:
 def test_a_worker_killed_from_outside_costs_nothing(tmp_path: Path) -> None:
     clean = fake_cohort(tmp_path, FakeSource(), name="clean")
     flag = tmp_path / "crashed"
-    shot = fake_cohort(tmp_path, FakeSource(trouble={"SIM-00005": "crash_once"}, flag=str(flag)), workers=2)
+    shot = fake_cohort(tmp_path, FakeSource(trouble={"SIM-00005": "crash_once"}, flag=str(flag)), workers=2, chunk=4)
     assert flag.exists()
     assert all_bytes(shot.artifact.path) == all_bytes(clean.artifact.path)
 
@@ -100,7 +100,7 @@ def test_bytes_depend_neither_on_workers_nor_on_chunks(tmp_path: Path, workers: 
 def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     log, work = tmp_path / "log", tmp_path / "cohort-work"
     source = FakeSource(subjects=24, cmr=True, trouble=TROUBLE, read_log=str(log))
-    killed = _start(f"fake_cohort(Path(sys.argv[1]), replace({source!r}, slow_s=0.1), workers=2)", tmp_path)
+    killed = _start(f"fake_cohort(Path(sys.argv[1]), replace({source!r}, slow_s=0.1), workers=2, chunk=4)", tmp_path)
     while not list(work.glob("ecg-*")):
         assert killed.poll() is None
         time.sleep(0.02)
@@ -110,9 +110,9 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> 
     time.sleep(0.5)
     assert len(log.read_text().splitlines()) - before <= 2, "workers outlive their parent"
     log.unlink()
-    cohort = fake_cohort(tmp_path, source)
+    cohort = fake_cohort(tmp_path, source, chunk=4)
     assert len(log.read_text().splitlines()) <= 26 - 4 * (done - 1)
-    whole = fake_cohort(tmp_path, replace(source, read_log=""), name="whole", chunk=100)
+    whole = fake_cohort(tmp_path, replace(source, read_log=""), name="whole")
     assert all_bytes(cohort.artifact.path) == all_bytes(whole.artifact.path)
     assert [f.name for f in work.iterdir()] == [".lock"]
 
@@ -122,12 +122,12 @@ def test_a_damaged_chunk_is_made_again(tmp_path: Path, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr("cardiobind.cohort.build._write_cohort", _interrupt)
         with pytest.raises(KeyboardInterrupt):
-            fake_cohort(tmp_path, source)
+            fake_cohort(tmp_path, source, chunk=4)
     assert not (tmp_path / "cohort").exists()
     victim = sorted((tmp_path / "cohort-work").glob("ecg-*"))[1] / "signals.npy"
     victim.write_bytes(victim.read_bytes()[:-1] + b"x")
     (tmp_path / "log").unlink()
-    cohort = fake_cohort(tmp_path, source)
+    cohort = fake_cohort(tmp_path, source, chunk=4)
     assert len((tmp_path / "log").read_text().splitlines()) == 4
     whole = fake_cohort(tmp_path, FakeSource(), name="whole")
     assert all_bytes(cohort.artifact.path) == all_bytes(whole.artifact.path)
@@ -205,16 +205,14 @@ def test_lost_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_progress_counts_records(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    fake_cohort(tmp_path, FakeSource(), progress=lambda done, total: seen.append((done, total)))
+    fake_cohort(tmp_path, FakeSource(), chunk=4, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(0, 9), (4, 9), (8, 9), (9, 9)]
 
 
 def test_progress_reaches_the_end_after_crashes(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    trouble = {"SIM-00001": "crash", "SIM-00008": "crash"}
-    fake_cohort(
-        tmp_path, FakeSource(trouble=trouble), workers=2, progress=lambda done, total: seen.append((done, total))
-    )
+    source = FakeSource(trouble={"SIM-00001": "crash", "SIM-00008": "crash"})
+    fake_cohort(tmp_path, source, workers=2, chunk=4, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (9, 9)
     assert seen == sorted(seen)
 

@@ -14,6 +14,7 @@ from cardiobind.errors import InputError, SplitLeakageError
 names = st.lists(st.text("abcdef0123456789", min_size=1, max_size=6), min_size=1, max_size=40, unique=True)
 
 
+@settings(max_examples=40)
 @given(names, names, st.integers(0, 5))
 def test_adding_subjects_moves_nobody(first: list[str], more: list[str], seed: int) -> None:
     before = dict(zip(first, assign_splits(first, seed=seed), strict=True))
