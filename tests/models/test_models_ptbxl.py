@@ -42,7 +42,7 @@ def signals_mv(folder: Path, names: pd.Series[str]) -> NDArray[np.float32]:
 def test_random_kernels_reach_the_floor(shared_data: Path) -> None:
     frame = labels(shared_data / "ptbxl")
     x = torch.from_numpy(signals_mv(shared_data / "ptbxl", frame["filename_lr"]))
-    train = (frame["strat_fold"] <= 8).to_numpy()
+    train = (frame["strat_fold"] <= 8).to_numpy(copy=True)
     kernels = RandomKernels(InputSpec("ecg", (12, 1000), rate_hz=100.0)).fit(x[torch.from_numpy(train)])
     features = torch.cat([kernels(block) for block in x.split(64)]).numpy()
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
