@@ -74,7 +74,8 @@ def contours(heart: Any, settings: SimulationSettings) -> Contours:
     relaxed = heart.lv_radius_mm * inside
     endocardium = relaxed * (1 - shortening * c[None, :, None])
     wall = wall * (inside > 0) * np.clip(1 + depth / 0.06, 0.25, 1)[..., None]
-    grown = ((relaxed + wall) ** 2 - relaxed**2) * (heart.lv_length_mm / length)[None, :, None]
+    alive = np.clip(shortening / 0.30, 0, 1)
+    grown = ((relaxed + wall) ** 2 - relaxed**2) * (1 + alive * (heart.lv_length_mm / length - 1)[None, :, None])
     epicardium = np.sqrt(endocardium**2 + grown)
     right = epicardium + _right_width(heart, depth, epicardium, c)
     rv_wall = np.where(right > epicardium, np.minimum(RV_WALL_MM, right - epicardium), 0.0)
@@ -84,7 +85,9 @@ def contours(heart: Any, settings: SimulationSettings) -> Contours:
 
 def slice_offsets_mm(settings: SimulationSettings) -> Array:
     """Return where the slices lie along the long axis from the middle of the ventricle, ascending towards the base."""
-    return np.asarray((np.arange(settings.slices) - (settings.slices - 1) / 2) * settings.slice_distance_mm, dtype=float)
+    return np.asarray(
+        (np.arange(settings.slices) - (settings.slices - 1) / 2) * settings.slice_distance_mm, dtype=float
+    )
 
 
 def _profile(heart: Any, name: str, depth: Array) -> Array:

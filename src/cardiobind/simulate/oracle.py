@@ -23,11 +23,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from cardiobind.errors import ConfigError
 from cardiobind.modalities.features import FEATURE_BY_NAME, INPUT_FEATURES, Feature
@@ -101,14 +96,25 @@ def _candidates(x: Array, labels: Array, x_judge: Array, truth: Array, x_wanted:
     models = [model.fit(x[known], labels[known]) for model in (linear, boosted)]
     at_judge, at_cohort = (np.stack([m.predict_proba(part)[:, 1] for m in models]) for part in (x_judge, x_wanted))
     pairs = zip([*at_judge, at_judge.mean(0)], [*at_cohort, at_cohort.mean(0)], strict=True)
-    return [(float(log_loss(truth[judged], p[judged], labels=[0, 1])), scores) for p, scores in pairs]
+    return [(_log_loss(truth[judged], at[judged]), scores) for at, scores in pairs]
+
+
+def _log_loss(labels: Array, score: Array) -> float:
+    of_label = np.where(labels == 1, score, 1 - score)
+    return float(-np.log(np.clip(of_label, 1e-12, 1)).mean())
 
 
 def _linear() -> Any:
+    from sklearn.linear_model import LogisticRegression  # late: worker processes need none of it
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=300))  # type: ignore[no-untyped-call]
 
 
 def _boosted() -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     return HistGradientBoostingClassifier(  # type: ignore[no-untyped-call]
         learning_rate=0.07, max_iter=100, max_leaf_nodes=12, min_samples_leaf=40, l2_regularization=5.0,
         early_stopping=False, random_state=0,

@@ -14,6 +14,7 @@ from cardiobind.simulate.settings import VISIT, SimulationSettings
 Array = NDArray[np.float64]
 
 FIRST_VISIT = np.datetime64("2014-05-02")
+_TEXT = ("subject", "visit", "system", "code")
 LAST_FOLLOW_UP = np.datetime64("2024-03-31")
 _BLOOD = (
     "cholesterol_mmol_l", "ldl_mmol_l", "hdl_mmol_l", "triglycerides_mmol_l", "hba1c_mmol_mol", "crp_mg_l",
@@ -86,7 +87,7 @@ def simulate_events(hearts: pd.DataFrame) -> pd.DataFrame:
     """
     rows = [_coded(hearts, *rule) for rule in _event_rules(hearts)]
     events = pd.concat(rows, ignore_index=True)
-    events = events[events["date"] <= pd.Timestamp(LAST_FOLLOW_UP)]
+    events = events[events["date"] <= pd.Timestamp(LAST_FOLLOW_UP)].astype(dict.fromkeys(_TEXT, str))
     return events.drop_duplicates().sort_values(["subject", "visit", "system", "code", "date"], ignore_index=True)
 
 

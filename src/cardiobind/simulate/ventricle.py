@@ -47,7 +47,7 @@ def infarct(d: Draws, size: Array) -> State:
     which = np.digitize(d.uniform("territory"), [0.45, 0.80])
     angle = np.array([c[0] for c in _CENTRE.values()])[which] + 18 * d.normal("infarct_angle")
     depth = np.array([c[1] for c in _CENTRE.values()])[which] + 0.12 * d.normal("infarct_depth")
-    reach = 0.50 + 1.1 * np.sqrt(size)
+    reach = 0.36 + 0.75 * np.sqrt(size)
     kernel = np.exp(-_squared_distance(angle, depth) / (2 * reach[:, None] ** 2))
     scar = _fill(kernel, size)
     return {"territory": np.where(size > 0, which, -1), "infarct_size": scar @ SEGMENT_MASS} | _columns("scar", scar)
@@ -60,7 +60,7 @@ def _squared_distance(angle: Array, depth: Array) -> Array:
 
 
 def _fill(kernel: Array, size: Array) -> Array:
-    low, high = np.zeros(len(size)), np.full(len(size), 60.0)
+    low, high = np.zeros(len(size)), np.full(len(size), 500.0)
     for _ in range(40):
         gain = (low + high) / 2
         over = np.minimum(gain[:, None] * kernel, 1) @ SEGMENT_MASS > size
@@ -102,7 +102,7 @@ def left_ventricle(d: Draws, s: State) -> State:
 def _shortening(d: Draws, s: State, scar: Array, lvef: Array, ratio: Array) -> Array:
     healthy = (1 - np.sqrt((1 - lvef) / ratio))[:, None] * (1 + 0.09 * d.segments(1))
     healthy = healthy * (1 - 0.35 * _SEPTAL * s["lbbb"][:, None])
-    return healthy * np.clip(1 - 1.05 * scar, -0.05, 1)
+    return healthy * np.clip(1 - 1.25 * scar, -0.08, 1)
 
 
 def _wall(edv: Array, mass: Array, length: Array, radius: Array) -> Array:
