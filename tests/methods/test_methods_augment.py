@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cardiobind.data.crops import spaced_crops
 from cardiobind.errors import ConfigError
 from cardiobind.methods.augment_cmr import CmrAugmentation, move
 from cardiobind.methods.augment_ecg import (
@@ -17,7 +18,6 @@ from cardiobind.methods.augment_ecg import (
     jitter,
     random_crop,
     rescale,
-    spaced_crops,
 )
 from cardiobind.methods.views import Views, corrupt_table
 

@@ -67,10 +67,12 @@ class TestEveryMethod:
         complete = np.all([data.present[name] for name in m.modalities], axis=0)
         assert usable[complete].all()
 
-    def test_it_trains(self, name, method, cohort, tmp_path):
+    @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+    def test_it_trains(self, name, method, cohort, tmp_path, precision):
         m = method(name)
         data = cohort(size=32, gaps=False, modalities=m.modalities)
-        history = learn(m, data, data, SETTINGS, seed=0, work=tmp_path, title=name)
+        settings = replace(SETTINGS, precision=precision)
+        history = learn(m, data, data, settings, seed=0, work=tmp_path, title=name)
         assert history.steps == 4
         assert f"validation_{m.monitor}" in history.rows[0]
         assert history.weights == "best"

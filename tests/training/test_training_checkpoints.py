@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 
-from cardiobind import artifact
+from cardiobind import artifact, rng
 from cardiobind.errors import TrainingError
 from cardiobind.training import weights_digest
 from cardiobind.training.checkpoints import load_newest, save_checkpoint
@@ -111,6 +111,19 @@ def test_a_damaged_checkpoint_is_skipped_with_a_warning(run, toy, tmp_path, capl
     assert resumed.steps == 12
     assert "round-000003" in caplog.text
     assert weights_digest(resumed.state_dict()) == weights_digest(whole.state_dict())
+
+
+def test_no_flipped_bit_is_ever_loaded(tmp_path):
+    state = {"x": torch.arange(40.0), "round": 3}
+    for i in range(100):
+        folder = tmp_path / str(i)
+        path = save_checkpoint(folder, 1, lambda file: torch.save(state, file), identity={"seed": 1}, keep=2)
+        generator = rng.generator(0, "flip", i)
+        file = path / ("state.ckpt" if i % 3 else "manifest.json")
+        data = bytearray(file.read_bytes())
+        data[int(generator.integers(len(data)))] ^= 1 << int(generator.integers(8))
+        file.write_bytes(data)
+        assert load_newest(folder, {"seed": 1}) is None
 
 
 def test_all_damaged_starts_afresh(run, toy, tmp_path):

@@ -40,13 +40,6 @@ def random_crop(x: Tensor, length: int) -> Tensor:
     return x.gather(2, (start + torch.arange(length, device=x.device)).expand(-1, x.shape[1], -1))
 
 
-def spaced_crops(x: Tensor, length: int, count: int) -> list[Tensor]:
-    """Cut `count` evenly spaced stretches (B, 12, length) out of ECGs (B, 12, T); a single one is central."""
-    room = x.shape[2] - length
-    starts = [room // 2] if count == 1 else [round(i * room / (count - 1)) for i in range(count)]
-    return [x[:, :, start : start + length] for start in starts]
-
-
 def fourier_surrogate(x: Tensor, magnitude: float) -> Tensor:
     """Turn the phase of each frequency by up to `magnitude` of a turn, the same in all leads of a record.
 

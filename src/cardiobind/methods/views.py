@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cardiobind.data.crops import spaced_crops
 from cardiobind.errors import ConfigError
 from cardiobind.methods.augment_cmr import CmrAugmentation
-from cardiobind.methods.augment_ecg import EcgAugmentation, crop_samples, random_crop, spaced_crops
+from cardiobind.methods.augment_ecg import EcgAugmentation, crop_samples, random_crop
 from cardiobind.modalities.spec import InputSpec
 
 
