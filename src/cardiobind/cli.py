@@ -15,10 +15,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Learn from ECG, cardiac MRI and medical facts without labels; predict cardiovascular disease from few labels.",
+    help="Learn from ECG, cardiac MRI and medical facts without labels; predict heart disease from few labels.",
 )
 
-Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides such as ecg.rate_hz=100", metavar="[KEY=VALUE]...")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Overrides such as ecg.rate_hz=100", metavar="[KEY=VALUE]...")
+]
 Experiment = Annotated[str, typer.Argument(help="Path of a TOML file, or the name of a shipped experiment.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the artefacts and the report.")]
 
@@ -56,12 +58,11 @@ def simulate(
 ) -> None:
     """Write raw files of a simulated cohort: CardioSoft XML, DICOM zips, one wide CSV."""
     from cardiobind import pipeline
+    from cardiobind.simulate import SimulationSettings
 
+    settings = SimulationSettings(subjects=subjects, seed=seed, slices=slices, phases=phases)
     with _console() as console:
-        path = pipeline.simulate(
-            out, reporter=console, workers=workers, subjects=subjects, seed=seed, slices=slices, phases=phases
-        )
-        console.say(f"raw files: {path}")
+        console.say(f"raw files: {pipeline.simulate(out, settings, workers=workers, reporter=console)}")
 
 
 @app.command()

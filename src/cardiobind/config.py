@@ -169,6 +169,9 @@ def _check_arms(experiment: Experiment) -> None:
 
 def _check_inputs(experiment: Experiment) -> None:
     for inputs in experiment.evaluation.inputs:
+        ordered = "+".join(sorted(set(inputs.split("+"))))
+        if inputs != ordered:
+            raise ValueError(f"input sets are written in alphabetical order: {ordered!r} instead of {inputs!r}")
         for modality in inputs.split("+"):
             if modality not in experiment.modalities:
                 raise ValueError(f"inputs {inputs!r} name {modality!r}, but the experiment has {experiment.modalities}")

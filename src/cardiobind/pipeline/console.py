@@ -17,9 +17,9 @@ class Console:
     def __init__(self) -> None:
         self._console = rich.console.Console()
         self._progress = Progress(
-            TextColumn("{task.description:<44}"), BarColumn(bar_width=24), TextColumn("{task.completed:>6}/{task.total}"),
-            TextColumn("{task.fields[loss]:<13}"), TimeRemainingColumn(), console=self._console, transient=True,
-            disable=not self._console.is_terminal,
+            TextColumn("{task.description:<44}"), BarColumn(bar_width=24),
+            TextColumn("{task.completed:>6}/{task.total}"), TextColumn("{task.fields[loss]:<13}"),
+            TimeRemainingColumn(), console=self._console, transient=True, disable=not self._console.is_terminal,
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}

@@ -1,0 +1,1 @@
+"""Experiments that come with cardiobind, one complete TOML file each."""

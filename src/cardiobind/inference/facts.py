@@ -1,0 +1,80 @@
+"""The medical facts of one subject, from a file of any header style or from a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cardiobind.errors import DataContractError, InputError
+from cardiobind.formats.table_file import read_table, table_columns
+from cardiobind.formats.ukb_headers import identifier_column
+from cardiobind.modalities.features import FEATURE_BY_NAME
+from cardiobind.registry import did_you_mean
+from cardiobind.sources.ukb_table import load_table, read_features, read_visits
+
+IMAGING_VISIT = "2"
+
+
+def read_facts(
+    table: Path | str | Mapping[str, Any] | pd.DataFrame, names: Sequence[str], subject: str | None
+) -> pd.DataFrame:
+    """Return one row with the columns `names`; a fact that is not given is missing.
+
+    Args:
+        table: a CSV or Parquet file with UK Biobank headers or canonical names, or facts by canonical name.
+        names: facts the network uses.
+        subject: which participant of a file that has several.
+
+    Raises:
+        InputError: there is not exactly one row to take.
+        DataContractError: a fact has a name that is not known.
+        RecordError: the file cannot be read.
+    """
+    if isinstance(table, Mapping):
+        table = pd.DataFrame([dict(table)])
+    if isinstance(table, pd.DataFrame):
+        rows = _known(table)
+    else:
+        rows = _from_file(Path(table), subject)
+    if len(rows) != 1:
+        raise InputError(
+            "exactly one row of the table is needed", where="table", expected=1, got=len(rows),
+            hint="give a table of one row, or name the subject",
+        )  # fmt: skip
+    given = rows.reindex(columns=list(names)).reset_index(drop=True)
+    numeric = [n for n in names if FEATURE_BY_NAME[n].kind != "category"]
+    return given.astype(dict.fromkeys(numeric, float))
+
+
+def _known(frame: pd.DataFrame) -> pd.DataFrame:
+    for name in frame.columns:
+        if name not in FEATURE_BY_NAME:
+            raise DataContractError(
+                f"unknown medical fact {str(name)!r}", hint=did_you_mean(str(name), list(FEATURE_BY_NAME))
+            )
+    return frame
+
+
+def _from_file(path: Path, subject: str | None) -> pd.DataFrame:
+    if not path.is_file():
+        raise InputError("no such file", where="table")
+    headers = table_columns(path)
+    if identifier_column(headers) is not None:
+        return _from_biobank(path, subject)
+    if subject is not None and "subject" in headers:
+        frame = read_table(path, headers)
+        return _known(frame[frame["subject"].astype(str) == subject].drop(columns="subject"))
+    return _known(read_table(path, [h for h in headers if h != "subject"]))
+
+
+def _from_biobank(path: Path, subject: str | None) -> pd.DataFrame:
+    table = load_table(path, frozenset())
+    features, _, _ = read_features(table, read_visits(table, []))
+    if subject is not None:
+        features = features[features["subject"] == subject]
+    imaging = features[features["visit"] == IMAGING_VISIT]
+    chosen = imaging if len(imaging) else features
+    return chosen.drop(columns=["subject", "visit"])

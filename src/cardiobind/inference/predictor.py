@@ -1,0 +1,193 @@
+"""One subject in, one calibrated score out; the same arithmetic wherever it runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cardiobind.artifact import Artifact
+from cardiobind.data.crops import spaced_crops
+from cardiobind.data.dataset import scale_cmr
+from cardiobind.errors import DataContractError, InputError
+from cardiobind.formats import read_cine, read_ecg
+from cardiobind.inference.bundle import BundleContract, Calibration, open_bundle
+from cardiobind.inference.facts import read_facts
+from cardiobind.modalities.cmr import prepare_cmr
+from cardiobind.modalities.ecg import ecg_quality, normalise_by_lead_group, prepare_ecg
+from cardiobind.modalities.records import CineRecord, EcgRecord
+from cardiobind.models import Fusion
+
+NOTICE = "Research use only: not a medical device, not for decisions about a patient."
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one subject.
+
+    Attributes:
+        task: endpoint.
+        title: the endpoint in words.
+        inputs: modalities that were used, such as ``ecg+tabular``.
+        logit: of the network.
+        risk: calibrated probability; None where the bundle could not be calibrated for these inputs.
+        threshold: chosen on validation subjects; None where it could not be chosen.
+        positive: whether the risk reaches the threshold; None without one.
+        reason: why a value is None.
+        quality: codes of what is wrong with a signal, by modality.
+        missing: medical facts that were not given.
+        bundle: digest of the bundle.
+        notice: what the score is not for.
+    """
+
+    task: str
+    title: str
+    inputs: str
+    logit: float
+    risk: float | None
+    threshold: float | None
+    positive: bool | None
+    reason: str | None
+    quality: Mapping[str, tuple[str, ...]]
+    missing: tuple[str, ...]
+    bundle: str
+    notice: str = NOTICE
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-compatible description."""
+        return asdict(self)
+
+
+class Predictor:
+    """A bundle at work.
+
+    Args:
+        artifact: the bundle.
+        contract: what it expects.
+        fusion: the network, in evaluation mode.
+    """
+
+    def __init__(self, artifact: Artifact, contract: BundleContract, fusion: Fusion) -> None:
+        self.artifact, self.contract, self.fusion = artifact, contract, fusion
+
+    def predict(
+        self,
+        *,
+        ecg: Path | str | EcgRecord | None = None,
+        cmr: Path | str | CineRecord | None = None,
+        table: Path | str | Mapping[str, Any] | pd.DataFrame | None = None,
+        subject: str | None = None,
+    ) -> Prediction:
+        """Return the calibrated score of one subject from any subset of the modalities that the bundle knows.
+
+        Args:
+            ecg: a file that `cardiobind.formats.read_ecg` reads, or a record.
+            cmr: a zip or folder that `cardiobind.formats.read_cine` reads, or a record.
+            table: a CSV or Parquet file, or medical facts by canonical name.
+            subject: which row of a table that has several.
+
+        Raises:
+            InputError: nothing was given.
+            RecordError: a signal cannot be read or used.
+            DataContractError: a modality the bundle was not trained for, or facts that break its contract.
+        """
+        given = {"ecg": ecg, "cmr": cmr, "tabular": table}
+        given = {m: value for m, value in given.items() if value is not None}
+        self._check_given(given)
+        signals: dict[str, Tensor] = {}
+        quality: dict[str, tuple[str, ...]] = {}
+        missing: tuple[str, ...] = ()
+        if ecg is not None:
+            signals["ecg"], quality["ecg"] = self._ecg(ecg)
+        if cmr is not None:
+            signals["cmr"], quality["cmr"] = self._cmr(cmr)
+        if table is not None:
+            signals["tabular"], missing = self._table(table, subject)
+        return self._answer(signals, quality, missing)
+
+    def logits(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> NDArray[np.float64]:
+        """Return the logits (B,) of prepared signals: the mean over the crops that the network was chosen with."""
+        views = self._crops(signals)
+        with torch.inference_mode():
+            logits = [self.fusion(view, present)[:, 0] for view in views]
+            found: NDArray[np.float64] = torch.stack(logits).mean(dim=0).double().numpy()
+        return found
+
+    def _crops(self, signals: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        crop_s, spec = self.contract.crop_s, self.contract.inputs.get("ecg")
+        if crop_s is None or spec is None or "ecg" not in signals:
+            return [dict(signals)]
+        length = round(crop_s * float(spec.rate_hz or 0))
+        return [{**signals, "ecg": crop} for crop in spaced_crops(signals["ecg"], length, self.contract.crops)]
+
+    def _answer(
+        self, signals: Mapping[str, Tensor], quality: Mapping[str, tuple[str, ...]], missing: tuple[str, ...]
+    ) -> Prediction:
+        contract = self.contract
+        inputs = "+".join(sorted(signals))
+        present = {m: torch.full((1,), m in signals) for m in contract.inputs}
+        logit = float(self.logits(signals, present)[0])
+        known = contract.calibration.get(
+            inputs, Calibration(None, None, None, f"the bundle was not calibrated for {inputs}")
+        )
+        risk = calibrated(logit, known)
+        decided = None if risk is None or known.threshold is None else risk >= known.threshold
+        return Prediction(
+            contract.task, contract.title, inputs, logit, risk, known.threshold, decided, known.reason, quality,
+            missing, self.artifact.digest,
+        )  # fmt: skip
+
+    def _check_given(self, given: Mapping[str, Any]) -> None:
+        known = " | ".join(self.contract.inputs)
+        if not given:
+            raise InputError("nothing to predict from", expected=known, hint="give at least one of them")
+        for modality in given:
+            if modality not in self.contract.inputs:
+                raise DataContractError("the bundle was not trained for this modality", expected=known, got=modality)
+
+    def _ecg(self, ecg: Path | str | EcgRecord) -> tuple[Tensor, tuple[str, ...]]:
+        settings = self.contract.ecg
+        if settings is None:
+            raise DataContractError("the bundle holds no preparation of ECGs", where="contract.json")
+        record = ecg if isinstance(ecg, EcgRecord) else read_ecg(Path(ecg))
+        prepared = normalise_by_lead_group(prepare_ecg(record, settings)[None])
+        return torch.from_numpy(prepared), ecg_quality(record, settings)
+
+    def _cmr(self, cmr: Path | str | CineRecord) -> tuple[Tensor, tuple[str, ...]]:
+        settings = self.contract.cmr
+        if settings is None:
+            raise DataContractError("the bundle holds no preparation of cines", where="contract.json")
+        record = cmr if isinstance(cmr, CineRecord) else read_cine(Path(cmr))
+        prepared = prepare_cmr(record, settings)
+        doubt = ("uncertain_heart_crop",) if prepared.confidence < 0.5 else ()
+        return torch.from_numpy(scale_cmr(prepared.frames[None])), doubt
+
+    def _table(
+        self, table: Path | str | Mapping[str, Any] | pd.DataFrame, subject: str | None
+    ) -> tuple[Tensor, tuple[str, ...]]:
+        if self.contract.table is None:
+            raise DataContractError("the bundle holds no contract of the table", where="contract.json")
+        facts = read_facts(table, self.contract.inputs["tabular"].names, subject)
+        encoded = self.contract.table.encode(facts)
+        missing = tuple(str(name) for name in facts.columns[facts.isna().iloc[0]])
+        return torch.from_numpy(encoded), missing
+
+
+def calibrated(logit: float, calibration: Calibration) -> float | None:
+    """Return the risk of a logit, or None where the bundle could not be calibrated."""
+    if calibration.slope is None or calibration.intercept is None:
+        return None
+    return 1.0 / (1.0 + math.exp(-(calibration.intercept + calibration.slope * logit)))
+
+
+def load(path: Path | str) -> Predictor:
+    """Open a bundle for prediction; errors as `cardiobind.inference.open_bundle`."""
+    return Predictor(*open_bundle(path))

@@ -1,0 +1,27 @@
+"""The stages of an experiment, one function a verb; reads like the Methods section of the paper."""
+
+from cardiobind.pipeline.arms import ARMS
+from cardiobind.pipeline.demo import demo, simulate
+from cardiobind.pipeline.export import export_predictor
+from cardiobind.pipeline.finetune import finetune
+from cardiobind.pipeline.prepare import prepare
+from cardiobind.pipeline.pretrain import align, pretrain
+from cardiobind.pipeline.results import evaluate_cells, evaluate_file
+from cardiobind.pipeline.run import Result, load, run, run_until
+
+__all__ = [
+    "ARMS",
+    "Result",
+    "align",
+    "demo",
+    "evaluate_cells",
+    "evaluate_file",
+    "export_predictor",
+    "finetune",
+    "load",
+    "prepare",
+    "pretrain",
+    "run",
+    "run_until",
+    "simulate",
+]

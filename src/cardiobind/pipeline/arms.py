@@ -1,0 +1,218 @@
+"""The ways of making a predictor that an experiment compares: networks, linear probes, random convolution kernels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from cardiobind.artifact import Artifact
+from cardiobind.cohort import label_subset
+from cardiobind.config import ArmConfig, resolved
+from cardiobind.errors import ConfigError, InputError
+from cardiobind.methods import Finetune, learn, positive_weight, predict
+from cardiobind.models import RandomKernels, Tower, load_weights
+from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, seeded, training_settings
+from cardiobind.pipeline.networks import load_state, save_network
+from cardiobind.pipeline.pretrain import dataset
+from cardiobind.pipeline.probe import LogisticProbe, fit_logistic_probe, mean_token_features
+from cardiobind.pipeline.workspace import Stage
+from cardiobind.registry import Registry
+
+Scores = dict[str, dict[str, NDArray[np.float64]]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm at one share of the labels and one seed.
+
+    Attributes:
+        study: the experiment at work.
+        arm: how the predictor is made.
+        fraction: share of the training labels.
+        seed: of the choice of labels and of the training.
+        start: artefacts that hold the first weights, by modality; none for an arm from scratch.
+    """
+
+    study: Study
+    arm: ArmConfig
+    fraction: float
+    seed: int
+    start: Mapping[str, tuple[Artifact, str]]
+
+    @property
+    def labels(self) -> NDArray[np.float64]:
+        """Label of each sample of the cohort, NaN where unknown."""
+        labels = self.study.protocol.labels
+        if labels is None:
+            raise InputError("the protocol has no task", where="protocol.task")
+        return labels
+
+    def training_rows(self) -> NDArray[np.int64]:
+        """Return the samples whose labels may be learnt from."""
+        rows = self.study.cohort.rows_with(self.study.protocol.rows("train"), self.study.modalities)
+        subjects = self.study.cohort.samples["subject"].to_numpy()[rows]
+        return rows[label_subset(subjects.tolist(), self.labels[rows], self.fraction, self.seed)]
+
+    def scored_rows(self, split: str, inputs: str) -> NDArray[np.int64]:
+        """Return the labelled samples of a split that have all modalities of an input set such as ``ecg+tabular``."""
+        rows = self.study.cohort.rows_with(self.study.protocol.rows(split), inputs.split("+"), every=True)
+        return rows[np.isfinite(self.labels[rows])]
+
+    def towers(self) -> dict[str, Tower]:
+        """Return the towers with the weights that the arm starts from."""
+        towers = build_towers(self.study.experiment, self.study.protocol.specs, self.seed)
+        for modality, (found, part) in self.start.items():
+            target = towers[modality] if self.arm.start == "aligned" else towers[modality].encoder
+            load_weights(target, load_state(found, part))
+        return towers
+
+    def description(self) -> dict[str, Any]:
+        """Return what decides the result besides the parents, JSON-compatible."""
+        experiment = self.study.experiment
+        return {
+            "arm": self.arm.model_dump(mode="json"),
+            "training": resolved(self.arm.training or experiment.finetune),
+            "encoders": {m: resolved(getattr(experiment, m).encoder) for m in experiment.modalities},
+            "inputs": list(experiment.evaluation.inputs),
+            "fraction": self.fraction,
+            "seed": self.seed,
+        }
+
+
+Arm = Callable[[Cell, Stage], None]
+ARMS: Registry[Arm] = Registry("arm")
+
+
+@ARMS.register("network")
+def fit_network(cell: Cell, stage: Stage) -> None:
+    """Fine-tune towers and a fusion classifier; from scratch it is the same code with no parent encoder."""
+    study, rows = cell.study, cell.training_rows()
+    towers = cell.towers()
+    seeded(cell.seed, "classifier")
+    weight = positive_weight(cell.labels[rows])
+    try:
+        method = Finetune(towers, positive_weight=weight, **cell.arm.options)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ConfigError(f"fine-tuning does not take these options: {error}", where=cell.arm.name) from error
+    validation = study.cohort.rows_with(study.protocol.rows("validation"), study.modalities)
+    validation = validation[np.isfinite(cell.labels[validation])]
+    history = learn(
+        method, dataset(study, rows, study.modalities), dataset(study, validation, study.modalities),
+        training_settings(cell.arm.training or study.experiment.finetune), seed=cell.seed, work=stage.work,
+        title=f"fine-tune {cell.arm.name}, {cell.fraction:.0%} of labels, seed {cell.seed}",
+        progress=study.workspace.reporter,
+    )  # fmt: skip
+    scores = score(cell, lambda wanted, chosen: expit(predict(method, dataset(study, wanted, chosen), chosen)))
+    with stage.commit() as folder:
+        save_network(folder, method.fusion, cell.description() | {"training_labels": len(rows)}, history)
+        predictions_frame(cell, scores).to_parquet(folder / "predictions.parquet", index=False)
+
+
+@ARMS.register("linear_probe")
+def fit_linear_probe(cell: Cell, stage: Stage) -> None:
+    """Fit a logistic regression on the mean tokens of frozen encoders."""
+    towers = cell.towers()
+    _fit_probe(cell, stage, lambda wanted: mean_token_features(towers, dataset(cell.study, wanted, tuple(towers))))
+
+
+@ARMS.register("random_kernels")
+def fit_random_kernels(cell: Cell, stage: Stage) -> None:
+    """Fit a logistic regression on random convolution kernels of the raw ECG, a baseline that is hard to beat."""
+    stored = kernel_features(cell.study, dict(cell.arm.options))
+    _fit_probe(cell, stage, lambda wanted: stored[np.searchsorted(ecg_rows(cell.study), wanted)])
+
+
+def ecg_rows(study: Study) -> NDArray[np.int64]:
+    """Return all samples that have an ECG, in order."""
+    return np.flatnonzero(study.cohort.has("ecg"))
+
+
+def kernel_features(study: Study, options: dict[str, Any]) -> NDArray[np.float32]:
+    """Return the random-kernel features of all ECGs, (ECGs, features), computed once for all cells.
+
+    The kernels are random; their biases are quantiles of training ECGs alone.
+    """
+    config = {"options": options, "seed": study.experiment.seed}
+    parents = [study.cohort.artifact, study.protocol.artifact]
+
+    def build(stage: Stage) -> None:
+        kernels = RandomKernels(study.protocol.specs["ecg"], seed=study.experiment.seed, **options)
+        biases = study.cohort.rows_with(study.protocol.rows("train"), ["ecg"])[:512]
+        kernels.fit(dataset(study, biases, ("ecg",)).batch(range(len(biases))).signals["ecg"])
+        with stage.commit() as folder:
+            np.save(folder / "features.npy", _convolve(study, kernels, stage.name))
+
+    found = study.workspace.obtain(
+        "kernel-features", "features", build, config=config, rooms=NETWORK_ROOMS, parents=parents
+    )
+    stored: NDArray[np.float32] = np.load(found.file("features.npy"), mmap_mode="r")
+    return stored
+
+
+@torch.inference_mode()
+def _convolve(study: Study, kernels: RandomKernels, title: str) -> NDArray[np.float32]:
+    data = dataset(study, ecg_rows(study), ("ecg",))
+    blocks = []
+    for start in range(0, len(data), 64):
+        blocks.append(kernels(data.batch(range(start, min(start + 64, len(data)))).signals["ecg"]).numpy())
+        study.workspace.reporter.advance(title, min(start + 64, len(data)), len(data))
+    return np.concatenate(blocks)
+
+
+def _fit_probe(cell: Cell, stage: Stage, features: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> None:
+    (inputs,) = _single_input(cell)
+    rows = cell.training_rows()
+    rows = cell.study.cohort.rows_with(rows, inputs.split("+"), every=True)
+    held_out = cell.scored_rows("validation", inputs)
+    probe = fit_logistic_probe(
+        features(rows), cell.labels[rows], features(held_out), cell.labels[held_out], seed=cell.seed
+    )
+    scores = score(cell, lambda wanted, chosen: probe.probabilities(features(wanted)))
+    with stage.commit() as folder:
+        _save_probe(folder / "probe.json", probe, cell, len(rows))
+        predictions_frame(cell, scores).to_parquet(folder / "predictions.parquet", index=False)
+
+
+def _save_probe(file: Any, probe: LogisticProbe, cell: Cell, labels: int) -> None:
+    facts = cell.description() | {"training_labels": labels, "regularisation_c": probe.c}
+    file.write_text(json.dumps(facts, indent=1))
+
+
+def _single_input(cell: Cell) -> Sequence[str]:
+    inputs = cell.study.experiment.evaluation.inputs
+    if len(inputs) != 1:
+        raise ConfigError("a linear arm is fitted for one input set", where=cell.arm.name, got=", ".join(inputs))
+    return inputs
+
+
+def score(cell: Cell, probabilities: Callable[[NDArray[np.int64], tuple[str, ...]], NDArray[np.float64]]) -> Scores:
+    """Return the scores of all held-out samples, by input set and split, aligned with `Cell.scored_rows`."""
+    return {
+        inputs: {
+            split: probabilities(cell.scored_rows(split, inputs), tuple(inputs.split("+")))
+            for split in ("validation", "test")
+        }
+        for inputs in cell.study.experiment.evaluation.inputs
+    }
+
+
+def predictions_frame(cell: Cell, scores: Scores) -> pd.DataFrame:
+    """Return the table that the evaluation reads, see `cardiobind.evaluation.evaluate`."""
+    samples, frames = cell.study.cohort.samples, []
+    for inputs, by_split in scores.items():
+        for split, values in by_split.items():
+            rows = cell.scored_rows(split, inputs)
+            keys = samples.iloc[rows][["subject", "visit"]].reset_index(drop=True)
+            frames.append(keys.assign(inputs=inputs, split=split, label=cell.labels[rows], score=values))
+    frame = pd.concat(frames, ignore_index=True)
+    return frame.assign(
+        arm=cell.arm.name, fraction=cell.fraction, seed=cell.seed, task=cell.study.experiment.protocol.task
+    )

@@ -1,0 +1,44 @@
+"""What the best possible predictor would reach on a simulated cohort, scored on the same held-out subjects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cardiobind.artifact import Artifact
+from cardiobind.config import ArmConfig
+from cardiobind.pipeline.arms import Cell, predictions_frame
+from cardiobind.pipeline.components import COHORT_ROOMS, Study
+from cardiobind.pipeline.results import CEILING
+from cardiobind.pipeline.workspace import Stage
+from cardiobind.simulate import SimulationSettings, oracle
+
+
+def simulated_ceiling(study: Study, settings: SimulationSettings) -> Artifact:
+    """Return the oracle's scores of the held-out subjects as predictions, see `cardiobind.simulate.oracle`.
+
+    Args:
+        study: an experiment on a simulated cohort.
+        settings: of that cohort.
+    """
+    cell = Cell(study, ArmConfig(name=CEILING), 1.0, study.experiment.seed, {})
+    config = {"settings": settings.to_json(), "inputs": list(study.experiment.evaluation.inputs)}
+
+    def build(stage: Stage) -> None:
+        known = oracle(settings, study.experiment.protocol.task)
+        by_inputs = {str(k): rows.set_index("subject")["score"] for k, rows in known.groupby("inputs")}
+        subjects = study.cohort.samples["subject"].astype(str)
+        scores = {
+            inputs: {s: _of(by_inputs[inputs], subjects, cell, s, inputs) for s in ("validation", "test")}
+            for inputs in study.experiment.evaluation.inputs
+        }
+        with stage.commit() as folder:
+            predictions_frame(cell, scores).to_parquet(folder / "predictions.parquet", index=False)
+
+    parents = [study.cohort.artifact, study.protocol.artifact]
+    return study.workspace.obtain("ceiling", "ceiling", build, config=config, rooms=COHORT_ROOMS, parents=parents)
+
+
+def _of(scores: pd.Series[float], subjects: pd.Series[str], cell: Cell, split: str, inputs: str) -> NDArray[np.float64]:
+    return scores.loc[subjects.iloc[cell.scored_rows(split, inputs)]].to_numpy(dtype=float)

@@ -1,0 +1,132 @@
+"""From the words of an experiment to the objects of the rooms below: settings, sources, encoders, methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cardiobind import rng
+from cardiobind.cohort import Cohort, Protocol
+from cardiobind.config import CmrConfig, Component, EcgConfig, Experiment, TrainingConfig
+from cardiobind.errors import ConfigError
+from cardiobind.methods import METHODS
+from cardiobind.modalities.cmr import CmrPreparation
+from cardiobind.modalities.ecg import EcgPreparation
+from cardiobind.modalities.features import FEATURE_BY_NAME
+from cardiobind.modalities.spec import InputSpec
+from cardiobind.models import AttentionPool, Tower, build_encoder, encoder_options
+from cardiobind.pipeline.workspace import Workspace
+from cardiobind.registry import did_you_mean
+from cardiobind.sources import SOURCES, Source
+from cardiobind.tasks import TASKS
+from cardiobind.training import TrainingSettings
+
+COHORT_ROOMS = ("rng", "modalities", "formats", "sources", "simulate", "cohort", "tasks")
+NETWORK_ROOMS = ("rng", "modalities", "cohort/store", "data", "models", "objectives", "methods", "training")
+
+
+@dataclass(frozen=True)
+class Study:
+    """An experiment at work on its cohort.
+
+    Attributes:
+        experiment: what is to be done.
+        workspace: where artefacts go.
+        cohort: prepared records.
+        protocol: splits, table contract, labels.
+    """
+
+    experiment: Experiment
+    workspace: Workspace
+    cohort: Cohort
+    protocol: Protocol
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.experiment.modalities
+
+
+def check_names(experiment: Experiment) -> None:
+    """Look every name of an experiment up in its registry before any work is done.
+
+    Raises:
+        ConfigError: a name or an option is unknown; the message suggests the nearest.
+    """
+    SOURCES.get(experiment.source.kind)
+    TASKS.get(experiment.protocol.task)
+    for modality in experiment.modalities:
+        part = getattr(experiment, modality)
+        encoder_options(part.encoder.kind, part.encoder.options)
+        if part.pretrain is not None:
+            METHODS.get(part.pretrain.method.kind)
+    if experiment.align is not None:
+        METHODS.get(experiment.align.method.kind)
+    for name in feature_names(experiment) or ():
+        if name not in FEATURE_BY_NAME:
+            raise ConfigError(
+                f"unknown feature {name!r}", where="tabular.features", hint=did_you_mean(name, list(FEATURE_BY_NAME))
+            )
+
+
+def feature_names(experiment: Experiment) -> tuple[str, ...] | None:
+    """Return the columns asked for: none without a table, None for all inputs that the training rows hold."""
+    if experiment.tabular is None:
+        return ()
+    names = experiment.tabular.features
+    return None if names == "all_inputs" else names
+
+
+def build_source(experiment: Experiment) -> Source:
+    """Return the source of the raw records, rooted at the experiment's `data_root`.
+
+    Raises:
+        ConfigError: the source is unknown or does not take an option.
+    """
+    given = options(experiment.source)
+    if experiment.data_root is not None:
+        given["root"] = Path(experiment.data_root)
+    try:
+        return SOURCES.get(experiment.source.kind)(**given)
+    except TypeError as error:
+        raise ConfigError(f"the source does not take these options: {error}", where="source.options") from error
+
+
+def ecg_preparation(config: EcgConfig | None) -> EcgPreparation | None:
+    """Return how ECGs are prepared, or None in an experiment without ECG."""
+    return None if config is None else EcgPreparation(**config.model_dump(exclude={"encoder", "pretrain"}))
+
+
+def cmr_preparation(config: CmrConfig | None) -> CmrPreparation | None:
+    """Return how cines are prepared, or None in an experiment without CMR."""
+    return None if config is None else CmrPreparation(**config.model_dump(exclude={"encoder", "pretrain"}))
+
+
+def training_settings(config: TrainingConfig) -> TrainingSettings:
+    """Return the settings of a training in the words of the training room."""
+    return TrainingSettings(**config.model_dump())
+
+
+def options(component: Component) -> dict[str, Any]:
+    """Return the keyword arguments of a component, lists as tuples."""
+    return {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in component.options.items()}
+
+
+def seeded(seed: int, purpose: str) -> None:
+    """Key torch's generator, so that the first weights of a network depend on nothing but seed and purpose."""
+    torch.manual_seed(rng.integer(seed, "weights", purpose))
+
+
+def build_tower(component: Component, spec: InputSpec) -> Tower:
+    """Return an encoder with attention pooling, with random weights."""
+    encoder = build_encoder(component.kind, spec, **options(component))
+    return Tower(encoder, AttentionPool(encoder.width))
+
+
+def build_towers(experiment: Experiment, specs: Mapping[str, InputSpec], seed: int) -> dict[str, Tower]:
+    """Return one tower for each modality of the experiment, with random weights keyed by `seed`."""
+    seeded(seed, "towers")
+    return {m: build_tower(getattr(experiment, m).encoder, specs[m]) for m in experiment.modalities}

@@ -1,0 +1,85 @@
+"""Raw files to a cohort, and a cohort to a protocol."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from pathlib import Path
+
+from cardiobind.cohort import Cohort, Protocol, build_cohort, make_protocol
+from cardiobind.config import Experiment, resolved
+from cardiobind.errors import ConfigError
+from cardiobind.pipeline.components import (
+    COHORT_ROOMS,
+    Study,
+    build_source,
+    cmr_preparation,
+    ecg_preparation,
+    feature_names,
+)
+from cardiobind.pipeline.workspace import Stage, Workspace
+from cardiobind.sources import Source
+
+WORKERS = 2
+
+
+def prepare(experiment: Experiment, workspace: Workspace) -> Study:
+    """Read the raw files of an experiment into a cohort and divide its subjects.
+
+    Args:
+        experiment: names the source, the preparation of each modality and the protocol.
+        workspace: receives the artefacts ``cohort`` and ``protocol``.
+
+    Returns:
+        The study that the later stages work on.
+    """
+    if experiment.data_root is not None and not Path(experiment.data_root).is_dir():
+        raise ConfigError("no such folder", where="data_root", got=experiment.data_root, hint="add data_root=PATH")
+    cohort = _cohort(experiment, workspace)
+    return Study(experiment, workspace, cohort, _protocol(experiment, workspace, cohort))
+
+
+def raw_inventory(source: Source, root: Path | None) -> str:
+    """Return a digest of the names, sizes and times of the raw files, so that changed data are read again."""
+    files = sorted(f for f in root.rglob("*") if f.is_file()) if root is not None else []
+    sha = hashlib.sha256(repr(source if root is None else None).encode())
+    for file in files:
+        stat = file.stat()
+        sha.update(f"{file.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())  # type: ignore[arg-type]
+    return sha.hexdigest()
+
+
+def _cohort(experiment: Experiment, workspace: Workspace) -> Cohort:
+    source = build_source(experiment)
+    ecg, cmr = experiment.ecg, experiment.cmr
+    config = {
+        "source": resolved(experiment.source),
+        "inventory": raw_inventory(source, None if experiment.data_root is None else Path(experiment.data_root)),
+        "ecg": None if ecg is None else ecg.model_dump(mode="json", exclude={"encoder", "pretrain"}),
+        "cmr": None if cmr is None else cmr.model_dump(mode="json", exclude={"encoder", "pretrain"}),
+    }
+
+    def build(stage: Stage) -> None:
+        build_cohort(
+            source, stage.path, work=stage.work, ecg=ecg_preparation(ecg), cmr=cmr_preparation(cmr), workers=WORKERS,
+            config=config, fingerprint=stage.fingerprint, progress=partial(workspace.reporter.advance, stage.name),
+        )  # fmt: skip
+
+    return Cohort(workspace.obtain("cohort", "cohort", build, config=config, rooms=COHORT_ROOMS))
+
+
+def _protocol(experiment: Experiment, workspace: Workspace, cohort: Cohort) -> Protocol:
+    choices = experiment.protocol
+    config = {"protocol": resolved(choices), "features": feature_names(experiment)}
+
+    def build(stage: Stage) -> None:
+        make_protocol(
+            cohort, stage.path, task=choices.task, features=feature_names(experiment), split=choices.split,
+            seed=choices.seed, fractions=choices.fractions, allow_leaks=choices.allow_leaks, config=config,
+            fingerprint=stage.fingerprint,
+        )  # fmt: skip
+
+    found = workspace.obtain(
+        "protocol", "protocol", build, config=config, rooms=COHORT_ROOMS, parents=[cohort.artifact]
+    )
+    return Protocol.open(found.path, cohort)

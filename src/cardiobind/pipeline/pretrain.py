@@ -1,0 +1,129 @@
+"""Encoders learn without labels, each from its own modality, then from one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiobind.artifact import Artifact
+from cardiobind.config import StageConfig, resolved
+from cardiobind.data import CohortDataset
+from cardiobind.errors import CardiobindError, ConfigError
+from cardiobind.methods import METHODS, Method, embed, learn
+from cardiobind.methods.masked import Masked
+from cardiobind.models import Tower, build_encoder, load_weights
+from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, options, seeded, training_settings
+from cardiobind.pipeline.networks import load_state, save_arrays, save_network
+from cardiobind.pipeline.workspace import Stage
+from cardiobind.training import History
+
+EMBEDDED_SUBJECTS = 1000
+
+
+def pretrain(study: Study, modality: str) -> Artifact | None:
+    """Pre-train the encoder of a modality on the training subjects, or return None where none is configured."""
+    part = getattr(study.experiment, modality)
+    if part.pretrain is None:
+        return None
+    config = {"modality": modality, "encoder": resolved(part.encoder), "stage": resolved(part.pretrain)}
+    config["seed"] = study.experiment.seed
+
+    def build(stage: Stage) -> None:
+        seeded(study.experiment.seed, modality)
+        encoder = build_encoder(part.encoder.kind, study.protocol.specs[modality], **options(part.encoder))
+        method = build_method(part.pretrain, encoder)
+        history = _learn(study, stage, method, part.pretrain, f"pre-train {modality}")
+        with stage.commit() as folder:
+            save_network(folder, encoder, config, history)
+            if isinstance(method, Masked):
+                save_arrays(folder / "reconstruction.npz", _reconstruct(study, method))
+
+    return study.workspace.obtain(
+        f"pretrain-{modality}", "encoder", build, config=config, rooms=NETWORK_ROOMS, parents=_parents(study)
+    )
+
+
+def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
+    """Align the encoders of all modalities with one another, or return None where no alignment is configured."""
+    chosen = study.experiment.align
+    if chosen is None:
+        return None
+    config = {
+        "encoders": {m: resolved(getattr(study.experiment, m).encoder) for m in study.modalities},
+        "stage": resolved(chosen),
+        "seed": study.experiment.seed,
+    }
+
+    def build(stage: Stage) -> None:
+        towers = build_towers(study.experiment, study.protocol.specs, study.experiment.seed)
+        for modality, found in encoders.items():
+            load_weights(towers[modality].encoder, load_state(found))
+        method = build_method(chosen, towers)
+        history = _learn(study, stage, method, chosen, "align")
+        with stage.commit() as folder:
+            save_network(folder, method.towers, config, history)  # type: ignore[attr-defined]
+            save_arrays(folder / "embeddings.npz", _embeddings(study, towers))
+
+    parents = [*_parents(study), *encoders.values()]
+    return study.workspace.obtain("align", "aligned", build, config=config, rooms=NETWORK_ROOMS, parents=parents)
+
+
+def build_method(chosen: StageConfig, *networks: Any) -> Method:
+    """Build a registered method around its networks.
+
+    Raises:
+        ConfigError: the method is unknown or does not take an option.
+    """
+    try:
+        return METHODS.get(chosen.method.kind)(*networks, **options(chosen.method))
+    except TypeError as error:
+        raise ConfigError(f"the method does not take these options: {error}", where=chosen.method.kind) from error
+
+
+def usable_rows(study: Study, method: Method, split: str) -> NDArray[np.int64]:
+    """Return the samples of a split that a method can learn from."""
+    rows = study.protocol.rows(split)
+    present = {m: study.cohort.has(m)[rows] for m in method.modalities}
+    return rows[method.usable(present)]
+
+
+def dataset(study: Study, rows: NDArray[np.int64], modalities: Sequence[str]) -> CohortDataset:
+    """Return samples of the study's cohort as batches."""
+    return CohortDataset(study.cohort, study.protocol, rows, tuple(modalities))
+
+
+def _learn(study: Study, stage: Stage, method: Method, chosen: StageConfig, title: str) -> History:
+    train, validation = (usable_rows(study, method, split) for split in ("train", "validation"))
+    if len(train) == 0:
+        raise CardiobindError(f"no training subject has what {chosen.method.kind!r} needs", where=stage.name)
+    return learn(
+        method, dataset(study, train, method.modalities),
+        dataset(study, validation, method.modalities) if len(validation) else None,
+        training_settings(chosen.training), seed=study.experiment.seed, work=stage.work, title=title,
+        progress=study.workspace.reporter,
+    )  # fmt: skip
+
+
+def _reconstruct(study: Study, method: Masked) -> dict[str, NDArray[Any]]:
+    rows = usable_rows(study, method, "validation")
+    if len(rows) == 0:
+        return {}
+    seeded(study.experiment.seed, "reconstruction")
+    (signal,) = method.views.fixed("ecg", dataset(study, rows[:1], ("ecg",)).batch([0]).signals["ecg"])
+    reconstruction, hidden = method.reconstruct(signal)
+    return {"signal": signal[0].numpy(), "reconstruction": reconstruction[0].numpy(), "hidden": hidden[0].numpy()}
+
+
+def _embeddings(study: Study, towers: Mapping[str, Tower]) -> dict[str, NDArray[Any]]:
+    rows = study.protocol.rows("test")[:EMBEDDED_SUBJECTS]
+    rows = study.cohort.rows_with(rows, study.modalities)
+    found: dict[str, NDArray[Any]] = dict(embed(towers, dataset(study, rows, study.modalities)))
+    labels = study.protocol.labels
+    return found if labels is None else {**found, "label": labels[rows]}
+
+
+def _parents(study: Study) -> list[Artifact]:
+    return [study.cohort.artifact, study.protocol.artifact]

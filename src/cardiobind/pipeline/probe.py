@@ -1,0 +1,80 @@
+"""Logistic regression on features that are not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+from cardiobind.data import CohortDataset
+from cardiobind.models import Tower
+
+REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+
+
+@dataclass(frozen=True)
+class LogisticProbe:
+    """A standardisation and a logistic regression, both fitted on training subjects.
+
+    Attributes:
+        c: inverse strength of the penalty, chosen on validation.
+    """
+
+    scaler: StandardScaler
+    model: LogisticRegression
+    c: float
+
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probability of the positive class, (n,), from features (n, d)."""
+        found: NDArray[np.float64] = self.model.predict_proba(self.scaler.transform(features))[:, 1]
+        return found
+
+
+def fit_logistic_probe(
+    features: NDArray[np.float32],
+    labels: NDArray[np.float64],
+    held_out: NDArray[np.float32],
+    held_out_labels: NDArray[np.float64],
+    *,
+    seed: int,
+) -> LogisticProbe:
+    """Fit a class-balanced logistic regression whose penalty is the best by AUROC on the validation split.
+
+    Args:
+        features: (n, d) of the labelled training subjects.
+        labels: (n,) 0 or 1.
+        held_out: (m, d) of the validation subjects.
+        held_out_labels: (m,) 0 or 1, both present.
+        seed: of the solver.
+    """
+    scaler = StandardScaler().fit(features)
+    standardised, shown = scaler.transform(features), scaler.transform(held_out)
+    best: tuple[float, LogisticProbe] | None = None
+    for c in REGULARISATIONS:
+        model = LogisticRegression(C=c, class_weight="balanced", max_iter=2000, random_state=seed)
+        model.fit(standardised, labels)
+        auroc = float(roc_auc_score(held_out_labels, model.decision_function(shown)))
+        if best is None or auroc > best[0]:
+            best = (auroc, LogisticProbe(scaler, model, c))
+    assert best is not None  # noqa: S101  (REGULARISATIONS is not empty)
+    return best[1]
+
+
+@torch.inference_mode()
+def mean_token_features(
+    towers: Mapping[str, Tower], data: CohortDataset, *, batch_size: int = 64
+) -> NDArray[np.float32]:
+    """Return the mean tokens of all modalities side by side, (n, sum of widths); every subject has every modality."""
+    for tower in towers.values():
+        tower.eval()
+    blocks = []
+    for start in range(0, len(data), batch_size):
+        batch = data.batch(range(start, min(start + batch_size, len(data))))
+        blocks.append(torch.cat([t.encoder(batch.signals[m]).mean(dim=1) for m, t in towers.items()], dim=1).numpy())
+    return np.concatenate(blocks)

@@ -1,0 +1,94 @@
+"""The page of a run: everything measured, with the artefact of every number."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cardiobind.artifact import Artifact
+from cardiobind.config import digest, resolved
+from cardiobind.evaluation.report import Reconstruction, Report, write_report
+from cardiobind.pipeline.components import Study
+from cardiobind.pipeline.networks import load_arrays, load_history
+from cardiobind.tasks import TASKS
+
+SHOWN_KINDS = ("encoder", "aligned")
+
+
+def write_page(study: Study, metrics: Artifact) -> tuple[Path, Path]:
+    """Write ``report.html`` and ``metrics.json`` beside the artefacts of a run.
+
+    Args:
+        study: the experiment at work; its workspace knows all artefacts.
+        metrics: the evaluation.
+
+    Returns:
+        Paths of the page and of the metrics.
+    """
+    page, numbers = study.workspace.out / "report.html", study.workspace.out / "metrics.json"
+    write_report(page, build_report(study, metrics))
+    shutil.copyfile(metrics.file("metrics.json"), numbers)
+    return page, numbers
+
+
+def build_report(study: Study, metrics: Artifact) -> Report:
+    """Return all that the page shows."""
+    used, experiment = study.workspace.used, study.experiment
+    task = TASKS.get(experiment.protocol.task)
+    aligned = used.get("align")
+    embeddings = {} if aligned is None else load_arrays(aligned.file("embeddings.npz"))
+    return Report(
+        title=experiment.title,
+        metrics=metrics.json("metrics.json"),
+        description=experiment.description,
+        label_definition=f"{task.title}; timing: {task.timing}; positive: {task.positive}; negative: "
+        + ("every other subject with a record" if task.negative is None else str(task.negative)),
+        cohort=study.cohort.summary,
+        counts=study.cohort.counts,
+        protocol=study.protocol.artifact.json("protocol.json"),
+        audit=study.protocol.artifact.json("audit.json"),
+        predictions=pd.read_parquet(metrics.file("predictions.parquet")),
+        histories={name: load_history(found) for name, found in used.items() if found.kind in SHOWN_KINDS},
+        reconstruction=_reconstruction(study),
+        **_embeddings(embeddings),
+        retrieval=[] if aligned is None else _retrieval(aligned),
+        artifacts=used,
+        config=json.dumps({"digest": digest(experiment), **resolved(experiment)}, indent=1),
+    )
+
+
+def _reconstruction(study: Study) -> Reconstruction | None:
+    found = study.workspace.used.get("pretrain-ecg")
+    if found is None or "reconstruction.npz" not in found.manifest["files"]:
+        return None
+    arrays = load_arrays(found.file("reconstruction.npz"))
+    rate_hz = float(study.cohort.spec("ecg").rate_hz or 0)
+    return Reconstruction(arrays["signal"], arrays["reconstruction"], rate_hz, arrays["hidden"] > 0.5)
+
+
+def _embeddings(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    label = arrays.get("label")
+    embedded = {m: z for m, z in arrays.items() if m != "label"}
+    rows = {m: np.isfinite(z).all(axis=1) for m, z in embedded.items()}
+    found: dict[str, Any] = {"embeddings": {m: z[rows[m]] for m, z in embedded.items()}}
+    if label is not None:
+        found["embedding_labels"] = {m: label[rows[m]] for m in embedded}
+    return found
+
+
+def _retrieval(aligned: Artifact) -> list[dict[str, object]]:
+    history, best = load_history(aligned), aligned.json("model.json")["selection"]["best_round"]
+    row = history.iloc[-1] if best is None else history[history["round"] == best].iloc[0]
+    found: dict[str, dict[str, object]] = {}
+    for column in history.columns:
+        if column.startswith("validation_recall_at_"):
+            k, _, pair = column.removeprefix("validation_recall_at_").partition("_")
+            found.setdefault(pair, {"pair": pair.replace("_to_", " → ")})[f"recall@{k}"] = float(row[column])
+    return list(found.values())

@@ -1,0 +1,81 @@
+"""From the predictors' scores on held-out subjects to metrics that a table shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cardiobind.artifact import Artifact
+from cardiobind.errors import InputError
+from cardiobind.evaluation import evaluate, table_rows
+from cardiobind.pipeline.components import Study
+from cardiobind.pipeline.workspace import Stage
+
+HEADLINE = ("balanced_accuracy", "auroc", "auprc")
+EVALUATION_ROOMS = ("rng", "evaluation", "pipeline/results")
+CEILING = "oracle ceiling"
+
+
+def evaluate_cells(study: Study, predictors: Sequence[Artifact], ceiling: Artifact | None = None) -> Artifact:
+    """Gather the scores of all predictors and measure them; evaluation reads that table alone.
+
+    Args:
+        study: the experiment at work.
+        predictors: artefacts with ``predictions.parquet``.
+        ceiling: on simulated data, the scores of one who knows the truth.
+    """
+    chosen, seed = study.experiment.evaluation, study.experiment.seed
+    parents = [*predictors, *([] if ceiling is None else [ceiling])]
+    config = {"comparisons": [list(p) for p in chosen.comparisons], "resamples": chosen.resamples, "seed": seed}
+
+    def build(stage: Stage) -> None:
+        predictions = _gather(predictors)
+        oracle = [] if ceiling is None else evaluate(_gather([ceiling]), resamples=chosen.resamples, seed=seed)["cells"]
+        metrics = evaluate(
+            predictions, resamples=chosen.resamples, seed=seed, comparisons=chosen.comparisons, oracle=oracle
+        )
+        with stage.commit() as folder:
+            predictions.to_parquet(folder / "predictions.parquet", index=False)
+            (folder / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False))
+
+    return study.workspace.obtain(
+        "evaluation", "evaluation", build, config=config, rooms=EVALUATION_ROOMS, parents=parents
+    )
+
+
+def table(metrics: Artifact) -> tuple[list[str], list[list[str]]]:
+    """Return headers and rows of the table of all arms, intervals included, the ceiling last."""
+    measured = metrics.json("metrics.json")
+    headers, *rows = table_rows(measured, HEADLINE)
+    _, *best = table_rows({"cells": measured["oracle"]}, HEADLINE)
+    return headers, rows + best
+
+
+def evaluate_file(
+    predictions: Path, *, baseline: str | None = None, resamples: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """Return all metrics of a table of predictions made anywhere.
+
+    Args:
+        predictions: Parquet or CSV with the columns that `cardiobind.evaluation.evaluate` describes.
+        baseline: arm that every other arm is compared with, or None.
+        resamples: bootstrap resamples.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: there is no such file, or its columns are not as described.
+    """
+    if not predictions.is_file():
+        raise InputError("no such file", where=predictions, expected="predictions as Parquet or CSV")
+    frame = pd.read_csv(predictions) if predictions.suffix == ".csv" else pd.read_parquet(predictions)
+    arms = sorted({str(arm) for arm in frame["arm"]} - {baseline}) if "arm" in frame else []
+    pairs = [] if baseline is None else [(arm, baseline) for arm in arms]
+    return evaluate(frame, resamples=resamples, seed=seed, comparisons=pairs)
+
+
+def _gather(sources: Sequence[Artifact]) -> pd.DataFrame:
+    return pd.concat([pd.read_parquet(s.file("predictions.parquet")) for s in sources], ignore_index=True)

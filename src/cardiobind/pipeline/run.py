@@ -1,0 +1,141 @@
+"""All stages of an experiment, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cardiobind.experiments
+from cardiobind.artifact import Artifact
+from cardiobind.config import Experiment, load_experiment
+from cardiobind.errors import ConfigError
+from cardiobind.pipeline.components import Study, check_names
+from cardiobind.pipeline.export import export_predictor
+from cardiobind.pipeline.finetune import finetune
+from cardiobind.pipeline.prepare import prepare
+from cardiobind.pipeline.pretrain import align, pretrain
+from cardiobind.pipeline.progress import Reporter
+from cardiobind.pipeline.report import write_page
+from cardiobind.pipeline.results import evaluate_cells, table
+from cardiobind.pipeline.workspace import Stage, Workspace
+from cardiobind.registry import did_you_mean
+
+SHIPPED = Path(next(iter(cardiobind.experiments.__path__)))
+STAGES = ("prepare", "pretrain", "align", "finetune")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run leaves for a person.
+
+    Attributes:
+        title, headers, rows: table of all arms with intervals.
+        report: one HTML file.
+        metrics: JSON of everything measured.
+        bundle: for `cardiobind predict`; None where the experiment exports none.
+    """
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    report: Path
+    metrics: Path
+    bundle: Path | None
+
+
+def load(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Return an experiment by path or shipped name, every name in it looked up.
+
+    Raises:
+        ConfigError: it is not there, or something in it is unknown or out of range.
+    """
+    path = Path(experiment)
+    shipped = sorted(p.stem for p in SHIPPED.glob("*.toml"))
+    if not path.is_file() and str(experiment) in shipped:
+        path = SHIPPED / f"{experiment}.toml"
+    if not path.is_file():
+        hint = did_you_mean(path.stem, shipped)
+        raise ConfigError("no such experiment", where=path, expected="a TOML file or a shipped name", hint=hint)
+    config = load_experiment(path, overrides)
+    check_names(config)
+    return config
+
+
+def run(
+    experiment: Experiment, out: Path | str, *, reporter: Reporter | None = None,
+    ceiling: Callable[[Study], Artifact] | None = None,
+) -> Result:  # fmt: skip
+    """Walk all stages of an experiment; a stage whose inputs, config and code have not changed is not done again.
+
+    Args:
+        experiment: what to do.
+        out: folder of the artefacts and the report.
+        reporter: receives progress.
+        ceiling: makes the scores of one who knows the truth, for simulated data.
+
+    Raises:
+        CardiobindError: of any kind; what was done before it is kept.
+    """
+    workspace = Workspace(out, reporter)
+    with workspace.locked():
+        study, encoders, aligned = _learnt(experiment, workspace)
+        predictors = finetune(study, encoders, aligned)
+        metrics = evaluate_cells(study, predictors, None if ceiling is None else ceiling(study))
+        page, numbers = write_page(study, metrics)
+        bundle = _bundle(study, predictors)
+    headers, rows = table(metrics)
+    return Result(experiment.title, headers, rows, page, numbers, bundle)
+
+
+def run_until(
+    stage: str, experiment: Experiment, out: Path | str, *, reporter: Reporter | None = None
+) -> list[Artifact]:
+    """Walk the stages of an experiment up to and including one, and return the artefacts of that one.
+
+    Args:
+        stage: prepare, pretrain, align or finetune.
+        experiment: what to do.
+        out: folder of the artefacts.
+        reporter: receives progress.
+    """
+    if stage not in STAGES:
+        raise ConfigError("unknown stage", got=stage, expected=" | ".join(STAGES))
+    workspace = Workspace(out, reporter)
+    with workspace.locked():
+        study = prepare(experiment, workspace)
+        if stage == "prepare":
+            return [study.cohort.artifact, study.protocol.artifact]
+        encoders = _encoders(study)
+        if stage == "pretrain":
+            return list(encoders.values())
+        aligned = align(study, encoders)
+        if stage == "align":
+            return [] if aligned is None else [aligned]
+        return finetune(study, encoders, aligned)
+
+
+def _learnt(experiment: Experiment, workspace: Workspace) -> tuple[Study, dict[str, Artifact], Artifact | None]:
+    study = prepare(experiment, workspace)
+    encoders = _encoders(study)
+    return study, encoders, align(study, encoders)
+
+
+def _encoders(study: Study) -> dict[str, Artifact]:
+    found = {modality: pretrain(study, modality) for modality in study.modalities}
+    return {modality: encoder for modality, encoder in found.items() if encoder is not None}
+
+
+def _bundle(study: Study, predictors: Sequence[Artifact]) -> Path | None:
+    if study.experiment.export is None:
+        return None
+    arms = [p for p in predictors if p.config["arm"]["name"] == study.experiment.export]
+    chosen = max(arms, key=lambda p: (p.config["fraction"], -p.config["seed"]))
+
+    def build(stage: Stage) -> None:
+        export_predictor(chosen.path, stage.path)
+
+    return study.workspace.obtain(
+        "bundle", "bundle", build, config={"arm": study.experiment.export}, parents=[chosen],
+        rooms=("inference", "pipeline/export", "evaluation/calibration", "evaluation/threshold"),
+    ).path  # fmt: skip
