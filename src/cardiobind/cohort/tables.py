@@ -98,9 +98,10 @@ def make_labels(samples: pd.DataFrame, events: pd.DataFrame, visits: pd.DataFram
 
 
 def _row_reasons(cleaned: pd.DataFrame) -> pd.Series[str]:
-    named = cleaned["subject"].notna() & cleaned["visit"].notna() & (cleaned["subject"].astype("str") != "")
-    valued = cleaned.drop(columns=KEYS).notna().any(axis=1)
-    repeated = pd.Series(False, index=cleaned.index)
+    filled = cleaned["subject"].notna() & cleaned["visit"].notna() & (cleaned["subject"].astype("str") != "")
+    named = filled.to_numpy(dtype=bool)
+    valued = cleaned.drop(columns=KEYS).notna().any(axis=1).to_numpy(dtype=bool)
+    repeated = np.zeros(len(cleaned), dtype=bool)
     repeated[named & valued] = cleaned[named & valued].duplicated(KEYS)
     reasons = np.select([~named, ~valued, repeated], [NO_SUBJECT, NO_VALUES, DUPLICATE_ROW], default="")
     return pd.Series(reasons, index=cleaned.index)
