@@ -6,6 +6,7 @@ import io
 import json
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -148,6 +149,18 @@ def test_logs_hold_one_row_a_round(run, tmp_path):
     table = pd.read_csv(tmp_path / "run" / "history.csv")
     np.testing.assert_allclose(table["train_loss"], history.frame["train_loss"])
     assert {"round", "step", "learning_rate", "gradient_norm", "train_noise", "validation_error"} <= set(table)
+
+
+def test_a_value_that_only_some_steps_log_is_averaged_over_those(run, toy, tmp_path):
+    class Sometimes(toy):
+        def training_step(self, batch):
+            step = super().training_step(batch)
+            return replace(step, logs={"step": torch.tensor(float(self.steps))} if self.steps in (2, 4, 8) else {})
+
+    _, history = run(Sometimes(), steps=12, round_steps=3)
+    assert [row.get("train_step") for row in history.rows] == [2.0, 4.0, 8.0, None]
+    table = pd.read_csv(tmp_path / "run" / "history.csv")
+    pd.testing.assert_frame_equal(table, history.frame)
 
 
 def test_tensorboard_file_is_written_where_installed(run, tmp_path):

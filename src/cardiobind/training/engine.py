@@ -93,7 +93,7 @@ class _Loop(lightning.LightningModule):
         self._engine, self._log, self._progress, self._state = engine, log, progress, state
         self._step = engine.plan.steps(engine.rounds.done).start
         self._first_step = self._step
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, tuple[Tensor, int]] = {}
         self._buffers_before: list[tuple[Tensor, Tensor]] = []
         self._outputs: list[Mapping[str, Tensor]] = []
         self._validation: dict[str, float] = {}
@@ -173,15 +173,14 @@ class _Loop(lightning.LightningModule):
             )  # fmt: skip
 
     def _count(self, name: str, value: Tensor) -> None:
-        value = value.detach().double()
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
+        total, count = self._sums.get(name, (0.0, 0))
+        self._sums[name] = (total + value.detach().float(), count + 1)
 
     def _row(self) -> Row:
-        plan, done = self._engine.plan, self._engine.rounds.done
-        steps = len(plan.steps(done))
-        row: Row = {"round": done + 1, "step": self._step, "epoch": self._step / plan.steps_per_epoch}
+        epochs = self._step / self._engine.plan.steps_per_epoch
+        row: Row = {"round": self._engine.rounds.done + 1, "step": self._step, "epoch": epochs}
         row["learning_rate"] = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
-        row |= {name: float(total) / steps for name, total in self._sums.items()}
+        row |= {name: float(total) / count for name, (total, count) in self._sums.items()}
         return row | {f"validation_{name}": float(value) for name, value in self._validation.items()}
 
     def _show(self, loss: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from dataclasses import dataclass, field
@@ -69,7 +68,7 @@ class RunLog:
         row = rows[-1]
         with self._jsonl.open("a") as stream:
             stream.write(_json_line(row))
-        self._write_csv(rows) if len(rows) == 1 or set(row) != set(rows[-2]) else self._append_csv(row)
+        self._write_csv(rows)
         if self._board is not None:
             for name, value in row.items():
                 self._board.add_scalar(name, value, int(row["step"]))
@@ -81,10 +80,6 @@ class RunLog:
 
     def _write_csv(self, rows: list[Row]) -> None:
         pd.DataFrame(rows).to_csv(self._csv, index=False)
-
-    def _append_csv(self, row: Row) -> None:
-        with self._csv.open("a", newline="") as stream:
-            csv.writer(stream, lineterminator="\n").writerow(row.values())
 
 
 def _json_line(row: Row) -> str:
