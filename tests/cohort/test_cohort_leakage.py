@@ -61,6 +61,14 @@ def test_unknown_labels_are_left_out(labels: np.ndarray) -> None:
     assert reasons({"crp_mg_l": values}, "mi", unknown) == {("crp_mg_l", "separates")}
 
 
+def test_a_small_sample_is_given_the_benefit_of_the_doubt() -> None:
+    labels = np.array([1.0] * 12 + [0.0] * 40)
+    values = np.where(labels == 1, np.linspace(0.85, 2, 52), np.linspace(0, 1, 52))
+    assert 0.9 < ((values[:12, None] > values[None, 12:]).mean()) < 0.97
+    assert reasons({"crp_mg_l": values}, "mi", labels) == set()
+    assert reasons({"crp_mg_l": np.tile(values, 20)}, "mi", np.tile(labels, 20)) == {("crp_mg_l", "separates")}
+
+
 def test_few_rows_raise_no_suspicion() -> None:
     labels = np.array([0, 1] * 6, dtype=float)
     assert reasons({"crp_mg_l": labels}, "mi", labels) == set()

@@ -10,8 +10,8 @@ from cardiobind.data.sampler import KeyedBatchSampler
 from cardiobind.errors import InputError
 
 
-def batches(sampler: KeyedBatchSampler, epoch: int, start: int = 0) -> list[list[int]]:
-    sampler.set_epoch(epoch, start)
+def batches(sampler: KeyedBatchSampler, epoch: int) -> list[list[int]]:
+    sampler.set_epoch(epoch)
     return list(sampler)
 
 
@@ -46,22 +46,6 @@ def test_history_does_not_matter() -> None:
     assert batches(walked, 7) == batches(KeyedBatchSampler(30, 4, seed=1), 7)
     assert batches(walked, 7) != batches(walked, 8)
     assert batches(walked, 7) != batches(KeyedBatchSampler(30, 4, seed=2), 7)
-
-
-def test_resuming_in_the_middle_of_an_epoch() -> None:
-    sampler = KeyedBatchSampler(30, 4, seed=1)
-    assert batches(sampler, 2, start=3) == batches(sampler, 2)[3:]
-    assert len(sampler) == 7
-
-
-def test_without_shuffling_the_order_is_plain() -> None:
-    assert batches(KeyedBatchSampler(5, 2, seed=0, shuffle=False, drop_last=False), 9) == [[0, 1], [2, 3], [4]]
-
-
-def test_lightning_reaches_the_epoch_hook() -> None:
-    sampler = KeyedBatchSampler(5, 2, seed=0)
-    sampler.sampler.set_epoch(4)
-    assert sampler.epoch == 4
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import pandas as pd
@@ -25,8 +26,8 @@ class Finding:
     Attributes:
         feature: its name.
         reason: ``declared`` (it follows a diagnosis by definition), ``separates`` (its value alone almost tells the
-            label), ``level`` (one of its categories almost tells a positive label) or ``missingness`` (whether it was
-            recorded almost tells it).
+            label, chance allowed for), ``level`` (one of its categories almost tells a positive label) or
+            ``missingness`` (whether it was recorded almost tells it).
         detail: the number behind the reason.
     """
 
@@ -108,9 +109,18 @@ def _separation(name: str, column: pd.Series, positive: NDArray[np.bool_]) -> It
     if min(positives, negatives) < MINIMUM_ROWS:
         return
     ranks = column.astype(float).rank().to_numpy()
-    area = (ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives)
-    if max(area, 1 - area) > SUSPICIOUS_AUROC:
+    area = float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    if _lower_bound(max(area, 1 - area), positives, negatives) > SUSPICIOUS_AUROC:
         yield Finding(name, "separates", f"AUROC {area:.3f} on its own")
+
+
+def _lower_bound(area: float, positives: int, negatives: int) -> float:
+    """Return the lower end of the 95 % interval of an AUROC (Hanley and McNeil, Radiology 1982)."""
+    both_positive, both_negative = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (
+        area * (1 - area) + (positives - 1) * (both_positive - area**2) + (negatives - 1) * (both_negative - area**2)
+    ) / (positives * negatives)
+    return area - 1.96 * sqrt(max(variance, 0.0))
 
 
 def _tells_label(rows: NDArray[np.bool_], positive: NDArray[np.bool_]) -> str | None:

@@ -36,10 +36,6 @@ class Batch:
         """Return the batch on a device."""
         return self._map(lambda t: t.to(device, non_blocking=non_blocking))
 
-    def pin_memory(self) -> Batch:
-        """Return the batch in page-locked memory; loaders call it."""
-        return self._map(lambda t: t.pin_memory())
-
     def _map(self, move: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(
             move(self.rows),

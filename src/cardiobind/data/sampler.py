@@ -15,8 +15,7 @@ class KeyedBatchSampler(Sampler[list[int]]):
     """Batches of indices whose order depends on nothing but (seed, epoch).
 
     `batch_size` is that of all processes together, so the same samples meet in one step whatever the number of
-    processes; each rank gets its consecutive share. Torch's `Sampler` is the base because loaders and Lightning ask
-    for it; `sampler` is the object itself, so that Lightning's epoch hook reaches `set_epoch`.
+    processes; each rank gets its consecutive share.
 
     Args:
         size: number of samples.
@@ -24,7 +23,6 @@ class KeyedBatchSampler(Sampler[list[int]]):
         seed: the run's seed.
         rank: this process.
         world: number of processes.
-        shuffle: False for the order 0, 1, 2, ...
         drop_last: leave out the last incomplete batch, unless it is the only one.
 
     Raises:
@@ -39,7 +37,6 @@ class KeyedBatchSampler(Sampler[list[int]]):
         seed: int,
         rank: int = 0,
         world: int = 1,
-        shuffle: bool = True,
         drop_last: bool = True,
     ) -> None:
         if size < 1 or batch_size < 1 or not 0 <= rank < world:
@@ -49,22 +46,16 @@ class KeyedBatchSampler(Sampler[list[int]]):
             )  # fmt: skip
         self.size, self.batch_size, self.seed = size, batch_size, seed
         self.rank, self.world = rank, world
-        self.shuffle, self.drop_last = shuffle, drop_last and size >= batch_size
-        self.epoch, self.start_step = 0, 0
+        self.drop_last = drop_last and size >= batch_size
+        self.epoch = 0
         self._check_shares()
 
-    @property
-    def sampler(self) -> KeyedBatchSampler:
-        return self
-
-    def set_epoch(self, epoch: int, start_step: int = 0) -> None:
-        """Choose the epoch, and the step to begin with where a run goes on in the middle of one."""
-        self.epoch, self.start_step = epoch, start_step
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that iteration gives."""
+        self.epoch = epoch
 
     def order(self, epoch: int) -> list[int]:
         """Return all indices in the order of an epoch, before they are cut into batches."""
-        if not self.shuffle:
-            return list(range(self.size))
         order: list[int] = rng.generator(self.seed, "order", epoch).permutation(self.size).tolist()
         return order
 
@@ -74,7 +65,7 @@ class KeyedBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         order = self.order(self.epoch)
-        for step in range(self.start_step, len(self)):
+        for step in range(len(self)):
             batch = order[step * self.batch_size : (step + 1) * self.batch_size]
             bounds = np.linspace(0, len(batch), self.world + 1).astype(int)
             yield batch[bounds[self.rank] : bounds[self.rank + 1]]
