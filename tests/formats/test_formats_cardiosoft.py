@@ -89,6 +89,17 @@ def test_each_defect_has_its_reason(tmp_path: Path, change, reason: str) -> None
     assert reason_of(write(tmp_path, change(cardiosoft_xml(random_counts(100))))) == reason
 
 
+def test_leads_of_different_lengths_are_refused_without_a_count(tmp_path: Path) -> None:
+    counts = random_counts(100)
+    counts["V6"] = counts["V6"][:50]
+    data = cardiosoft_xml(counts).replace(b"ChannelSampleCountTotal", b"Other")
+    assert reason_of(write(tmp_path, data)) == reasons.WRONG_LENGTH
+
+
+def test_amplitudes_beyond_float32_are_refused(tmp_path: Path) -> None:
+    assert reason_of(write(tmp_path, cardiosoft_xml(random_counts(9), resolution="1e300"))) == reasons.BAD_HEADER
+
+
 def test_a_real_exercise_layout_without_observation_type_is_refused(tmp_path: Path) -> None:
     data = (
         b"<CardiologyXML><Protocol><Phase/></Protocol><FullDisclosure><LeadOrder>I,2,3</LeadOrder>"

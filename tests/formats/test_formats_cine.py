@@ -148,6 +148,61 @@ def test_in_a_plain_folder_the_largest_parallel_stack_wins(tmp_path: Path) -> No
     np.testing.assert_array_equal(record.frames, images)
 
 
+def plain(images: np.ndarray, **options: object) -> dict[str, bytes]:
+    """Return images of no series description, one after another."""
+    slices, phases = images.shape[:2]
+    return {
+        f"{k}.{p}.dcm": dicom_bytes(images[k, p], **{"trigger_ms": 30.0 * p, "z_mm": 8.0 * k, "instance": 1} | options)
+        for k in range(slices)
+        for p in range(phases)
+    }
+
+
+def test_a_missing_frame_is_placed_by_time_where_instance_numbers_do_not_help(tmp_path: Path) -> None:
+    images, members = stack(), plain(stack())
+    del members["1.4.dcm"]
+    record = read_cine(write_zip(tmp_path / NAME, members))
+    assert record.meta["repaired_frames"] == [(1, 4)]
+    np.testing.assert_array_equal(record.frames[1, 4], images[1, 3])
+    np.testing.assert_array_equal(record.frames[1, 5], images[1, 5])
+
+
+def test_images_that_cannot_be_placed_do_not_spoil_a_plain_folder(tmp_path: Path) -> None:
+    images, members = stack(), plain(stack())
+    members["screen.dcm"] = dicom_bytes(images[0, 0], z_mm=None)
+    np.testing.assert_array_equal(read_cine(write_zip(tmp_path / NAME, members)).frames, images)
+    assert reason_of(write_zip(tmp_path / NAME, plain(images, z_mm=None))) == reasons.BAD_GEOMETRY
+
+
+def test_numbered_slices_need_no_position(tmp_path: Path) -> None:
+    images = stack()
+    members = {
+        f"{k}.{p}.dcm": dicom_bytes(
+            images[k, p], description=f"CINE_segmented_SAX_b{k + 1}", instance=p + 1, trigger_ms=20.0 * p, z_mm=None
+        )
+        for k in range(3)
+        for p in range(10)
+    }
+    record = read_cine(write_zip(tmp_path / NAME, members))
+    np.testing.assert_array_equal(record.frames, images)
+    np.testing.assert_allclose(record.slice_positions_mm, [0, 10, 20])
+
+
+def test_a_slice_of_another_image_size_is_left_out_and_counted(tmp_path: Path) -> None:
+    images, members = stack(), ukb_cine(stack(), skip=tuple((2, p) for p in range(10)))
+    for p in range(10):
+        members[f"big.{p}.dcm"] = dicom_bytes(
+            stack(1, 1, 20)[0, 0], description="CINE_segmented_SAX_b3", instance=p + 1, trigger_ms=20.0 * p, z_mm=20
+        )
+    record = read_cine(write_zip(tmp_path / NAME, members))
+    np.testing.assert_array_equal(record.frames, images[:2])
+    assert record.meta["dropped_slices"] == 1
+
+
+def test_still_images_are_no_cine(tmp_path: Path) -> None:
+    assert reason_of(write_zip(tmp_path / NAME, plain(stack(phases=1)))) == reasons.NO_FRAMES
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -22,6 +22,7 @@ from cardiobind.formats.dicom_frames import Frame, read_frames
 from cardiobind.modalities.records import CineRecord
 
 SLICE_TOLERANCE_MM = 0.5
+PARALLEL_COSINE = 0.995
 MISSING_PHASES_FRACTION = 0.2
 _NUMBERED = re.compile(r"^CINE_segmented_SAX_b(\d+)$", re.IGNORECASE)
 _MIXED = re.compile(r"^CINE_segmented_SAX$", re.IGNORECASE)
@@ -54,8 +55,8 @@ def read_dicom_cine(location: str) -> CineRecord:
     Raises:
         RecordError: no short-axis cine, or a file of it is damaged.
     """
-    frames = _largest_plane(_short_axis(read_frames(location), location))
-    groups = [_last_series(group) for group in _by_slice(frames)]
+    chosen = _short_axis(read_frames(location), location)
+    groups = [_last_series(group) for group in _by_slice(_largest_plane(chosen))]
     phases = _phase_number(groups)
     ordered = [one for group in groups if (one := _order_phases(group, phases)) is not None]
     if phases < 2 or not ordered:
@@ -63,34 +64,69 @@ def read_dicom_cine(location: str) -> CineRecord:
             reasons.NO_FRAMES, "no slice has several phases", where=masked(location), got=f"{len(groups)} slices"
         )
     slices, positions = _order_slices(ordered)
-    return _record(slices, positions, dropped=len(groups) - len(ordered))
+    numbers = {_slice_number(frame) for frame in chosen}
+    return _record(slices, positions, dropped=max(len(groups), len(numbers)) - len(ordered))
 
 
 def _short_axis(frames: Sequence[Frame], location: str) -> list[Frame]:
     for wanted in (_NUMBERED, _MIXED):
         chosen = [frame for frame in frames if wanted.match(frame.description)]
         if chosen:
+            _refuse_problems(chosen)
             return chosen
     chosen = [frame for frame in frames if not _OTHER.search(frame.description)]
     if not chosen:
-        found = sorted({masked(frame.description) for frame in frames})
         raise RecordError(
             reasons.NO_FRAMES, "no short-axis cine series", where=masked(location),
-            expected="CINE_segmented_SAX_b1 ...", got=", ".join(found[:6]),
+            expected="CINE_segmented_SAX_b1 ...", got=f"{len(frames)} images of other series",
         )  # fmt: skip
-    return chosen
+    usable = [frame for frame in chosen if frame.problem is None and _placed(frame)]
+    if not usable:
+        _refuse_problems(chosen)
+        raise _not_placed(chosen[0])
+    return usable
+
+
+def _refuse_problems(frames: Sequence[Frame]) -> None:
+    problem = next((frame.problem for frame in frames if frame.problem is not None), None)
+    if problem is not None:
+        raise problem
+
+
+def _placed(frame: Frame) -> bool:
+    return frame.position_mm is not None and frame.orientation is not None
+
+
+def _not_placed(frame: Frame) -> RecordError:
+    return RecordError(
+        reasons.BAD_GEOMETRY, "slices cannot be told apart", where=frame.name,
+        expected="ImagePositionPatient and ImageOrientationPatient",
+    )  # fmt: skip
 
 
 def _largest_plane(frames: Sequence[Frame]) -> list[Frame]:
-    planes: dict[object, list[Frame]] = defaultdict(list)
+    planes: list[list[Frame]] = []
     for frame in frames:
-        normal = None if frame.orientation is None else tuple(np.round(frame.orientation, 1) + 0.0)
-        planes[(normal, frame.shape, tuple(np.round(frame.spacing_mm, 3)))].append(frame)
+        plane = next((plane for plane in planes if _alike(plane[0], frame)), None)
+        if plane is None:
+            planes.append([frame])
+        else:
+            plane.append(frame)
 
     def size(plane: list[Frame]) -> tuple[int, int]:
         return sum(len(group) > 1 for group in _by_slice(plane)), len(plane)
 
-    return max(planes.values(), key=size)
+    return max(planes, key=size)
+
+
+def _alike(a: Frame, b: Frame) -> bool:
+    """Tell whether two images have one size, pixel spacing and orientation, so that they can be stacked."""
+    if a.shape != b.shape or any(abs(x - y) > 1e-3 for x, y in zip(a.spacing_mm, b.spacing_mm, strict=True)):
+        return False
+    if a.orientation is None or b.orientation is None:
+        return a.orientation is b.orientation
+    along_rows, along_columns = a.orientation[:3] @ b.orientation[:3], a.orientation[3:] @ b.orientation[3:]
+    return bool(min(along_rows, along_columns) > PARALLEL_COSINE)
 
 
 def _by_slice(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -99,11 +135,9 @@ def _by_slice(frames: Sequence[Frame]) -> list[list[Frame]]:
         for frame in frames:
             numbered[_slice_number(frame)].append(frame)
         return [numbered[number] for number in sorted(numbered)]
-    if any(frame.position_mm is None or frame.orientation is None for frame in frames):
-        raise RecordError(
-            reasons.BAD_GEOMETRY, "slices cannot be told apart",
-            where=frames[0].name, expected="ImagePositionPatient and ImageOrientationPatient",
-        )  # fmt: skip
+    lost = next((frame for frame in frames if not _placed(frame)), None)
+    if lost is not None:
+        raise _not_placed(lost)
     return _by_position(frames)
 
 

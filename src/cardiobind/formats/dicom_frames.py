@@ -8,7 +8,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -57,6 +57,7 @@ class Frame:
         position_mm: (3,) ImagePositionPatient. orientation: (6,) ImageOrientationPatient. None where absent.
         spacing_mm: between rows, between columns. step_mm: between slices.
         shape: rows, columns.
+        problem: why the image cannot be part of a cine, if so.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Frame:
     step_mm: float | None
     shape: tuple[int, int]
     dataset: FileDataset
+    problem: RecordError | None = None
 
     def pixels(self) -> NDArray[np.float32]:
         """Return (rows, columns) intensities after the rescale slope and intercept.
@@ -185,20 +187,20 @@ def _frame(name: str, dataset: FileDataset, descriptions: dict[str, str]) -> Fra
             dataset=dataset,
         )
         several = (_int(dataset, "NumberOfFrames") or 1) > 1 or _word(dataset, "SamplesPerPixel") > 1
-    return _checked(frame, several)
+    return replace(frame, problem=_problem(frame, several))
 
 
-def _checked(frame: Frame, several: bool) -> Frame:
+def _problem(frame: Frame, several: bool) -> RecordError | None:
     if several:
-        raise RecordError(
+        return RecordError(
             reasons.UNSUPPORTED, "an image of several frames or colours", where=frame.name,
             expected="one grey frame a file",
         )  # fmt: skip
     if not all(0 < side <= LARGEST_SIDE_PX for side in frame.shape):
-        raise RecordError(reasons.BAD_GEOMETRY, "impossible number of rows or columns", where=frame.name)
+        return RecordError(reasons.BAD_GEOMETRY, "impossible number of rows or columns", where=frame.name)
     if not all(0 < spacing < 100 for spacing in frame.spacing_mm):
-        raise RecordError(reasons.BAD_GEOMETRY, "PixelSpacing is missing or impossible", where=frame.name)
-    return frame
+        return RecordError(reasons.BAD_GEOMETRY, "PixelSpacing is missing or impossible", where=frame.name)
+    return None
 
 
 def _decode(dataset: FileDataset, shape: tuple[int, int], name: str) -> NDArray[Any]:
