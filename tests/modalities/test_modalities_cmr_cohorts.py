@@ -94,7 +94,7 @@ def _ventricle_mm(record: CineRecord, heart: object, settings: SimulationSetting
     ],
 )
 def test_simulated_hearts_are_found(settings: SimulationSettings) -> None:
-    errors = _errors(settings, 20)
+    errors = _errors(settings, 12)
     assert (errors[:, 0] <= 1).mean() >= 0.95
     assert (errors[:, 1] <= 1).mean() >= 0.95
     assert (errors[:, 2] <= 10).mean() >= 0.95

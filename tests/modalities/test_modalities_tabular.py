@@ -171,6 +171,13 @@ def test_clean_table_counts_what_it_removes_and_never_writes_zero() -> None:
     assert raw["tv_hours"].tolist()[1] == math.inf
 
 
+@pytest.mark.parametrize("value", [10**400, 1 + 2j, [1], {}, "1e400", "", pd.Timestamp("2020-01-01"), "0x10"])
+def test_values_of_odd_types_become_missing_and_are_counted(value: object) -> None:
+    cleaned, problems = clean_table(pd.DataFrame({n: pd.Series([value, pd.NA], dtype=object) for n in NAMES}))
+    assert cleaned.isna().all(axis=None)
+    assert problems["count"].tolist() == [1] * len(NAMES)
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(), st.integers(-500, 500), st.text(max_size=3)), min_size=1, max_size=9))
 @settings(max_examples=60, deadline=None)
 def test_a_clean_table_always_keeps_the_contract(values: list[object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,10 +80,16 @@ def _clean_category(values: pd.Series[Any], feature: Feature) -> CleanColumn:
 
 def _to_numbers(values: pd.Series[Any]) -> tuple[NDArray[np.float64], int]:
     missing = values.isna().to_numpy()
-    plain = values.astype(object).where(~missing, None)
-    numbers = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    numbers = np.where(np.isfinite(numbers), numbers, np.nan)
+    numbers = np.array([_to_number(value) for value in values.astype(object)], dtype=np.float64)
     return numbers, int((np.isnan(numbers) & ~missing).sum())
+
+
+def _to_number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _positive(counts: dict[str, int]) -> dict[str, int]:
