@@ -41,4 +41,4 @@ def simulated_ceiling(study: Study, settings: SimulationSettings) -> Artifact:
 
 
 def _of(scores: pd.Series[float], subjects: pd.Series[str], cell: Cell, split: str, inputs: str) -> NDArray[np.float64]:
-    return scores.loc[subjects.iloc[cell.scored_rows(split, inputs)]].to_numpy(dtype=float)
+    return np.asarray(scores.loc[subjects.iloc[cell.scored_rows(split, inputs)]], dtype=np.float64)

@@ -28,8 +28,12 @@ def pretrain(study: Study, modality: str) -> Artifact | None:
     part = getattr(study.experiment, modality)
     if part.pretrain is None:
         return None
-    config = {"modality": modality, "encoder": resolved(part.encoder), "stage": resolved(part.pretrain)}
-    config["seed"] = study.experiment.seed
+    config = {
+        "modality": modality,
+        "encoder": resolved(part.encoder),
+        "stage": resolved(part.pretrain),
+        "seed": study.experiment.seed,
+    }
 
     def build(stage: Stage) -> None:
         seeded(study.experiment.seed, modality)

@@ -32,7 +32,8 @@ class LogisticProbe:
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probability of the positive class, (n,), from features (n, d)."""
-        found: NDArray[np.float64] = self.model.predict_proba(self.scaler.transform(features))[:, 1]
+        standardised = self.scaler.transform(features)  # type: ignore[no-untyped-call]
+        found: NDArray[np.float64] = self.model.predict_proba(standardised)[:, 1]  # type: ignore[no-untyped-call]
         return found
 
 
@@ -53,17 +54,15 @@ def fit_logistic_probe(
         held_out_labels: (m,) 0 or 1, both present.
         seed: of the solver.
     """
-    scaler = StandardScaler().fit(features)
+    scaler = StandardScaler().fit(features)  # type: ignore[no-untyped-call]
     standardised, shown = scaler.transform(features), scaler.transform(held_out)
-    best: tuple[float, LogisticProbe] | None = None
+    probes: list[tuple[float, LogisticProbe]] = []
     for c in REGULARISATIONS:
-        model = LogisticRegression(C=c, class_weight="balanced", max_iter=2000, random_state=seed)
+        model = LogisticRegression(C=c, class_weight="balanced", max_iter=2000, random_state=seed)  # type: ignore[no-untyped-call]
         model.fit(standardised, labels)
-        auroc = float(roc_auc_score(held_out_labels, model.decision_function(shown)))
-        if best is None or auroc > best[0]:
-            best = (auroc, LogisticProbe(scaler, model, c))
-    assert best is not None  # noqa: S101  (REGULARISATIONS is not empty)
-    return best[1]
+        auroc = float(roc_auc_score(held_out_labels, model.decision_function(shown)))  # type: ignore[no-untyped-call]
+        probes.append((auroc, LogisticProbe(scaler, model, c)))
+    return max(probes, key=lambda probe: probe[0])[1]
 
 
 @torch.inference_mode()
