@@ -74,9 +74,7 @@ class FakeSource:
     def events(self) -> pd.DataFrame:
         ill = [s for s in self._names() if _ill(s)]
         date = pd.Timestamp("2012-05-01")
-        return pd.DataFrame(
-            {"subject": ill, "visit": "", "system": "icd10", "code": "I219", "date": [date] * len(ill)}
-        )
+        return pd.DataFrame({"subject": ill, "visit": "", "system": "icd10", "code": "I219", "date": [date] * len(ill)})
 
     def visits(self) -> pd.DataFrame:
         return pd.DataFrame({"subject": self._names(), "visit": "2", "date": pd.Timestamp("2015-01-01")})
