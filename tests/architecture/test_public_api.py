@@ -1,22 +1,40 @@
-"""What the package promises to outsiders: a change of these names is a change of the version."""
+"""What the package promises to outsiders: a change of these names is a change of the version.
+
+After a change that is meant, ``python tests/architecture/test_public_api.py`` writes the list again.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 
 import pytest
 
 import cardiobind
 
+SNAPSHOT = Path(__file__).with_name("public_api.txt")
 ROOMS = sorted(module.name for module in pkgutil.iter_modules(cardiobind.__path__) if module.ispkg)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_what_a_room_offers_is_there_and_documented(room: str) -> None:
-    module = importlib.import_module(f"cardiobind.{room}")
-    for name in getattr(module, "__all__", ()):
-        offered = getattr(module, name)
-        if inspect.isclass(offered) or inspect.isfunction(offered):
-            assert inspect.getdoc(offered), f"{room}.{name}"
+def offered() -> list[str]:
+    """Return every name that the package or a room offers, one a line."""
+    modules = ["cardiobind", *(f"cardiobind.{room}" for room in ROOMS)]
+    return [f"{m}.{name}" for m in modules for name in sorted(getattr(importlib.import_module(m), "__all__", ()))]
+
+
+def test_the_public_names_are_those_on_record() -> None:
+    assert SNAPSHOT.read_text().splitlines() == offered(), f"if this is meant: python {Path(__file__).name}"
+
+
+@pytest.mark.parametrize("name", SNAPSHOT.read_text().splitlines())
+def test_what_is_offered_is_there_and_documented(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    thing = getattr(importlib.import_module(module), attribute)
+    if inspect.isclass(thing) or inspect.isfunction(thing):
+        assert inspect.getdoc(thing)
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text("\n".join(offered()) + "\n")
