@@ -51,7 +51,7 @@ def depolarisation(heart: Any) -> Sources:
         right_ms = 0.20 * heart.qrs_ms
     else:
         intrinsic = min(heart.qrs_ms, 96.0) if heart.rbbb else heart.qrs_ms
-        centres, widths = _NORMAL_TIME * intrinsic, np.where(_SEPTAL, 0.085, 0.10) * intrinsic
+        centres, widths = _NORMAL_TIME * intrinsic, np.full(17, 0.10 * intrinsic)
     if heart.rbbb and not heart.lbbb:
         right_mv, right_ms, right_width = 0.85 * heart.voltage, 0.72 * heart.qrs_ms, 0.13 * heart.qrs_ms
     vectors = np.vstack([amplitude[:, None] * normal, right_mv * _RIGHT_VENTRICLE])
@@ -92,8 +92,8 @@ def _altered(heart: Any, main: Array) -> tuple[Array, Array]:
     scar = np.array([getattr(heart, c) for c in segment_columns("scar")])
     share = SEGMENT_MASS * scar * min(1.0, heart.infarct_size / 0.11)
     wound = _turn((share[:, None] * SEGMENT_NORMAL).sum(axis=0)[None], heart)[0]
-    main = main - 0.70 * heart.strain * lateral * heart.voltage - 2.1 * wound
-    st = -0.16 * heart.strain * lateral * heart.voltage + 0.25 * wound
+    main = main - 1.10 * heart.strain * lateral * heart.voltage - 2.9 * wound
+    st = -0.24 * heart.strain * lateral * heart.voltage + 0.25 * wound
     if heart.lbbb:
         return 0.35 * main - 0.20 * area, st - 0.05 * area
     if heart.rbbb:

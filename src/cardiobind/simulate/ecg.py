@@ -116,12 +116,14 @@ def _beat_times(heart: Any, duration_ms: float, rng: np.random.Generator) -> tup
 
 def _fibrillation(settings: SimulationSettings, rng: np.random.Generator) -> Array:
     time_s = np.arange(settings.ecg_samples) / settings.ecg_rate_hz
-    size = 0.045 * np.exp(0.35 * rng.standard_normal())
-    rate = 5.2 + 2.2 * rng.random()
-    phase = 2 * np.pi * (rate * time_s + 0.55 * np.sin(2 * np.pi * 0.31 * time_s + 6 * rng.random()))
-    swell = 1 + 0.35 * np.sin(2 * np.pi * 0.43 * time_s + 6 * rng.random())
-    wave = swell * (np.sin(phase) + 0.45 * np.sin(2 * phase + 0.6) + 0.2 * np.sin(3 * phase + 1.0))
-    return np.asarray(np.array([[0.25], [0.75], [-1.0]]) * size * wave)
+    size = 0.030 * np.exp(0.35 * rng.standard_normal())
+    vector = np.zeros((3, len(time_s)))
+    for direction in ([0.25, 0.75, -1.0], [0.8, 0.3, -0.6], [-0.3, 0.9, -0.5]):
+        turn, a, b = 2 * np.pi * (5.0 + 3.0 * rng.random()) * time_s, *(6.283 * rng.random(2))
+        phase = turn + 1.6 * np.sin(2 * np.pi * 0.73 * time_s + a) + 0.9 * np.sin(2 * np.pi * 1.7 * time_s + b)
+        swell = 1 + 0.5 * np.sin(2 * np.pi * 0.43 * time_s + b)
+        vector += np.outer(direction, swell * (np.sin(phase) + 0.4 * np.sin(2 * phase + 0.6)))
+    return np.asarray(size * vector)
 
 
 def _electrode_noise(rng: np.random.Generator, settings: SimulationSettings) -> Array:
