@@ -24,7 +24,7 @@ STATE_MEANS = {
     "male": 0.5,
     "sbp": 133.331,
     "ldl": 3.62377,
-    "risk": 0.0567248,
+    "risk": 0.0562825,
     "infarct_size": 0.00735187,
     "lvedv_ml": 158.814,
     "lvef_percent": 58.9134,

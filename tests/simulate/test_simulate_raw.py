@@ -131,3 +131,14 @@ def test_no_number_looks_like_a_participant(raw: Path) -> None:
         texts = [content] if name.endswith((".csv", ".xml", ".json")) else []
         for text in texts:
             assert not REAL_IDENTIFIER.search(text), name
+
+
+def test_a_cohort_of_one_without_any_diagnosis_can_be_written(tmp_path: Path) -> None:
+    one = SimulationSettings(
+        subjects=1, seed=8, mi_prevalence=0.005, ecg_fraction=1.0, cmr_fraction=1.0, slices=1, phases=4, image_px=48,
+        ecg_rate_hz=250, ecg_duration_s=1.0,
+    )  # fmt: skip
+    write_raw(one, tmp_path)
+    assert simulate_events(draw_hearts(one)).empty
+    assert pd.read_csv(tmp_path / "table.csv")["p41270"].isna().all()
+    assert len(list((tmp_path / "bulk").iterdir())) == 2

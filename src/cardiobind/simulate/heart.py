@@ -29,6 +29,7 @@ _NUMBERS = (
     "qrs", "qtc", "t_amplitude", "has_ecg", "has_cmr", "activity", "diet", "health", "visit_day", "revascularised",
     "hf", "hf_years", "angina_years", "diabetes_years", "baseline_gap", "statin_start",
 )  # fmt: skip
+_WIDTH = 3 * SEGMENTS + len(_NUMBERS)
 _REFERENCE_SUBJECTS = 20_000
 _REFERENCE_SEED = 20241105
 INCIDENT_SHARE = 0.25
@@ -40,17 +41,17 @@ class Draws:
     """Independent standard normal numbers, one row a subject, found by name.
 
     Args:
-        seed: seed of the cohort.
-        first: index of the first subject.
-        count: number of subjects.
+        values: (subjects, numbers) standard normal.
     """
 
-    def __init__(self, seed: int, first: int, count: int) -> None:
-        rows = [
-            generator(seed, "simulate.heart", i).standard_normal(3 * SEGMENTS + len(_NUMBERS))
-            for i in range(first, first + count)
-        ]
-        self._values = np.array(rows).reshape(count, 3 * SEGMENTS + len(_NUMBERS))
+    def __init__(self, values: Array) -> None:
+        self._values = values
+
+    @classmethod
+    def of_subjects(cls, seed: int, first: int, count: int) -> Draws:
+        """Return the numbers of some subjects of a cohort, each from a stream of its own."""
+        rows = [generator(seed, "simulate.heart", i).standard_normal(_WIDTH) for i in range(first, first + count)]
+        return cls(np.array(rows).reshape(count, _WIDTH))
 
     def normal(self, name: str) -> Array:
         """Return standard normal numbers, (subjects,)."""
@@ -83,7 +84,7 @@ def draw_hearts(settings: SimulationSettings, first: int = 0, count: int | None 
         (participants); the risk weights are named in `risk_score`.
     """
     count = settings.subjects - first if count is None else count
-    draws = Draws(settings.seed, first, count)
+    draws = Draws.of_subjects(settings.seed, first, count)
     index = np.arange(first, first + count)
     state: State = {"subject_index": index, "seed": np.full(count, settings.seed)}
     state |= _person(draws)
@@ -138,7 +139,8 @@ def _intercept(prevalence: float) -> float:
 
 @lru_cache(maxsize=1)
 def _reference_scores() -> Array:
-    return risk_score(_person(Draws(_REFERENCE_SEED, 0, _REFERENCE_SUBJECTS)))
+    values = generator(_REFERENCE_SEED, "simulate.reference").standard_normal((_REFERENCE_SUBJECTS, _WIDTH))
+    return risk_score(_person(Draws(values)))
 
 
 def _person(d: Draws) -> State:
