@@ -51,7 +51,7 @@ _UNSURE = (-1, -3)
 _CORONARY = ("mi", "mi_prevalent", "mi_incident", "cad")
 
 FEATURES: tuple[Feature, ...] = (
-    _number("age_years", 21003, 18, 120),
+    _number("age_years", 21003, 0, 120),
     _category("sex", 31, ("female", "male"), (0, 1)),
     _number("height_cm", 50, 120, 220),
     _number("weight_kg", 21002, 30, 250),
@@ -83,7 +83,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     _number("vegetables_tablespoons_per_day", 1289, 0, 50, _UNSURE),
     _category("overall_health", 2178, ("excellent", "good", "fair", "poor"), (1, 2, 3, 4)),
-    Feature("diabetes", "flag", 2443, ukb_codes=(1,), ukb_missing=_UNSURE),
+    Feature("diabetes", "flag", 2443, ukb_codes=(1,), ukb_missing=_UNSURE, leaks=("diabetes",)),
     Feature(
         "family_heart_disease", "flag", 20107, ukb_codes=(1,), ukb_missing=(-11, -13, -21, -23), multiple=True
     ),

@@ -10,12 +10,16 @@ import rich.console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+PLAIN_WIDTH = 160
+
 
 class Console:
     """Draws the progress of a run; a context manager."""
 
     def __init__(self) -> None:
         self._console = rich.console.Console()
+        if not self._console.is_terminal:
+            self._console.width = PLAIN_WIDTH
         self._progress = Progress(
             TextColumn("{task.description:<44}"), BarColumn(bar_width=24),
             TextColumn("{task.completed:>6}/{task.total}"), TextColumn("{task.fields[loss]:<13}"),

@@ -17,7 +17,7 @@ from cardiobind.config import digest, resolved
 from cardiobind.evaluation.report import Reconstruction, Report, write_report
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.networks import load_arrays, load_history
-from cardiobind.tasks import TASKS
+from cardiobind.tasks import TASKS, CodeSet, Task
 
 SHOWN_KINDS = ("encoder", "aligned")
 
@@ -41,15 +41,13 @@ def write_page(study: Study, metrics: Artifact) -> tuple[Path, Path]:
 def build_report(study: Study, metrics: Artifact) -> Report:
     """Return all that the page shows."""
     used, experiment = study.workspace.used, study.experiment
-    task = TASKS.get(experiment.protocol.task)
     aligned = used.get("align")
     embeddings = {} if aligned is None else load_arrays(aligned.file("embeddings.npz"))
     return Report(
         title=experiment.title,
         metrics=metrics.json("metrics.json"),
         description=experiment.description,
-        label_definition=f"{task.title}; timing: {task.timing}; positive: {task.positive}; negative: "
-        + ("every other subject with a record" if task.negative is None else str(task.negative)),
+        label_definition=define(TASKS.get(experiment.protocol.task)),
         cohort=study.cohort.summary,
         counts=study.cohort.counts,
         protocol=study.protocol.artifact.json("protocol.json"),
@@ -62,6 +60,25 @@ def build_report(study: Study, metrics: Artifact) -> Report:
         artifacts=used,
         config=json.dumps({"digest": digest(experiment), **resolved(experiment)}, indent=1),
     )
+
+
+def define(task: Task) -> str:
+    """Return what an endpoint's labels mean, in words, with all codes."""
+    when = {"any": "at any time, before or after the visit", "prevalent": "up to the visit", "incident": "after it"}
+    negative = (
+        "Negative: no such record; who was never recorded may still be ill."
+        if task.negative is None
+        else f"Negative: {_codes(task.negative)}. Everybody else has no label."
+    )
+    return f"{task.title}. Positive: {when[task.timing]}, one of {_codes(task.positive)}. {negative}"
+
+
+def _codes(codes: CodeSet) -> str:
+    by_system: dict[str, list[str]] = {}
+    for system, code in codes.codes:
+        by_system.setdefault(system, []).append(code)
+    listed = "; ".join(f"{system.upper().replace('_', ' ')} {', '.join(found)}" for system, found in by_system.items())
+    return listed + (f", with none of {', '.join(code for _, code in codes.alone)} beside it" if codes.alone else "")
 
 
 def _reconstruction(study: Study) -> Reconstruction | None:

@@ -16,7 +16,11 @@ from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.workspace import Stage
 
 HEADLINE = ("balanced_accuracy", "auroc", "auprc")
-EVALUATION_ROOMS = ("rng", "evaluation", "pipeline/results")
+EVALUATION_ROOMS = (
+    "rng", "evaluation/bootstrap", "evaluation/calibration", "evaluation/cells", "evaluation/comparison",
+    "evaluation/evaluate", "evaluation/logistic", "evaluation/metrics", "evaluation/resampled", "evaluation/threshold",
+    "pipeline/results",
+)  # fmt: skip
 CEILING = "oracle ceiling"
 
 
