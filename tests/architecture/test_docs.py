@@ -13,7 +13,7 @@ from cardiobind.cli import app
 
 INSTALL_AND_DEMO = "pip install -c constraints-cpu.txt . && cardiobind demo"
 INSTALL_AND_TEST = "pip install -c constraints-cpu.txt -e '.[dev]' && pytest"
-CODE = re.compile(r"^```.*?^```|`[^`\n]+`|^ {4}.*$", flags=re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```.*?^```|`[^`\n]+`|^ {4}[^\n]*$", flags=re.MULTILINE | re.DOTALL)
 VERB = re.compile(r"(?<![\w./-])cardiobind +([a-z][a-z-]*)\b(?!\.)")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
