@@ -132,6 +132,12 @@ def write_bundle(folder: AbstractContextManager[Path], contract: BundleContract,
 def open_bundle(path: Path | str) -> tuple[Artifact, BundleContract, Fusion]:
     """Open a bundle, checked file by file.
 
+    Args:
+        path: folder of the bundle.
+
+    Returns:
+        The artefact, what it expects, and the network in evaluation mode.
+
     Raises:
         ArtifactError, CorruptArtifactError: as `cardiobind.artifact.open_artifact`.
         InputError: the weights do not fit the network of the contract.

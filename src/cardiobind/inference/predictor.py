@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 
 from cardiobind.artifact import Artifact
@@ -114,7 +114,12 @@ class Predictor:
         return self._answer(signals, quality, missing)
 
     def logits(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> NDArray[np.float64]:
-        """Return the logits (B,) of prepared signals: the mean over the crops that the network was chosen with."""
+        """Return the logits (B,) of prepared signals: the mean over the crops that the network was chosen with.
+
+        Args:
+            signals: per modality the rows (P, ...) of the subjects that have it, as the cohort's batches hold them.
+            present: per modality (B,) bool.
+        """
         views = self._crops(signals)
         with torch.inference_mode():
             logits = [self.fusion(view, present)[:, 0] for view in views]
@@ -185,9 +190,17 @@ def calibrated(logit: float, calibration: Calibration) -> float | None:
     """Return the risk of a logit, or None where the bundle could not be calibrated."""
     if calibration.slope is None or calibration.intercept is None:
         return None
-    return 1.0 / (1.0 + math.exp(-(calibration.intercept + calibration.slope * logit)))
+    return float(expit(calibration.intercept + calibration.slope * logit))
 
 
 def load(path: Path | str) -> Predictor:
-    """Open a bundle for prediction; errors as `cardiobind.inference.open_bundle`."""
+    """Open a bundle for prediction.
+
+    Args:
+        path: folder of the bundle.
+
+    Raises:
+        ArtifactError, CorruptArtifactError: there is no bundle, or a file of it is not what was written.
+        InputError: the weights do not fit the network of the contract.
+    """
     return Predictor(*open_bundle(path))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Study:
 
     @property
     def modalities(self) -> tuple[str, ...]:
+        """Modalities that the experiment configures."""
         return self.experiment.modalities
 
 
@@ -56,20 +58,45 @@ def check_names(experiment: Experiment) -> None:
     Raises:
         ConfigError: a name or an option is unknown; the message suggests the nearest.
     """
-    SOURCES.get(experiment.source.kind)
+    check_options(SOURCES.get(experiment.source.kind), experiment.source.options, "source.options")
     TASKS.get(experiment.protocol.task)
     for modality in experiment.modalities:
         part = getattr(experiment, modality)
         encoder_options(part.encoder.kind, part.encoder.options)
         if part.pretrain is not None:
-            METHODS.get(part.pretrain.method.kind)
+            _check_method(part.pretrain.method, f"{modality}.pretrain")
     if experiment.align is not None:
-        METHODS.get(experiment.align.method.kind)
+        _check_method(experiment.align.method, "align")
     for name in feature_names(experiment) or ():
         if name not in FEATURE_BY_NAME:
             raise ConfigError(
                 f"unknown feature {name!r}", where="tabular.features", hint=did_you_mean(name, list(FEATURE_BY_NAME))
             )
+
+
+def check_options(factory: Callable[..., object], given: Iterable[str], where: str, *, positional: int = 0) -> None:
+    """Refuse options whose names a factory does not take.
+
+    Args:
+        factory: class or function that will be called with them.
+        given: their names.
+        where: section of the experiment.
+        positional: how many of the factory's first parameters are no options.
+
+    Raises:
+        ConfigError: naming the nearest option.
+    """
+    parameters = list(inspect.signature(factory).parameters.values())[positional:]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters]
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"unknown option {name!r}", where=where, hint=did_you_mean(name, known))
+
+
+def _check_method(chosen: Component, where: str) -> None:
+    check_options(METHODS.get(chosen.kind), chosen.options, f"{where}.method.options", positional=1)
 
 
 def feature_names(experiment: Experiment) -> tuple[str, ...] | None:
@@ -127,6 +154,12 @@ def build_tower(component: Component, spec: InputSpec) -> Tower:
 
 
 def build_towers(experiment: Experiment, specs: Mapping[str, InputSpec], seed: int) -> dict[str, Tower]:
-    """Return one tower for each modality of the experiment, with random weights keyed by `seed`."""
+    """Return one tower for each modality of the experiment, with random weights.
+
+    Args:
+        experiment: names the encoders.
+        specs: input of each modality.
+        seed: all weights depend on nothing else.
+    """
     seeded(seed, "towers")
     return {m: build_tower(getattr(experiment, m).encoder, specs[m]) for m in experiment.modalities}

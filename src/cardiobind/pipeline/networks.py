@@ -20,7 +20,14 @@ State = dict[str, Tensor]
 
 
 def save_network(folder: Path, module: nn.Module, description: Mapping[str, Any], history: History) -> None:
-    """Write weights, description and course of the training of a network into the folder of an artefact."""
+    """Write weights, description and course of the training of a network into the folder of an artefact.
+
+    Args:
+        folder: of an artefact about to be committed.
+        module: network whose state is written to ``weights.safetensors``.
+        description: what made it, JSON-compatible, for ``model.json``; how the weights were chosen is added.
+        history: one row a round, for ``history.csv``.
+    """
     save_weights(folder / "weights.safetensors", module)
     facts = {
         "monitor": history.monitor,
@@ -39,7 +46,12 @@ def save_weights(file: Path, module: nn.Module) -> None:
 
 
 def load_state(artifact: Artifact, part: str = "") -> State:
-    """Return the weights whose names begin with `part` and a dot, without it; all for ``""``."""
+    """Return the weights of an artefact, or of a part of its network.
+
+    Args:
+        artifact: holds ``weights.safetensors``.
+        part: only the names that begin with it and a dot are returned, without it; all for ``""``.
+    """
     state = load_file(artifact.file("weights.safetensors"))
     prefix = f"{part}." if part else ""
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

@@ -32,6 +32,12 @@ def prepare(experiment: Experiment, workspace: Workspace) -> Study:
 
     Returns:
         The study that the later stages work on.
+
+    Raises:
+        ConfigError: the data are not where the experiment says, or the source does not take an option.
+        InputError: a split is empty, or the cohort has no labels of the task.
+        LabelLeakageError: a feature gives the label away and is not allowed.
+        SplitLeakageError: a subject would be in two splits.
     """
     if experiment.data_root is not None and not Path(experiment.data_root).is_dir():
         raise ConfigError("no such folder", where="data_root", got=experiment.data_root, hint="add data_root=PATH")
@@ -40,7 +46,12 @@ def prepare(experiment: Experiment, workspace: Workspace) -> Study:
 
 
 def raw_inventory(source: Source, root: Path | None) -> str:
-    """Return a digest of the names, sizes and times of the raw files, so that changed data are read again."""
+    """Return a digest of the names, sizes and times of the raw files, so that changed data are read again.
+
+    Args:
+        source: counts by its settings where there is no folder.
+        root: folder of the raw files, or None.
+    """
     files = sorted(f for f in root.rglob("*") if f.is_file()) if root is not None else []
     sha = hashlib.sha256(repr(source if root is None else None).encode())
     for file in files:

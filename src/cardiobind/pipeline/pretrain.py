@@ -24,7 +24,20 @@ EMBEDDED_SUBJECTS = 1000
 
 
 def pretrain(study: Study, modality: str) -> Artifact | None:
-    """Pre-train the encoder of a modality on the training subjects, or return None where none is configured."""
+    """Pre-train the encoder of a modality on the training subjects; they are chosen by the protocol's split alone.
+
+    Args:
+        study: the experiment at work.
+        modality: ``ecg``, ``cmr`` or ``tabular``, which the experiment configures.
+
+    Returns:
+        Artefact of kind encoder, its weights the best of the validation subjects; None where none is configured.
+
+    Raises:
+        ConfigError: the method does not take an option, or is not made for the modality.
+        CardiobindError: no training subject has what the method needs.
+        TrainingError: a loss or gradient is not finite.
+    """
     part = getattr(study.experiment, modality)
     if part.pretrain is None:
         return None
@@ -51,7 +64,20 @@ def pretrain(study: Study, modality: str) -> Artifact | None:
 
 
 def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
-    """Align the encoders of all modalities with one another, or return None where no alignment is configured."""
+    """Align the encoders of all modalities with one another, on the training subjects.
+
+    Args:
+        study: the experiment at work.
+        encoders: pre-trained encoders by modality; one that is absent starts from random weights.
+
+    Returns:
+        Artefact of kind aligned with the weights of all towers; None where no alignment is configured.
+
+    Raises:
+        ConfigError: the method does not take an option, or lacks a modality that it needs.
+        CardiobindError: no training subject has what the method needs.
+        TrainingError: a loss or gradient is not finite.
+    """
     chosen = study.experiment.align
     if chosen is None:
         return None
@@ -77,6 +103,10 @@ def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
 
 def build_method(chosen: StageConfig, *networks: Any) -> Method:
     """Build a registered method around its networks.
+
+    Args:
+        chosen: name and options of the method.
+        networks: its positional arguments: an encoder, or towers by modality.
 
     Raises:
         ConfigError: the method is unknown or does not take an option.

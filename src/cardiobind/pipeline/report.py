@@ -39,7 +39,12 @@ def write_page(study: Study, metrics: Artifact) -> tuple[Path, Path]:
 
 
 def build_report(study: Study, metrics: Artifact) -> Report:
-    """Return all that the page shows."""
+    """Return all that the page shows.
+
+    Args:
+        study: the experiment at work.
+        metrics: the evaluation.
+    """
     used, experiment = study.workspace.used, study.experiment
     aligned = used.get("align")
     embeddings = {} if aligned is None else load_arrays(aligned.file("embeddings.npz"))

@@ -47,6 +47,10 @@ class Result:
 def load(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Return an experiment by path or shipped name, every name in it looked up.
 
+    Args:
+        experiment: path of a TOML file, or the name of a shipped experiment.
+        overrides: words such as ``ecg.rate_hz=100``.
+
     Raises:
         ConfigError: it is not there, or something in it is unknown or out of range.
     """
@@ -98,6 +102,13 @@ def run_until(
         experiment: what to do.
         out: folder of the artefacts.
         reporter: receives progress.
+
+    Returns:
+        The artefacts of that stage; for prepare the cohort and the protocol; none where the experiment has no such
+        stage.
+
+    Raises:
+        CardiobindError: of any kind; what was done before it is kept.
     """
     if stage not in STAGES:
         raise ConfigError("unknown stage", got=stage, expected=" | ".join(STAGES))
