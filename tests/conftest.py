@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from walking import Walk
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
@@ -18,3 +22,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set CARDIOBIND_SHARED_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    """A finished run on simulated raw files; tests must not write into its folder.
+
+    CARDIOBIND_WALK names a folder that is kept between sessions, so that only stages whose code has changed are done
+    again.
+    """
+    from walking import walk
+
+    kept = os.environ.get("CARDIOBIND_WALK")
+    return walk(Path(kept) if kept else tmp_path_factory.mktemp("walk"))

@@ -1,0 +1,207 @@
+"""Promise P7: a bundle scores raw files as the pipeline scored the same subject, and refuses what it cannot use."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+
+from cardiobind import inference
+from cardiobind.artifact import commit, open_artifact
+from cardiobind.errors import CardiobindError, CorruptArtifactError, DataContractError, InputError, RecordError
+from cardiobind.inference.bundle import Calibration, write_bundle
+from cardiobind.inference.predictor import Predictor, calibrated
+from cardiobind.sources import SOURCES
+from walking import EID, INPUTS, Walk
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def predictor(walked: Walk) -> Predictor:
+    return inference.load(walked.bundle)
+
+
+@pytest.fixture(scope="module")
+def scores(walked: Walk) -> pd.DataFrame:
+    """Logits of the test subjects who have everything, as the pipeline wrote them: subject x input set."""
+    rows = walked.predictions().query("split == 'test'")
+    wide: pd.DataFrame = rows.pivot(index="subject", columns="inputs", values="score").dropna()
+    return wide.map(logit)
+
+
+def raw_files(walked: Walk, subject: str, inputs: str) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "ecg": walked.raw / "bulk" / f"{subject}_20205_2_0.xml",
+        "cmr": walked.raw / "bulk" / f"{subject}_20209_2_0.zip",
+        "tabular": walked.raw / "table.csv",
+    }
+    chosen = {("table" if m == "tabular" else m): given[m] for m in inputs.split("+")}
+    return chosen | ({"subject": subject} if "table" in chosen else {})
+
+
+def complaint(error: pytest.ExceptionInfo[CardiobindError]) -> str:
+    text = str(error.value)
+    assert not EID.search(text.encode())
+    return text
+
+
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_raw_files_get_the_score_of_the_pipeline(
+    walked: Walk, predictor: Predictor, scores: pd.DataFrame, inputs: str
+) -> None:
+    for subject in scores.index[:3]:
+        answer = predictor.predict(**raw_files(walked, str(subject), inputs))
+        assert answer.inputs == inputs
+        assert answer.logit == pytest.approx(scores.loc[subject, inputs], abs=1e-6)
+        known = predictor.contract.calibration[inputs]
+        if known.slope is None:
+            assert (answer.risk, answer.positive) == (None, None)
+            assert answer.reason
+        else:
+            assert answer.risk == pytest.approx(expit(known.intercept + known.slope * answer.logit))
+            assert answer.positive == (answer.risk >= known.threshold)
+        assert answer.bundle == open_artifact(walked.bundle).digest
+        json.dumps(answer.to_json(), allow_nan=False)
+        assert not EID.search(json.dumps(answer.to_json()).encode())
+
+
+def test_the_calibrated_risk_is_a_risk_at_any_logit() -> None:
+    steep = Calibration(20.0, 0.5, 0.3)
+    assert calibrated(-1e3, steep) == pytest.approx(0.0)
+    assert calibrated(1e3, steep) == pytest.approx(1.0)
+    assert calibrated(0.0, Calibration(None, None, None, "too few")) is None
+
+
+def test_a_canonical_table_says_the_same_as_the_platform_s(
+    walked: Walk, predictor: Predictor, scores: pd.DataFrame, tmp_path: Path
+) -> None:
+    subject = str(scores.index[0])
+    table = SOURCES.get("ukb")(root=walked.raw).table().query("subject == @subject")
+    facts = table[[*predictor.contract.inputs["tabular"].names]]
+    facts.to_csv(tmp_path / "facts.csv", index=False)
+    facts.assign(subject=subject).to_parquet(tmp_path / "facts.parquet", index=False)
+    table[["subject", *facts.columns]].to_csv(tmp_path / "subject.csv", index=False)
+    mapping = {name: value for name, value in facts.iloc[0].items() if not pd.isna(value)}
+    expected = scores.loc[subject, "tabular"]
+    for given in (tmp_path / "facts.csv", tmp_path / "facts.parquet", mapping, facts):
+        assert predictor.predict(table=given).logit == pytest.approx(expected, abs=1e-6)
+    assert predictor.predict(table=tmp_path / "subject.csv", subject=subject).logit == pytest.approx(expected, abs=1e-6)
+
+
+def test_facts_that_are_not_given_are_missing_and_said_to_be(predictor: Predictor) -> None:
+    answer = predictor.predict(table={"age_years": 61, "sex": "female", "statin": True})
+    assert math.isfinite(answer.logit)
+    assert set(answer.missing) == set(predictor.contract.inputs["tabular"].names) - {"age_years", "sex"}
+
+
+def test_nothing_given(predictor: Predictor) -> None:
+    with pytest.raises(InputError) as error:
+        predictor.predict()
+    assert "ecg | cmr | tabular" in complaint(error)
+
+
+def test_a_modality_the_bundle_does_not_know(walked: Walk, predictor: Predictor, tmp_path: Path) -> None:
+    narrow = json.loads((walked.bundle / "contract.json").read_text())
+    narrow["cmr"] = None
+    for part in ("inputs", "encoders"):
+        del narrow[part]["cmr"]
+    contract = inference.BundleContract.from_json(narrow)
+    weights = inference.bundle.build_fusion(contract).state_dict()
+    write_bundle(commit(tmp_path / "bundle", "bundle"), contract, weights)
+    with pytest.raises(DataContractError) as error:
+        inference.load(tmp_path / "bundle").predict(cmr=walked.raw / "bulk" / "9000001_20209_2_0.zip")
+    assert "ecg | tabular" in complaint(error)
+    assert "got: cmr" in complaint(error)
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 300, 20_000])
+@pytest.mark.parametrize("field", ["20205_2_0.xml", "20209_2_0.zip"])
+def test_a_damaged_recording(
+    walked: Walk, predictor: Predictor, scores: pd.DataFrame, tmp_path: Path, field: str, keep_bytes: int
+) -> None:
+    name = f"{scores.index[0]}_{field}"
+    (tmp_path / name).write_bytes((walked.raw / "bulk" / name).read_bytes()[:keep_bytes])
+    modality = "ecg" if field.endswith("xml") else "cmr"
+    with pytest.raises(RecordError) as error:
+        predictor.predict(**{modality: tmp_path / name})
+    complaint(error)
+
+
+@pytest.mark.parametrize("argument", ["ecg", "cmr", "table"])
+def test_a_file_that_is_not_there(predictor: Predictor, tmp_path: Path, argument: str) -> None:
+    with pytest.raises(CardiobindError) as error:
+        predictor.predict(**{argument: tmp_path / "9000017_20205_2_0.xml"})
+    complaint(error)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"hight_cm": 170}, "height_cm"),
+        ({"height_cm": 1.70}, "height_cm"),
+        ({"height_cm": "tall"}, "height_cm"),
+        ({"sex": "woman"}, "female"),
+        ({"smoking_status": "often"}, "smoking_status"),
+        ({"diabetes": 3}, "diabetes"),
+        ({"age_years": float("inf")}, "age_years"),
+    ],
+)
+@pytest.mark.parametrize("as_file", [False, True])
+def test_facts_that_break_the_contract(
+    predictor: Predictor, tmp_path: Path, facts: dict[str, Any], words: str, as_file: bool
+) -> None:
+    table: Any = facts
+    if as_file:
+        table = tmp_path / "facts.csv"
+        pd.DataFrame([{"age_years": 60, **facts}]).to_csv(table, index=False)
+    with pytest.raises(DataContractError) as error:
+        predictor.predict(table=table)
+    assert words in complaint(error)
+    assert "clean_table" not in complaint(error)
+
+
+def test_a_header_that_is_a_participant_is_not_repeated(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "facts.csv").write_text("9000017,61,1\n9000018,62,0\n")
+    with pytest.raises(CardiobindError) as error:
+        predictor.predict(table=tmp_path / "facts.csv")
+    complaint(error)
+
+
+def test_a_table_of_many_needs_a_subject(walked: Walk, predictor: Predictor) -> None:
+    with pytest.raises(InputError) as error:
+        predictor.predict(table=walked.raw / "table.csv")
+    assert "name the subject" in complaint(error)
+    with pytest.raises(InputError) as error:
+        predictor.predict(table=walked.raw / "table.csv", subject="9000199")
+    assert "got: 0" in complaint(error)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02", b"age_years,age_years\n1,2\n", b"age_years\n"])
+def test_a_damaged_table(predictor: Predictor, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "facts.csv").write_bytes(content)
+    with pytest.raises(CardiobindError):
+        predictor.predict(table=tmp_path / "facts.csv")
+
+
+def test_a_damaged_bundle_is_not_used(walked: Walk, tmp_path: Path) -> None:
+    for name in ("contract.json", "weights.safetensors", "manifest.json"):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        for file in walked.bundle.iterdir():
+            data = bytearray(file.read_bytes())
+            if file.name == name:
+                data[len(data) // 3] ^= 4
+            (folder / file.name).write_bytes(data)
+        with pytest.raises(CorruptArtifactError, match=name):
+            inference.load(folder)
+
+
+def test_the_contract_survives_its_file(predictor: Predictor) -> None:
+    contract = predictor.contract
+    assert inference.BundleContract.from_json(json.loads(json.dumps(contract.to_json()))) == contract
