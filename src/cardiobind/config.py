@@ -17,6 +17,7 @@ from cardiobind.errors import ConfigError
 
 Scalar = bool | int | float | str
 Option = Scalar | tuple[Scalar, ...]
+NOTHING = "none"
 
 
 class _Strict(BaseModel):
@@ -122,7 +123,7 @@ class EvaluationConfig(_Strict):
 
 
 class Experiment(_Strict):
-    """All that decides the results of ``cardiobind run``."""
+    """All that decides the results of ``cardiobind run``; a relative `data_root` counts from the current folder."""
 
     name: str
     title: str
@@ -162,6 +163,9 @@ def _check_arms(experiment: Experiment) -> None:
         raise ValueError("two arms have one name")
     if experiment.align is None and any(arm.start == "aligned" for arm in experiment.arms):
         raise ValueError("an arm starts from aligned encoders, but there is no [align]")
+    pretrained = any(getattr(experiment, m).pretrain is not None for m in experiment.modalities)
+    if not pretrained and any(arm.start == "pretrained" for arm in experiment.arms):
+        raise ValueError("an arm starts from pre-trained encoders, but no modality has a [pretrain]")
     wanted = {name for pair in experiment.evaluation.comparisons for name in pair} | {experiment.export or names[0]}
     for unknown in sorted(wanted - set(names)):
         raise ValueError(f"no arm is called {unknown!r}; arms are {names}")
@@ -182,7 +186,8 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experime
 
     Args:
         path: TOML file.
-        overrides: words such as ``ecg.rate_hz=100``; the value is TOML, or text where it is not.
+        overrides: words such as ``ecg.rate_hz=100``; the value is TOML, or text where it is not; ``none`` takes an
+            option or a section away, so that its default holds.
 
     Raises:
         ConfigError: the file is absent or not TOML, or a field is unknown, missing, of the wrong type or out of range.
@@ -231,6 +236,8 @@ def _apply(tree: dict[str, Any], word: str) -> None:
         node = _descend(node, name, word)
     if isinstance(node, list):
         node[_index(node, last, word)] = _value(text)
+    elif text == NOTHING:
+        node.pop(last, None)
     else:
         node[last] = _value(text)
 

@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 
 from cardiobind.errors import DataContractError, InputError
+from cardiobind.formats import masked
 from cardiobind.formats.table_file import read_table, table_columns
 from cardiobind.formats.ukb_headers import identifier_column
-from cardiobind.modalities.features import FEATURE_BY_NAME
+from cardiobind.modalities.features import FEATURE_BY_NAME, Feature
+from cardiobind.modalities.table_cleaning import clean_column
 from cardiobind.registry import did_you_mean
 from cardiobind.sources.ukb_table import load_table, read_features, read_visits
 
@@ -30,7 +32,7 @@ def read_facts(
 
     Raises:
         InputError: there is not exactly one row to take.
-        DataContractError: a fact has a name that is not known.
+        DataContractError: a fact has a name that is not known, or a value that it cannot have.
         RecordError: the file cannot be read.
     """
     if isinstance(table, Mapping):
@@ -45,16 +47,26 @@ def read_facts(
             hint="give a table of one row, or name the subject",
         )  # fmt: skip
     given = rows.reindex(columns=list(names)).reset_index(drop=True)
-    numeric = [n for n in names if FEATURE_BY_NAME[n].kind != "category"]
-    return given.astype(dict.fromkeys(numeric, float))
+    for name in names:
+        _check_fact(given[name], FEATURE_BY_NAME[name])
+    return given
+
+
+def _check_fact(given: pd.Series[Any], feature: Feature) -> None:
+    cleaned = clean_column(given, feature)
+    for reason in cleaned.problems:
+        raise DataContractError(
+            f"a medical fact cannot be used: {reason.replace('_', ' ')}", where=feature.name,
+            expected=cleaned.expected, got=given.iloc[0],
+            hint="the unit is part of the name; leave the fact out where it is not known",
+        )  # fmt: skip
 
 
 def _known(frame: pd.DataFrame) -> pd.DataFrame:
-    for name in frame.columns:
+    for name in map(str, frame.columns):
         if name not in FEATURE_BY_NAME:
-            raise DataContractError(
-                f"unknown medical fact {str(name)!r}", hint=did_you_mean(str(name), list(FEATURE_BY_NAME))
-            )
+            hint = did_you_mean(name, list(FEATURE_BY_NAME))
+            raise DataContractError(f"unknown medical fact {masked(name)!r}", where="table", hint=hint)
     return frame
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,18 @@ from scipy.special import expit
 
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import label_subset
-from cardiobind.config import ArmConfig, resolved
+from cardiobind.config import ArmConfig, Experiment, resolved
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods import Finetune, learn, positive_weight, predict
 from cardiobind.models import RandomKernels, Tower, load_weights
-from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, seeded, training_settings
+from cardiobind.pipeline.components import (
+    NETWORK_ROOMS,
+    Study,
+    build_towers,
+    check_options,
+    seeded,
+    training_settings,
+)
 from cardiobind.pipeline.networks import load_state, save_network
 from cardiobind.pipeline.pretrain import dataset
 from cardiobind.pipeline.probe import LogisticProbe, fit_logistic_probe, mean_token_features
@@ -87,43 +94,98 @@ class Cell:
         }
 
 
-Arm = Callable[[Cell, Stage], None]
+@dataclass(frozen=True)
+class Arm:
+    """A way of making a predictor.
+
+    Attributes:
+        fit: computes the predictor of a cell and commits it.
+        build: makes what `fit` will train, with random weights, so that options that do not fit are found before any
+            work; raises `ConfigError`.
+        takes: class whose keyword arguments are the options; None where there are none.
+        given: how many parameters of `takes`, from the first, are no options.
+        exportable: whether its predictor is a network, of which a bundle can be made.
+    """
+
+    fit: Callable[[Cell, Stage], None]
+    build: Callable[[Cell], object]
+    takes: Callable[..., object] | None = None
+    given: int = 1
+    exportable: bool = False
+
+
 ARMS: Registry[Arm] = Registry("arm")
 
 
-@ARMS.register("network")
-def fit_network(cell: Cell, stage: Stage) -> None:
-    """Fine-tune towers and a fusion classifier; from scratch it is the same code with no parent encoder."""
-    study, rows = cell.study, cell.training_rows()
+def check_arms(experiment: Experiment) -> None:
+    """Look the arms of an experiment and their options up before any work is done.
+
+    Raises:
+        ConfigError: a kind or an option is unknown, or the arm to export is no network.
+    """
+    for index, arm in enumerate(experiment.arms):
+        kind = ARMS.get(arm.kind)
+        where = f"arms.{index}.options"
+        check_options(kind.takes or _no_options, arm.options, where, positional=kind.given if kind.takes else 0)
+        if arm.name == experiment.export and not kind.exportable:
+            hint = "export an arm of kind " + " | ".join(name for name in ARMS if ARMS.get(name).exportable)
+            raise ConfigError("this arm is no network that could be exported", where="export", got=arm.name, hint=hint)
+
+
+def _no_options() -> None:
+    """Stand for an arm that takes no option."""
+
+
+def build_network(cell: Cell) -> Finetune:
+    """Return towers and a fusion classifier, not yet fine-tuned, which weighs both classes the same."""
     towers = cell.towers()
     seeded(cell.seed, "classifier")
-    weight = positive_weight(cell.labels[rows])
+    weight = positive_weight(cell.labels[cell.training_rows()])
     try:
-        method = Finetune(towers, positive_weight=weight, **cell.arm.options)  # type: ignore[arg-type]
+        return Finetune(towers, positive_weight=weight, **cell.arm.options)  # type: ignore[arg-type]
     except TypeError as error:
         raise ConfigError(f"fine-tuning does not take these options: {error}", where=cell.arm.name) from error
+
+
+def fit_network(cell: Cell, stage: Stage) -> None:
+    """Fine-tune towers and a fusion classifier; from scratch it is the same code with no parent encoder."""
+    study, rows, method = cell.study, cell.training_rows(), build_network(cell)
     validation = study.cohort.rows_with(study.protocol.rows("validation"), study.modalities)
     validation = validation[np.isfinite(cell.labels[validation])]
     history = learn(
-        method, dataset(study, rows, study.modalities), dataset(study, validation, study.modalities),
+        method, dataset(study, rows, study.modalities),
+        dataset(study, validation, study.modalities) if len(validation) else None,
         training_settings(cell.arm.training or study.experiment.finetune), seed=cell.seed, work=stage.work,
         title=f"fine-tune {cell.arm.name}, {cell.fraction:.0%} of labels, seed {cell.seed}",
         progress=study.workspace.reporter,
     )  # fmt: skip
     scores = score(cell, lambda wanted, chosen: expit(predict(method, dataset(study, wanted, chosen), chosen)))
     with stage.commit() as folder:
-        save_network(folder, method.fusion, cell.description() | {"training_labels": len(rows)}, history)
+        facts = {"training_labels": len(rows), "crops": method.crops}
+        save_network(folder, method.fusion, cell.description() | facts, history)
         predictions_frame(cell, scores).to_parquet(folder / "predictions.parquet", index=False)
 
 
-@ARMS.register("linear_probe")
+def build_encoders(cell: Cell) -> dict[str, Tower]:
+    """Return the towers of the one input set that a linear arm is fitted for."""
+    towers = cell.towers()
+    return {modality: towers[modality] for modality in _single_input(cell).split("+")}
+
+
 def fit_linear_probe(cell: Cell, stage: Stage) -> None:
     """Fit a logistic regression on the mean tokens of frozen encoders."""
-    towers = cell.towers()
+    towers = build_encoders(cell)
     _fit_probe(cell, stage, lambda wanted: mean_token_features(towers, dataset(cell.study, wanted, tuple(towers))))
 
 
-@ARMS.register("random_kernels")
+def build_kernels(cell: Cell) -> RandomKernels:
+    """Return the kernels of an arm that is fitted for ECGs alone, without their biases."""
+    inputs = _single_input(cell)
+    if inputs != "ecg":
+        raise ConfigError("random kernels see an ECG and nothing else", where=cell.arm.name, expected="ecg", got=inputs)
+    return _kernels(cell.study, dict(cell.arm.options))
+
+
 def fit_random_kernels(cell: Cell, stage: Stage) -> None:
     """Fit a logistic regression on random convolution kernels of the raw ECG, a baseline that is hard to beat."""
     stored = kernel_features(cell.study, dict(cell.arm.options))
@@ -144,7 +206,7 @@ def kernel_features(study: Study, options: dict[str, Any]) -> NDArray[np.float32
     parents = [study.cohort.artifact, study.protocol.artifact]
 
     def build(stage: Stage) -> None:
-        kernels = RandomKernels(study.protocol.specs["ecg"], seed=study.experiment.seed, **options)
+        kernels = _kernels(study, options)
         biases = study.cohort.rows_with(study.protocol.rows("train"), ["ecg"])[:512]
         kernels.fit(dataset(study, biases, ("ecg",)).batch(range(len(biases))).signals["ecg"])
         with stage.commit() as folder:
@@ -155,6 +217,13 @@ def kernel_features(study: Study, options: dict[str, Any]) -> NDArray[np.float32
     )
     stored: NDArray[np.float32] = np.load(found.file("features.npy"), mmap_mode="r")
     return stored
+
+
+def _kernels(study: Study, options: dict[str, Any]) -> RandomKernels:
+    try:
+        return RandomKernels(study.protocol.specs["ecg"], seed=study.experiment.seed, **options)
+    except TypeError as error:
+        raise ConfigError(f"random kernels do not take these options: {error}", where="random_kernels") from error
 
 
 @torch.inference_mode()
@@ -168,12 +237,12 @@ def _convolve(study: Study, kernels: RandomKernels, title: str) -> NDArray[np.fl
 
 
 def _fit_probe(cell: Cell, stage: Stage, features: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> None:
-    (inputs,) = _single_input(cell)
-    rows = cell.training_rows()
+    inputs, rows = _single_input(cell), cell.training_rows()
     rows = cell.study.cohort.rows_with(rows, inputs.split("+"), every=True)
     held_out = cell.scored_rows("validation", inputs)
+    both = features(np.concatenate([rows, held_out]))
     probe = fit_logistic_probe(
-        features(rows), cell.labels[rows], features(held_out), cell.labels[held_out], seed=cell.seed
+        both[: len(rows)], cell.labels[rows], both[len(rows) :], cell.labels[held_out], seed=cell.seed
     )
     scores = score(cell, lambda wanted, chosen: probe.probabilities(features(wanted)))
     with stage.commit() as folder:
@@ -186,22 +255,23 @@ def _save_probe(file: Any, probe: LogisticProbe, cell: Cell, labels: int) -> Non
     file.write_text(json.dumps(facts, indent=1))
 
 
-def _single_input(cell: Cell) -> Sequence[str]:
+def _single_input(cell: Cell) -> str:
     inputs = cell.study.experiment.evaluation.inputs
     if len(inputs) != 1:
         raise ConfigError("a linear arm is fitted for one input set", where=cell.arm.name, got=", ".join(inputs))
-    return inputs
+    return inputs[0]
 
 
 def score(cell: Cell, probabilities: Callable[[NDArray[np.int64], tuple[str, ...]], NDArray[np.float64]]) -> Scores:
     """Return the scores of all held-out samples, by input set and split, aligned with `Cell.scored_rows`."""
-    return {
-        inputs: {
-            split: probabilities(cell.scored_rows(split, inputs), tuple(inputs.split("+")))
-            for split in ("validation", "test")
+    found: Scores = {}
+    for inputs in cell.study.experiment.evaluation.inputs:
+        rows = {split: cell.scored_rows(split, inputs) for split in ("validation", "test")}
+        modalities = tuple(inputs.split("+"))
+        found[inputs] = {
+            s: probabilities(chosen, modalities) if len(chosen) else np.empty(0) for s, chosen in rows.items()
         }
-        for inputs in cell.study.experiment.evaluation.inputs
-    }
+    return found
 
 
 def predictions_frame(cell: Cell, scores: Scores) -> pd.DataFrame:
@@ -216,3 +286,8 @@ def predictions_frame(cell: Cell, scores: Scores) -> pd.DataFrame:
     return frame.assign(
         arm=cell.arm.name, fraction=cell.fraction, seed=cell.seed, task=cell.study.experiment.protocol.task
     )
+
+
+ARMS.register("network")(Arm(fit_network, build_network, Finetune, exportable=True))
+ARMS.register("linear_probe")(Arm(fit_linear_probe, build_encoders))
+ARMS.register("random_kernels")(Arm(fit_random_kernels, build_kernels, RandomKernels))

@@ -22,7 +22,6 @@ from cardiobind.pipeline.networks import load_state
 from cardiobind.tasks import TASKS
 
 FUSION_OPTIONS = ("hidden", "dropout", "modality_dropout")
-CROPS = 3
 
 
 def export_predictor(predictor: Path | str, out: Path | str) -> Artifact:
@@ -64,7 +63,7 @@ def _contract(predictor: Artifact, cohort: Cohort, protocol: Protocol) -> Bundle
         cmr=CmrPreparation(**prepared["cmr"]) if "cmr" in modalities else None,
         table=protocol.contract if "tabular" in modalities else None,
         crop_s=arm_options.get("crop_s"),
-        crops=arm_options.get("crops", CROPS),
+        crops=model["crops"],
         calibration=_calibrations(pd.read_parquet(predictor.file("predictions.parquet"))),
         summary=_summary(predictor, protocol, model),
     )

@@ -40,7 +40,7 @@ def _fit(cell: Cell) -> Artifact:
     parents = {found.digest: found for found, _ in cell.start.values()}
     name = f"predictor-{_slug(cell.arm.name)}-{cell.fraction * 100:g}pct-seed{cell.seed}"
     return cell.study.workspace.obtain(
-        name, "predictor", lambda stage: ARMS.get(cell.arm.kind)(cell, stage), config=cell.description(),
+        name, "predictor", lambda stage: ARMS.get(cell.arm.kind).fit(cell, stage), config=cell.description(),
         rooms=ARM_ROOMS, parents=[cell.study.cohort.artifact, cell.study.protocol.artifact, *parents.values()],
     )  # fmt: skip
 

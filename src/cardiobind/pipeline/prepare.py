@@ -39,33 +39,51 @@ def prepare(experiment: Experiment, workspace: Workspace) -> Study:
         LabelLeakageError: a feature gives the label away and is not allowed.
         SplitLeakageError: a subject would be in two splits.
     """
-    if experiment.data_root is not None and not Path(experiment.data_root).is_dir():
-        raise ConfigError("no such folder", where="data_root", got=experiment.data_root, hint="add data_root=PATH")
+    _check_folders(experiment, workspace)
     cohort = _cohort(experiment, workspace)
     return Study(experiment, workspace, cohort, _protocol(experiment, workspace, cohort))
 
 
-def raw_inventory(source: Source, root: Path | None) -> str:
+def raw_inventory(source: Source, root: Path | None, out: Path) -> str:
     """Return a digest of the names, sizes and times of the raw files, so that changed data are read again.
 
     Args:
         source: counts by its settings where there is no folder.
         root: folder of the raw files, or None.
+        out: folder of the artefacts; where it lies among the raw files it is passed over.
     """
-    files = sorted(f for f in root.rglob("*") if f.is_file()) if root is not None else []
     sha = hashlib.sha256(repr(source if root is None else None).encode())
-    for file in files:
+    for file in [] if root is None else _files(root.resolve(), out.resolve()):
         stat = file.stat()
-        sha.update(f"{file.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())  # type: ignore[arg-type]
+        sha.update(f"{file.relative_to(root.resolve())}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())  # type: ignore[union-attr]
     return sha.hexdigest()
+
+
+def _files(root: Path, out: Path) -> list[Path]:
+    passed_over = out if out.is_relative_to(root) else None
+    found = (f for f in root.rglob("*") if passed_over is None or not f.is_relative_to(passed_over))
+    return sorted(f for f in found if f.is_file())
+
+
+def _check_folders(experiment: Experiment, workspace: Workspace) -> None:
+    if experiment.data_root is None:
+        return
+    root = Path(experiment.data_root)
+    if not root.is_dir():
+        raise ConfigError("no such folder", where="data_root", got=root.absolute(), hint="add data_root=PATH")
+    if root.resolve() == workspace.out.resolve():
+        raise ConfigError(
+            "artefacts would be mixed with the raw files", where="data_root", got=root, hint="choose another --out"
+        )
 
 
 def _cohort(experiment: Experiment, workspace: Workspace) -> Cohort:
     source = build_source(experiment)
+    root = None if experiment.data_root is None else Path(experiment.data_root)
     ecg, cmr = experiment.ecg, experiment.cmr
     config = {
         "source": resolved(experiment.source),
-        "inventory": raw_inventory(source, None if experiment.data_root is None else Path(experiment.data_root)),
+        "inventory": raw_inventory(source, root, workspace.out),
         "ecg": None if ecg is None else ecg.model_dump(mode="json", exclude={"encoder", "pretrain"}),
         "cmr": None if cmr is None else cmr.model_dump(mode="json", exclude={"encoder", "pretrain"}),
     }

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from cardiobind.artifact import Artifact
 from cardiobind.config import StageConfig, resolved
 from cardiobind.data import CohortDataset
-from cardiobind.errors import CardiobindError, ConfigError
+from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods import METHODS, Method, embed, learn
 from cardiobind.methods.masked import Masked
-from cardiobind.models import Tower, build_encoder, load_weights
+from cardiobind.models import Encoder, Tower, build_encoder, load_weights
 from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, options, seeded, training_settings
 from cardiobind.pipeline.networks import load_state, save_arrays, save_network
 from cardiobind.pipeline.workspace import Stage
@@ -49,8 +49,7 @@ def pretrain(study: Study, modality: str) -> Artifact | None:
     }
 
     def build(stage: Stage) -> None:
-        seeded(study.experiment.seed, modality)
-        encoder = build_encoder(part.encoder.kind, study.protocol.specs[modality], **options(part.encoder))
+        encoder = build_encoder_of(study, modality)
         method = build_method(part.pretrain, encoder)
         history = _learn(study, stage, method, part.pretrain, f"pre-train {modality}")
         with stage.commit() as folder:
@@ -101,6 +100,13 @@ def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
     return study.workspace.obtain("align", "aligned", build, config=config, rooms=NETWORK_ROOMS, parents=parents)
 
 
+def build_encoder_of(study: Study, modality: str) -> Encoder:
+    """Return the encoder of a modality with the random weights that its pre-training starts from."""
+    chosen = getattr(study.experiment, modality).encoder
+    seeded(study.experiment.seed, modality)
+    return build_encoder(chosen.kind, study.protocol.specs[modality], **options(chosen))
+
+
 def build_method(chosen: StageConfig, *networks: Any) -> Method:
     """Build a registered method around its networks.
 
@@ -132,7 +138,7 @@ def dataset(study: Study, rows: NDArray[np.int64], modalities: Sequence[str]) ->
 def _learn(study: Study, stage: Stage, method: Method, chosen: StageConfig, title: str) -> History:
     train, validation = (usable_rows(study, method, split) for split in ("train", "validation"))
     if len(train) == 0:
-        raise CardiobindError(f"no training subject has what {chosen.method.kind!r} needs", where=stage.name)
+        raise InputError(f"no training subject has what {chosen.method.kind!r} needs", where=stage.name)
     return learn(
         method, dataset(study, train, method.modalities),
         dataset(study, validation, method.modalities) if len(validation) else None,

@@ -16,6 +16,7 @@ from cardiobind.data import CohortDataset
 from cardiobind.models import Tower
 
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+USUAL_C = 1.0
 
 
 @dataclass(frozen=True)
@@ -47,29 +48,41 @@ def fit_logistic_probe(
 ) -> LogisticProbe:
     """Fit a class-balanced logistic regression whose penalty is the best by AUROC on the validation split.
 
+    Where the validation split has not both classes, nothing can be chosen by it, and the penalty is the usual C = 1.
+
     Args:
         features: (n, d) of the labelled training subjects.
         labels: (n,) 0 or 1.
         held_out: (m, d) of the validation subjects.
-        held_out_labels: (m,) 0 or 1, both present.
+        held_out_labels: (m,) 0 or 1.
         seed: of the solver.
     """
     scaler = StandardScaler().fit(features)  # type: ignore[no-untyped-call]
     standardised, shown = scaler.transform(features), scaler.transform(held_out)
-    probes: list[tuple[float, LogisticProbe]] = []
-    for c in REGULARISATIONS:
+
+    def fitted(c: float) -> LogisticProbe:
         model = LogisticRegression(C=c, class_weight="balanced", max_iter=2000, random_state=seed)  # type: ignore[no-untyped-call]
-        model.fit(standardised, labels)
-        auroc = float(roc_auc_score(held_out_labels, model.decision_function(shown)))  # type: ignore[no-untyped-call]
-        probes.append((auroc, LogisticProbe(scaler, model, c)))
-    return max(probes, key=lambda probe: probe[0])[1]
+        return LogisticProbe(scaler, model.fit(standardised, labels), c)
+
+    def auroc(probe: LogisticProbe) -> float:
+        return float(roc_auc_score(held_out_labels, probe.model.decision_function(shown)))  # type: ignore[no-untyped-call]
+
+    if len(np.unique(held_out_labels)) < 2:
+        return fitted(USUAL_C)
+    return max(map(fitted, REGULARISATIONS), key=auroc)
 
 
 @torch.inference_mode()
 def mean_token_features(
     towers: Mapping[str, Tower], data: CohortDataset, *, batch_size: int = 64
 ) -> NDArray[np.float32]:
-    """Return the mean tokens of all modalities side by side, (n, sum of widths); every subject has every modality."""
+    """Return the mean tokens of all modalities side by side, (n, sum of widths); every subject has every modality.
+
+    Args:
+        towers: by modality; their encoders are used.
+        data: at least one subject.
+        batch_size: subjects at a time.
+    """
     for tower in towers.values():
         tower.eval()
     blocks = []

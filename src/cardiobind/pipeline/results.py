@@ -71,14 +71,21 @@ def evaluate_file(
         seed: of the bootstrap.
 
     Raises:
-        InputError: there is no such file, or its columns are not as described.
+        InputError: there is no such file, it is no table, or its columns are not as described.
     """
     if not predictions.is_file():
         raise InputError("no such file", where=predictions, expected="predictions as Parquet or CSV")
-    frame = pd.read_csv(predictions) if predictions.suffix == ".csv" else pd.read_parquet(predictions)
+    frame = _read(predictions)
     arms = sorted({str(arm) for arm in frame["arm"]} - {baseline}) if "arm" in frame else []
     pairs = [] if baseline is None else [(arm, baseline) for arm in arms]
     return evaluate(frame, resamples=resamples, seed=seed, comparisons=pairs)
+
+
+def _read(predictions: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(predictions) if predictions.suffix == ".csv" else pd.read_parquet(predictions)
+    except (ValueError, OSError) as error:
+        raise InputError("the file is no table", where=predictions, expected="Parquet, or CSV as .csv") from error
 
 
 def _gather(sources: Sequence[Artifact]) -> pd.DataFrame:

@@ -10,12 +10,13 @@ import cardiobind.experiments
 from cardiobind.artifact import Artifact
 from cardiobind.config import Experiment, load_experiment
 from cardiobind.errors import ConfigError
-from cardiobind.pipeline.components import Study, check_names
+from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.export import export_predictor
 from cardiobind.pipeline.finetune import finetune
 from cardiobind.pipeline.prepare import prepare
 from cardiobind.pipeline.pretrain import align, pretrain
 from cardiobind.pipeline.progress import Reporter
+from cardiobind.pipeline.rehearsal import check_words, rehearse
 from cardiobind.pipeline.report import write_page
 from cardiobind.pipeline.results import evaluate_cells, table
 from cardiobind.pipeline.workspace import Stage, Workspace
@@ -62,7 +63,7 @@ def load(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment:
         hint = did_you_mean(path.stem, shipped)
         raise ConfigError("no such experiment", where=path, expected="a TOML file or a shipped name", hint=hint)
     config = load_experiment(path, overrides)
-    check_names(config)
+    check_words(config)
     return config
 
 
@@ -117,6 +118,7 @@ def run_until(
         study = prepare(experiment, workspace)
         if stage == "prepare":
             return [study.cohort.artifact, study.protocol.artifact]
+        rehearse(study)
         encoders = _encoders(study)
         if stage == "pretrain":
             return list(encoders.values())
@@ -128,6 +130,7 @@ def run_until(
 
 def _learnt(experiment: Experiment, workspace: Workspace) -> tuple[Study, dict[str, Artifact], Artifact | None]:
     study = prepare(experiment, workspace)
+    rehearse(study)
     encoders = _encoders(study)
     return study, encoders, align(study, encoders)
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
-from cardiobind.errors import ArtifactError
+from cardiobind.errors import ArtifactError, CorruptArtifactError
 from cardiobind.pipeline.progress import Quiet, Reporter
 
 
@@ -59,10 +59,9 @@ class Workspace:
         """Hold the folder for this process.
 
         Raises:
-            ArtifactError: another run is at work there.
+            ArtifactError: another run is at work there, or no folder can be made there.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
-        with (self.out / ".lock").open("w") as lock:
+        with self._lock_file() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -71,6 +70,15 @@ class Workspace:
                 ) from error
             artifact.remove_partials(self.out)
             yield
+
+    def _lock_file(self) -> IO[str]:
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            return (self.out / ".lock").open("w")
+        except OSError as error:
+            raise ArtifactError(
+                "the output folder cannot be used", where=self.out, got=error.strerror, hint="choose another --out"
+            ) from error
 
     def obtain(
         self,
@@ -91,6 +99,9 @@ class Workspace:
             config: resolved config of the stage.
             rooms: rooms of the package whose code decides the result.
             parents: artefacts read.
+
+        Raises:
+            CorruptArtifactError: a stage that was done was altered since.
         """
         key = artifact.fingerprint(kind, config, parents, artifact.code_digest(rooms))
         path = self.out / f"{name}-{key[:8]}"
@@ -100,8 +111,18 @@ class Workspace:
         if not cached:
             stage.work.mkdir(parents=True, exist_ok=True)
             build(stage)
-        found = artifact.open_artifact(path, kind)
+        found = _opened(path, kind)
         shutil.rmtree(stage.work, ignore_errors=True)
         self.used[name] = found
         self.reporter.finish(name, cached=cached)
         return found
+
+
+def _opened(path: Path, kind: str) -> Artifact:
+    try:
+        return artifact.open_artifact(path, kind)
+    except CorruptArtifactError as error:
+        hint = error.hint or f"delete the folder {path.name} to have it made again"
+        raise CorruptArtifactError(
+            error.what, where=error.where, expected=error.expected, got=error.got, hint=hint
+        ) from error

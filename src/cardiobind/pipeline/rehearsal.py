@@ -1,0 +1,45 @@
+"""Everything that an experiment will train is built once before any training, so that no mistake waits for hours."""
+
+from __future__ import annotations
+
+from cardiobind.config import Experiment
+from cardiobind.errors import ConfigError
+from cardiobind.pipeline.arms import ARMS, check_arms
+from cardiobind.pipeline.components import Study, build_towers, check_names
+from cardiobind.pipeline.finetune import cells
+from cardiobind.pipeline.pretrain import build_encoder_of, build_method
+
+
+def check_words(experiment: Experiment) -> None:
+    """Look every name in an experiment up.
+
+    Raises:
+        ConfigError: a name or an option is unknown; the message suggests the nearest.
+    """
+    check_names(experiment)
+    check_arms(experiment)
+
+
+def rehearse(study: Study) -> None:
+    """Build all networks and methods of an experiment for the data they will meet, and forget them.
+
+    Raises:
+        ConfigError: an option is of the wrong type or out of range, two parts do not fit together, or the raw files
+            have nothing of a modality.
+        InputError: there are too few labels.
+    """
+    experiment, specs = study.experiment, study.protocol.specs
+    for modality in study.modalities:
+        if modality not in specs or not study.cohort.has(modality)[study.protocol.rows("train")].any():
+            raise ConfigError(
+                "no training subject has this modality", where=modality,
+                hint=f"leave [{modality}] out of the experiment, or look at the quarantine of the cohort",
+            )  # fmt: skip
+        pretraining = getattr(experiment, modality).pretrain
+        if pretraining is not None:
+            build_method(pretraining, build_encoder_of(study, modality))
+    if experiment.align is not None:
+        build_method(experiment.align, build_towers(experiment, specs, experiment.seed))
+    for cell in cells(study, {}, None):
+        if cell.seed == experiment.seeds[0]:
+            ARMS.get(cell.arm.kind).build(cell)
