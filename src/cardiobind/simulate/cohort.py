@@ -102,6 +102,8 @@ def _write_truth(hearts: pd.DataFrame, folder: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
+    if path.is_file() and path.read_bytes() == content:
+        return  # its time stays: by it a run tells whether the raw files have changed
     partial_path = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex}")
     try:
         partial_path.write_bytes(content)
