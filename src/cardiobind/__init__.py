@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from cardiobind.cohort import Cohort, Protocol
     from cardiobind.config import load_experiment
     from cardiobind.errors import CardiobindError
-    from cardiobind.evaluation import evaluate
+    from cardiobind.evaluation.evaluate import evaluate
     from cardiobind.formats import read_cine, read_ecg
     from cardiobind.inference import load
-    from cardiobind.pipeline import demo, export_predictor, run, simulate
+    from cardiobind.pipeline.demo import demo, simulate
+    from cardiobind.pipeline.export import export_predictor
+    from cardiobind.pipeline.run import run
 
 _HOMES = {
     "CardiobindError": "errors",

@@ -136,6 +136,7 @@ class Experiment(_Strict):
     ecg: EcgConfig | None = None
     cmr: CmrConfig | None = None
     tabular: TabularConfig | None = None
+    pool: str = "attention"
     protocol: ProtocolConfig
     align: StageConfig | None = None
     finetune: TrainingConfig

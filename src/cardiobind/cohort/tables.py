@@ -83,7 +83,8 @@ def make_labels(samples: pd.DataFrame, events: pd.DataFrame, visits: pd.DataFram
     Args:
         samples: subject and visit of each sample.
         events: coded diagnoses, as `Source.events`.
-        visits: dates of visits, as `Source.visits`; a sample without one has an unknown date.
+        visits: dates of visits, as `Source.visits`; nothing is known of a sample that is not among them, so that it has
+            no label: a file without a row in the table is not a healthy subject.
 
     Returns:
         subject, visit, task, label (NaN where unknown or excluded), reason; tasks in the order of the registry.
@@ -94,7 +95,16 @@ def make_labels(samples: pd.DataFrame, events: pd.DataFrame, visits: pd.DataFram
     labelled = [label(task, events, dated).assign(task=task.name) for task in tasks]
     empty = pd.DataFrame(columns=list(LABEL_DTYPES)).astype(LABEL_DTYPES)
     every = pd.concat([empty, *labelled], ignore_index=True)[list(LABEL_DTYPES)]
+    every = _without_unknown(every, visits)
     return every.fillna({"reason": ""}).astype(LABEL_DTYPES)
+
+
+def _without_unknown(labels: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
+    known = pd.MultiIndex.from_frame(visits[KEYS].astype(_TEXT_KEYS))
+    unknown = ~pd.MultiIndex.from_frame(labels[KEYS].astype(_TEXT_KEYS)).isin(known)
+    return labels.assign(
+        label=labels["label"].astype("float64").mask(unknown), reason=labels["reason"].mask(unknown, "not_in_table")
+    )
 
 
 def _row_reasons(cleaned: pd.DataFrame) -> pd.Series[str]:

@@ -18,7 +18,7 @@ from cardiobind.modalities.cmr import CmrPreparation
 from cardiobind.modalities.ecg import EcgPreparation
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.modalities.tabular import TableContract
-from cardiobind.models import AttentionPool, Fusion, Tower, build_encoder, load_weights
+from cardiobind.models import POOLS, Fusion, Tower, build_encoder, load_weights
 
 KIND = "bundle"
 
@@ -48,6 +48,7 @@ class BundleContract:
         title: the endpoint in words.
         inputs: spec of each modality the network knows.
         encoders: kind and options of each encoder.
+        pool: name in `cardiobind.models.POOLS`.
         fusion: keyword arguments of the fusion.
         ecg, cmr: preparation of raw records; None for a modality it does not know.
         table: contract of the table, or None.
@@ -61,6 +62,7 @@ class BundleContract:
     title: str
     inputs: Mapping[str, InputSpec]
     encoders: Mapping[str, Mapping[str, Any]]
+    pool: str
     fusion: Mapping[str, Any]
     ecg: EcgPreparation | None
     cmr: CmrPreparation | None
@@ -77,6 +79,7 @@ class BundleContract:
             "title": self.title,
             "inputs": {m: spec.to_json() for m, spec in self.inputs.items()},
             "encoders": {m: dict(e) for m, e in self.encoders.items()},
+            "pool": self.pool,
             "fusion": dict(self.fusion),
             "ecg": None if self.ecg is None else asdict(self.ecg),
             "cmr": None if self.cmr is None else asdict(self.cmr),
@@ -95,6 +98,7 @@ class BundleContract:
             title=value["title"],
             inputs={m: InputSpec.from_json(spec) for m, spec in value["inputs"].items()},
             encoders=value["encoders"],
+            pool=value["pool"],
             fusion=value["fusion"],
             ecg=None if value["ecg"] is None else EcgPreparation(**value["ecg"]),
             cmr=None if value["cmr"] is None else CmrPreparation(**value["cmr"]),
@@ -112,7 +116,7 @@ def build_fusion(contract: BundleContract) -> Fusion:
     for modality, spec in contract.inputs.items():
         chosen = contract.encoders[modality]
         encoder = build_encoder(chosen["kind"], spec, **chosen["options"])
-        towers[modality] = Tower(encoder, AttentionPool(encoder.width))
+        towers[modality] = Tower(encoder, POOLS.get(contract.pool)(encoder.width))
     return Fusion(towers, **contract.fusion)
 
 

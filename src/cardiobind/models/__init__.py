@@ -1,7 +1,7 @@
 """Networks: plain torch modules that see tensors and know neither files nor configuration."""
 
 from cardiobind.models.encoder import ENCODERS, Encoder, build_encoder, encoder_options
-from cardiobind.models.heads import AttentionPool, MeanPool, ProjectionHead
+from cardiobind.models.heads import POOLS, AttentionPool, MeanPool, ProjectionHead
 from cardiobind.models.mae import MaskedAutoencoder
 from cardiobind.models.multimodal import Fusion, Tower
 from cardiobind.models.random_kernels import RandomKernels
@@ -13,6 +13,7 @@ from cardiobind.models.weights import load_weights, parameter_count
 
 __all__ = [
     "ENCODERS",
+    "POOLS",
     "AttentionPool",
     "Encoder",
     "Fusion",

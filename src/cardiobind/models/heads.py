@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cardiobind.errors import ConfigError
+from cardiobind.registry import Registry
+
+POOLS: Registry[Callable[[int], nn.Module]] = Registry("pool")
+"""Ways of turning tokens (B, N, width) into one embedding (B, width), each built from the width."""
 
 
+@POOLS.register("mean")
 class MeanPool(nn.Module):
-    """Mean over the tokens: (B, N, width) to (B, width)."""
+    """Mean over the tokens: (B, N, width) to (B, width); without weights, so it suits few labels.
+
+    Args:
+        width: length of a token; not needed.
+    """
+
+    def __init__(self, width: int | None = None) -> None:
+        super().__init__()
+        self.width = width
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return (B, width)."""
         return tokens.mean(dim=1)
 
 
+@POOLS.register("attention")
 class AttentionPool(nn.Module):
     """Attention over the tokens with their mean as the query: (B, N, width) to (B, width).
 

@@ -88,6 +88,7 @@ class Cell:
             "arm": self.arm.model_dump(mode="json"),
             "training": resolved(self.arm.training or experiment.finetune),
             "encoders": {m: resolved(getattr(experiment, m).encoder) for m in experiment.modalities},
+            "pool": experiment.pool,
             "inputs": list(experiment.evaluation.inputs),
             "fraction": self.fraction,
             "seed": self.seed,

@@ -19,7 +19,7 @@ from cardiobind.modalities.cmr import CmrPreparation
 from cardiobind.modalities.ecg import EcgPreparation
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.spec import InputSpec
-from cardiobind.models import AttentionPool, Tower, build_encoder, encoder_options
+from cardiobind.models import POOLS, Tower, build_encoder, encoder_options
 from cardiobind.pipeline.workspace import Workspace
 from cardiobind.registry import did_you_mean
 from cardiobind.sources import SOURCES, Source
@@ -60,6 +60,7 @@ def check_names(experiment: Experiment) -> None:
     """
     check_options(SOURCES.get(experiment.source.kind), experiment.source.options, "source.options")
     TASKS.get(experiment.protocol.task)
+    POOLS.get(experiment.pool)
     for modality in experiment.modalities:
         part = getattr(experiment, modality)
         encoder_options(part.encoder.kind, part.encoder.options)
@@ -147,10 +148,10 @@ def seeded(seed: int, purpose: str) -> None:
     torch.manual_seed(rng.integer(seed, "weights", purpose))
 
 
-def build_tower(component: Component, spec: InputSpec) -> Tower:
-    """Return an encoder with attention pooling, with random weights."""
+def build_tower(component: Component, spec: InputSpec, pool: str) -> Tower:
+    """Return an encoder with the pooling of its tokens, with random weights."""
     encoder = build_encoder(component.kind, spec, **options(component))
-    return Tower(encoder, AttentionPool(encoder.width))
+    return Tower(encoder, POOLS.get(pool)(encoder.width))
 
 
 def build_towers(experiment: Experiment, specs: Mapping[str, InputSpec], seed: int) -> dict[str, Tower]:
@@ -162,4 +163,4 @@ def build_towers(experiment: Experiment, specs: Mapping[str, InputSpec], seed: i
         seed: all weights depend on nothing else.
     """
     seeded(seed, "towers")
-    return {m: build_tower(getattr(experiment, m).encoder, specs[m]) for m in experiment.modalities}
+    return {m: build_tower(getattr(experiment, m).encoder, specs[m], experiment.pool) for m in experiment.modalities}

@@ -58,6 +58,7 @@ def _contract(predictor: Artifact, cohort: Cohort, protocol: Protocol) -> Bundle
         title=task.title,
         inputs={m: protocol.specs[m] for m in modalities},
         encoders=model["encoders"],
+        pool=model["pool"],
         fusion={k: arm_options[k] for k in FUSION_OPTIONS if k in arm_options},
         ecg=EcgPreparation(**prepared["ecg"]) if "ecg" in modalities else None,
         cmr=CmrPreparation(**prepared["cmr"]) if "cmr" in modalities else None,

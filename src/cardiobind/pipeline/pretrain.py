@@ -82,6 +82,7 @@ def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
         return None
     config = {
         "encoders": {m: resolved(getattr(study.experiment, m).encoder) for m in study.modalities},
+        "pool": study.experiment.pool,
         "stage": resolved(chosen),
         "seed": study.experiment.seed,
     }

@@ -58,17 +58,19 @@ def fit_logistic_probe(
         seed: of the solver.
     """
     scaler = StandardScaler().fit(features)  # type: ignore[no-untyped-call]
-    standardised, shown = scaler.transform(features), scaler.transform(held_out)
+    standardised = scaler.transform(features)
 
     def fitted(c: float) -> LogisticProbe:
         model = LogisticRegression(C=c, class_weight="balanced", max_iter=2000, random_state=seed)  # type: ignore[no-untyped-call]
         return LogisticProbe(scaler, model.fit(standardised, labels), c)
 
+    if len(np.unique(held_out_labels)) < 2:
+        return fitted(USUAL_C)
+    shown = scaler.transform(held_out)
+
     def auroc(probe: LogisticProbe) -> float:
         return float(roc_auc_score(held_out_labels, probe.model.decision_function(shown)))  # type: ignore[no-untyped-call]
 
-    if len(np.unique(held_out_labels)) < 2:
-        return fitted(USUAL_C)
     return max(map(fitted, REGULARISATIONS), key=auroc)
 
 
