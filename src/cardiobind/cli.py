@@ -8,10 +8,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from cardiobind.errors import CardiobindError
 
+
+class _Verbs(TyperGroup):
+    """All verbs; Typer by itself would end an interrupted one without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("interrupted: start the same command again to go on from here", file=sys.stderr)  # noqa: T201
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -178,6 +192,3 @@ def main() -> None:
     except CardiobindError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("interrupted: start the same command again to go on from here", file=sys.stderr)  # noqa: T201
-        raise SystemExit(130) from None

@@ -127,6 +127,18 @@ def test_an_output_folder_that_is_a_file(call: Call, tmp_path: Path) -> None:
     assert "taken" in done.err
 
 
+def test_an_interrupted_verb_says_how_to_go_on(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from cardiobind import pipeline
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "demo", interrupted)
+    done = call(["demo", "--out", tmp_path])
+    assert done.code == 130
+    assert "start the same command again" in done.err
+
+
 def test_simulate_writes_raw_files(call: Call, tmp_path: Path) -> None:
     done = call(["simulate", tmp_path / "raw", "--subjects", "3", "--slices", "1", "--phases", "4", "--workers", "1"])
     assert done.code == 0
