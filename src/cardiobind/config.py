@@ -103,13 +103,14 @@ class ProtocolConfig(_Strict):
 class ArmConfig(_Strict):
     """One way of making a predictor, a row of the results table.
 
-    ``start`` says where the encoders' weights come from, ``kind`` how the labels are used (see
-    `cardiobind.pipeline.ARMS`).
+    ``start`` says where the encoders' weights come from, ``classifier`` whether a network's classifier starts at random
+    or as the best linear one, ``kind`` how the labels are used (see `cardiobind.pipeline.ARMS`).
     """
 
     name: str
     kind: str = "network"
     start: Literal["scratch", "pretrained", "aligned"] = "scratch"
+    classifier: Literal["random", "probe"] = "random"
     options: dict[str, Option] = Field(default_factory=dict)
     training: TrainingConfig | None = None
 
@@ -150,6 +151,9 @@ class Experiment(_Strict):
         _check_inputs(self)
         if not all(0 < f <= 1 for f in self.label_fractions):
             raise ValueError("label_fractions lie in (0, 1]")
+        for name, values in {"seeds": self.seeds, "label_fractions": self.label_fractions}.items():
+            if not values or len(set(values)) != len(values):
+                raise ValueError(f"{name} hold at least one value, each once")
         return self
 
     @property
@@ -173,7 +177,10 @@ def _check_arms(experiment: Experiment) -> None:
 
 
 def _check_inputs(experiment: Experiment) -> None:
-    for inputs in experiment.evaluation.inputs:
+    chosen = experiment.evaluation.inputs
+    if not chosen or len(set(chosen)) != len(chosen):
+        raise ValueError("evaluation.inputs hold at least one input set, each once")
+    for inputs in chosen:
         ordered = "+".join(sorted(set(inputs.split("+"))))
         if inputs != ordered:
             raise ValueError(f"input sets are written in alphabetical order: {ordered!r} instead of {inputs!r}")

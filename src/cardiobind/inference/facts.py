@@ -11,13 +11,14 @@ import pandas as pd
 from cardiobind.errors import DataContractError, InputError
 from cardiobind.formats import masked
 from cardiobind.formats.table_file import read_table, table_columns
-from cardiobind.formats.ukb_headers import identifier_column
+from cardiobind.formats.ukb_headers import columns_by_field, identifier_column
 from cardiobind.modalities.features import FEATURE_BY_NAME, Feature
 from cardiobind.modalities.table_cleaning import clean_column
 from cardiobind.registry import did_you_mean
 from cardiobind.sources.ukb_table import load_table, read_features, read_visits
 
 IMAGING_VISIT = "2"
+SUBJECT = "subject"
 
 
 def read_facts(
@@ -31,7 +32,7 @@ def read_facts(
         subject: which participant of a file that has several.
 
     Raises:
-        InputError: there is not exactly one row to take.
+        InputError: there is not exactly one row to take, or none of the facts in it.
         DataContractError: a fact has a name that is not known, or a value that it cannot have.
         RecordError: the file cannot be read.
     """
@@ -46,6 +47,8 @@ def read_facts(
             "exactly one row of the table is needed", where="table", expected=1, got=len(rows),
             hint="give a table of one row, or name the subject",
         )  # fmt: skip
+    if not set(names) & set(rows.columns):
+        raise InputError("the table has none of the facts that the network uses", where="table", expected=list(names))
     given = rows.reindex(columns=list(names)).reset_index(drop=True)
     for name in names:
         _check_fact(given[name], FEATURE_BY_NAME[name])
@@ -74,12 +77,14 @@ def _from_file(path: Path, subject: str | None) -> pd.DataFrame:
     if not path.is_file():
         raise InputError("no such file", where="table")
     headers = table_columns(path)
-    if identifier_column(headers) is not None:
+    identifier = SUBJECT if SUBJECT in headers else identifier_column(headers)
+    if identifier not in (None, SUBJECT) and columns_by_field(headers):
         return _from_biobank(path, subject)
-    if subject is not None and "subject" in headers:
-        frame = read_table(path, headers)
-        return _known(frame[frame["subject"].astype(str) == subject].drop(columns="subject"))
-    return _known(read_table(path, [h for h in headers if h != "subject"]))
+    rows = read_table(path)
+    if identifier is None:
+        return _known(rows)
+    chosen = rows if subject is None else rows[rows[identifier].astype(str) == subject]
+    return _known(chosen.drop(columns=identifier))
 
 
 def _from_biobank(path: Path, subject: str | None) -> pd.DataFrame:

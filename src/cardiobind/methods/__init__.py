@@ -5,6 +5,7 @@ from cardiobind.methods.base import METHODS, Method, Step, embedding_spread
 from cardiobind.methods.contrast import TwoViews, scarf, simclr
 from cardiobind.methods.finetune import Finetune, positive_weight
 from cardiobind.methods.learn import learn
+from cardiobind.methods.linear_start import start_from_probe
 from cardiobind.methods.masked import Masked
 from cardiobind.methods.predict import embed, predict
 
@@ -24,4 +25,5 @@ __all__ = [
     "predict",
     "scarf",
     "simclr",
+    "start_from_probe",
 ]

@@ -126,10 +126,13 @@ class Finetune(nn.Module):
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits (B,), the mean over evenly spaced crops where the ECG is cropped."""
+        return torch.stack([self.fusion(view, batch.present)[:, 0] for view in self.shown(batch)]).mean(dim=0)
+
+    def shown(self, batch: Batch) -> list[dict[str, Tensor]]:
+        """Return the signals of evaluation: one entry for each of the evenly spaced ECG crops."""
         views = {name: self.views.fixed(name, x, self.crops) for name, x in batch.signals.items()}
         count = max(len(crops) for crops in views.values())
-        shown = [{name: crops[i % len(crops)] for name, crops in views.items()} for i in range(count)]
-        return torch.stack([self.fusion(signals, batch.present)[:, 0] for signals in shown]).mean(dim=0)
+        return [{name: crops[i % len(crops)] for name, crops in views.items()} for i in range(count)]
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
         """Return logits and labels."""

@@ -91,8 +91,8 @@ class Fusion(nn.Module):
         spared = torch.zeros_like(have).scatter_(1, noise.argmax(dim=1, keepdim=True), True)
         return have & (spared | (noise >= self.modality_dropout))
 
-    def forward(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        """Return logits (B, outputs).
+    def features(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """Return what the classifier sees (B, sum of widths): an embedding or the learned token of each modality.
 
         Args:
             signals: per modality the rows (P, ...) of the subjects that have it, in batch order.
@@ -109,7 +109,11 @@ class Fusion(nn.Module):
             raise InputError(f"{count} subjects have none of the modalities", expected=" or ".join(self.towers))
         shown = self.keep(have)
         columns = [self._column(name, embedded, have[:, i], shown[:, i]) for i, name in enumerate(self.towers)]
-        return self.head(torch.cat(columns, dim=1))  # type: ignore[no-any-return]
+        return torch.cat(columns, dim=1)
+
+    def forward(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """Return logits (B, outputs); arguments and errors as `features`."""
+        return self.head(self.features(signals, present))  # type: ignore[no-any-return]
 
     def _column(self, name: str, embedded: Mapping[str, Tensor], have: Tensor, shown: Tensor) -> Tensor:
         absent: Tensor = self.absent[name].expand(len(have), -1)

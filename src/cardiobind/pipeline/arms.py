@@ -17,7 +17,8 @@ from cardiobind.artifact import Artifact
 from cardiobind.cohort import label_subset
 from cardiobind.config import ArmConfig, Experiment, resolved
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.methods import Finetune, learn, positive_weight, predict
+from cardiobind.methods import Finetune, learn, positive_weight, predict, start_from_probe
+from cardiobind.methods.probe import LogisticProbe, fit_logistic_probe, mean_token_features
 from cardiobind.models import RandomKernels, Tower, load_weights
 from cardiobind.pipeline.components import (
     NETWORK_ROOMS,
@@ -29,7 +30,6 @@ from cardiobind.pipeline.components import (
 )
 from cardiobind.pipeline.networks import load_state, save_network
 from cardiobind.pipeline.pretrain import dataset
-from cardiobind.pipeline.probe import LogisticProbe, fit_logistic_probe, mean_token_features
 from cardiobind.pipeline.workspace import Stage
 from cardiobind.registry import Registry
 
@@ -153,11 +153,13 @@ def fit_network(cell: Cell, stage: Stage) -> None:
     study, rows, method = cell.study, cell.training_rows(), build_network(cell)
     validation = study.cohort.rows_with(study.protocol.rows("validation"), study.modalities)
     validation = validation[np.isfinite(cell.labels[validation])]
+    train = dataset(study, rows, study.modalities)
+    held_out = dataset(study, validation, study.modalities) if len(validation) else None
+    if cell.arm.classifier == "probe" and held_out is not None:
+        start_from_probe(method, train, held_out, seed=cell.seed)
     history = learn(
-        method, dataset(study, rows, study.modalities),
-        dataset(study, validation, study.modalities) if len(validation) else None,
-        training_settings(cell.arm.training or study.experiment.finetune), seed=cell.seed, work=stage.work,
-        title=f"fine-tune {cell.arm.name}, {cell.fraction:.0%} of labels, seed {cell.seed}",
+        method, train, held_out, training_settings(cell.arm.training or study.experiment.finetune), seed=cell.seed,
+        work=stage.work, title=f"fine-tune {cell.arm.name}, {cell.fraction:.0%} of labels, seed {cell.seed}",
         progress=study.workspace.reporter,
     )  # fmt: skip
     scores = score(cell, lambda wanted, chosen: expit(predict(method, dataset(study, wanted, chosen), chosen)))

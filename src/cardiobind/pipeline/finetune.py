@@ -9,7 +9,7 @@ from cardiobind.artifact import Artifact
 from cardiobind.pipeline.arms import ARMS, Cell
 from cardiobind.pipeline.components import NETWORK_ROOMS, Study
 
-ARM_ROOMS = (*NETWORK_ROOMS, "pipeline/arms", "pipeline/probe")
+ARM_ROOMS = (*NETWORK_ROOMS, "pipeline/arms")
 
 
 def finetune(study: Study, encoders: Mapping[str, Artifact], aligned: Artifact | None) -> list[Artifact]:
