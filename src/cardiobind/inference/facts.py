@@ -11,7 +11,7 @@ import pandas as pd
 from cardiobind.errors import DataContractError, InputError
 from cardiobind.formats import masked
 from cardiobind.formats.table_file import read_table, table_columns
-from cardiobind.formats.ukb_headers import columns_by_field, identifier_column
+from cardiobind.formats.ukb_headers import identifier_column
 from cardiobind.modalities.features import FEATURE_BY_NAME, Feature
 from cardiobind.modalities.table_cleaning import clean_column
 from cardiobind.registry import did_you_mean
@@ -78,7 +78,7 @@ def _from_file(path: Path, subject: str | None) -> pd.DataFrame:
         raise InputError("no such file", where="table")
     headers = table_columns(path)
     identifier = SUBJECT if SUBJECT in headers else identifier_column(headers)
-    if identifier not in (None, SUBJECT) and columns_by_field(headers):
+    if identifier not in (None, SUBJECT) and not set(headers) & set(FEATURE_BY_NAME):
         return _from_biobank(path, subject)
     rows = read_table(path)
     if identifier is None:

@@ -13,10 +13,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from cardiobind.data import CohortDataset
+from cardiobind.methods.views import Views
 from cardiobind.models import Tower
 
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 USUAL_C = 1.0
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,23 @@ def fit_logistic_probe(
 
 @torch.inference_mode()
 def mean_token_features(
-    towers: Mapping[str, Tower], data: CohortDataset, *, batch_size: int = 64
+    towers: Mapping[str, Tower], data: CohortDataset, *, crop_s: float | None = None, crops: int = 3
 ) -> NDArray[np.float32]:
     """Return the mean tokens of all modalities side by side, (n, sum of widths); every subject has every modality.
 
     Args:
         towers: by modality; their encoders are used.
         data: at least one subject.
-        batch_size: subjects at a time.
+        crop_s: length of the ECG crops, that of the pre-training; None for the whole record.
+        crops: evenly spaced crops whose features are averaged, where `crop_s` is given.
     """
+    views = Views.of({m: t.inputs for m, t in towers.items()}, crop_s=crop_s, probability=0.0, corruption=0.0)
     for tower in towers.values():
         tower.eval()
     blocks = []
-    for start in range(0, len(data), batch_size):
-        batch = data.batch(range(start, min(start + batch_size, len(data))))
-        blocks.append(torch.cat([t.encoder(batch.signals[m]).mean(dim=1) for m, t in towers.items()], dim=1).numpy())
+    for start in range(0, len(data), BATCH):
+        batch = data.batch(range(start, min(start + BATCH, len(data))))
+        shown = {m: views.fixed(m, batch.signals[m], crops) for m in towers}
+        means = [torch.stack([t.encoder(x).mean(dim=1) for x in shown[m]]).mean(dim=0) for m, t in towers.items()]
+        blocks.append(torch.cat(means, dim=1).numpy())
     return np.concatenate(blocks)

@@ -177,8 +177,12 @@ def build_encoders(cell: Cell) -> dict[str, Tower]:
 
 def fit_linear_probe(cell: Cell, stage: Stage) -> None:
     """Fit a logistic regression on the mean tokens of frozen encoders."""
-    towers = build_encoders(cell)
-    _fit_probe(cell, stage, lambda wanted: mean_token_features(towers, dataset(cell.study, wanted, tuple(towers))))
+    towers, chosen = build_encoders(cell), cell.arm.options
+
+    def features(wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+        return mean_token_features(towers, dataset(cell.study, wanted, tuple(towers)), **chosen)  # type: ignore[arg-type]
+
+    _fit_probe(cell, stage, features)
 
 
 def build_kernels(cell: Cell) -> RandomKernels:
@@ -292,5 +296,5 @@ def predictions_frame(cell: Cell, scores: Scores) -> pd.DataFrame:
 
 
 ARMS.register("network")(Arm(fit_network, build_network, Finetune, exportable=True))
-ARMS.register("linear_probe")(Arm(fit_linear_probe, build_encoders))
+ARMS.register("linear_probe")(Arm(fit_linear_probe, build_encoders, mean_token_features, given=2))
 ARMS.register("random_kernels")(Arm(fit_random_kernels, build_kernels, RandomKernels))
