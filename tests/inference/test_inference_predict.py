@@ -94,6 +94,20 @@ def test_a_canonical_table_says_the_same_as_the_platform_s(
     assert predictor.predict(table=tmp_path / "subject.csv", subject=subject).logit == pytest.approx(expected, abs=1e-6)
 
 
+def test_an_identifier_beside_canonical_names_is_no_biobank_table(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "facts.csv").write_text("eid,age_years,sex\n9000017,61,female\n9000018,72,male\n")
+    found = predictor.predict(table=tmp_path / "facts.csv", subject="9000018")
+    assert found.logit == pytest.approx(predictor.predict(table={"age_years": 72, "sex": "male"}).logit, abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["eid,p99_i2\n9000017,1\n", "statin\n1\n", "subject\n9000017\n"])
+def test_a_table_without_a_fact_is_refused(predictor: Predictor, tmp_path: Path, text: str) -> None:
+    (tmp_path / "facts.csv").write_text(text)
+    with pytest.raises(InputError, match="none of the facts") as error:
+        predictor.predict(table=tmp_path / "facts.csv")
+    complaint(error)
+
+
 def test_facts_that_are_not_given_are_missing_and_said_to_be(predictor: Predictor) -> None:
     answer = predictor.predict(table={"age_years": 61, "sex": "female", "statin": True})
     assert math.isfinite(answer.logit)

@@ -38,6 +38,10 @@ def test_demo_and_ptbxl_are_shipped() -> None:
         (["ecg.pretrain=none"], "no modality has a"),
         (["source.options.subject=5", "source.kind=ptbxl"], "unknown option"),
         (["finetune.epochs=none"], "exactly one of epochs and steps"),
+        (["seeds=[1, 1]"], "each once"),
+        (["seeds=[]"], "at least one value"),
+        (["label_fractions=[0.5, 0.5]"], "each once"),
+        (["evaluation.inputs=['ecg', 'ecg']"], "each once"),
     ],
 )
 def test_words_are_looked_up_at_once(make: Make, words: list[str], message: str) -> None:
