@@ -23,18 +23,21 @@ COHORT = SimulationSettings(
 )  # fmt: skip
 EID = re.compile(rb"(?<!\d)9000[01]\d\d(?!\d)")
 INPUTS = ("cmr", "cmr+ecg", "cmr+ecg+tabular", "cmr+tabular", "ecg", "ecg+tabular", "tabular")
+TRAININGS = (
+    "ecg.pretrain.training",
+    "cmr.pretrain.training",
+    "tabular.pretrain.training",
+    "align.training",
+    "finetune",
+)
 SMALL = (
+    *(f"{part}.{word}" for part in TRAININGS for word in ("steps=none", "round_steps=none", "epochs=1")),
     "ecg.encoder.options={patch=[12,50],width=32,depth=2,heads=2}",
     "ecg.pretrain.method.options={decoder_width=32,decoder_depth=1,decoder_heads=2}",
-    "ecg.pretrain.training.epochs=1",
     "cmr.size_px=48",
     "cmr.encoder.options={depth=18,base_width=8}",
-    "cmr.pretrain.training.epochs=1",
     "tabular.encoder.options={width=32}",
-    "tabular.pretrain.training.epochs=1",
-    "align.training.epochs=1",
-    "finetune.epochs=1",
-    "arms.0.options={crop_s=6.0,crops=2,hidden=16}",
+    "arms.0.options={crop_s=6.0,crops=2,hidden=0}",
     "seeds=[0]",
     "label_fractions=[0.5]",
     "protocol.fractions=[0.5,0.2,0.3]",

@@ -75,7 +75,7 @@ def test_a_second_run_finds_everything_done(walked: Walk) -> None:
 
 def test_a_changed_arm_is_the_only_one_trained_again(walked: Walk, copied: Path) -> None:
     told = Recorder()
-    changed = experiment(walked.raw, ["arms.2.options={hidden=8}", f"arms.0.name={ARMS[0]}"])
+    changed = experiment(walked.raw, ["arms.2.options={hidden=0,dropout=0.1}"])
     predictors = pipeline.run_until("finetune", changed, copied, reporter=told)
     assert told.computed == {"predictor-supervised-from-scratch-50pct-seed0"}
     assert {p.config["arm"]["name"] for p in predictors} == set(ARMS)

@@ -20,8 +20,8 @@ from cardiobind.artifact import Artifact
 from cardiobind.cohort import Cohort, Protocol
 from cardiobind.config import Experiment
 from cardiobind.errors import ArtifactError
-from cardiobind.pipeline.components import Study
 from cardiobind.methods.probe import REGULARISATIONS, USUAL_C, fit_logistic_probe
+from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.workspace import Workspace
 
 Make = Callable[..., Experiment]

@@ -34,6 +34,7 @@ def test_demo_and_ptbxl_are_shipped() -> None:
         (["arms.2.options.featurs=5"], "did you mean 'features'"),
         (["arms.1.options.c=5"], "unknown option 'c'"),
         (["arms.0.options.positive_weigth=5"], "did you mean"),
+        (["arms.0.classifier=probe"], "probe is linear"),
         (["export=kernels"], "no network that could be exported"),
         (["ecg.pretrain=none"], "no modality has a"),
         (["source.options.subject=5", "source.kind=ptbxl"], "unknown option"),

@@ -122,12 +122,15 @@ def check_arms(experiment: Experiment) -> None:
     """Look the arms of an experiment and their options up before any work is done.
 
     Raises:
-        ConfigError: a kind or an option is unknown, or the arm to export is no network.
+        ConfigError: a kind or an option is unknown, a classifier that starts from a probe is not linear, or the arm
+            to export is no network.
     """
     for index, arm in enumerate(experiment.arms):
         kind = ARMS.get(arm.kind)
         where = f"arms.{index}.options"
         check_options(kind.takes or _no_options, arm.options, where, positional=kind.given if kind.takes else 0)
+        if arm.classifier == "probe" and arm.options.get("hidden") != 0:
+            raise ConfigError("a classifier that starts from a probe is linear", where=f"{where}.hidden", expected=0)
         if arm.name == experiment.export and not kind.exportable:
             hint = "export an arm of kind " + " | ".join(name for name in ARMS if ARMS.get(name).exportable)
             raise ConfigError("this arm is no network that could be exported", where="export", got=arm.name, hint=hint)
