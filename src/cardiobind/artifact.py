@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -98,14 +99,21 @@ def fingerprint(kind: str, config: Mapping[str, Any], parents: Sequence[Artifact
 
 
 def code_digest(rooms: Sequence[str]) -> str:
-    """Return the digest of the source of the named rooms (files or folders of the package)."""
+    """Return the digest of the source of the named rooms (files or folders of the package).
+
+    The files are read once a process, so that an edit during a run does not pass for the code that runs.
+    """
+    return hashlib.sha256("".join(_room_digest(room) for room in sorted(rooms)).encode()).hexdigest()
+
+
+@cache
+def _room_digest(room: str) -> str:
     root = Path(__file__).parent
+    target = root / room
+    files = sorted(target.rglob("*.py")) if target.is_dir() else [target.with_suffix(".py")]
     sha = hashlib.sha256()
-    for room in sorted(rooms):
-        target = root / room
-        files = sorted(target.rglob("*.py")) if target.is_dir() else [target.with_suffix(".py")]
-        for file in files:
-            sha.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    for file in files:
+        sha.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return sha.hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import time
@@ -12,10 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from rich.console import Console
 
 from cardiobind.errors import InputError, TrainingError
-from cardiobind.training import RichProgress, weights_digest
+from cardiobind.training import weights_digest
 
 
 def test_training_learns(run):
@@ -180,16 +178,6 @@ def test_progress_reaches_the_end(run):
     title, step, total, loss, seconds_left = calls[-1]
     assert (title, step, total, seconds_left) == ("toy", 24, 24, 0.0)
     assert np.isfinite(loss)
-
-
-def test_the_terminal_display_shows_the_loss_and_the_time_left():
-    screen = Console(file=io.StringIO(), force_terminal=True, width=100)
-    with RichProgress(screen) as display:
-        display.update("pre-train ecg", 3, 10, 0.25, 200.0)
-        display.update("pre-train ecg", 4, 10, 0.125, 9.0)
-    text = screen.file.getvalue()
-    for part in ("pre-train ecg", "4/10", "loss 0.1250", "9 s left"):
-        assert part in text
 
 
 def test_ctrl_c_interrupts_and_works_again_afterwards(run, toy):

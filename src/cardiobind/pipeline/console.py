@@ -7,23 +7,28 @@ from collections.abc import Sequence
 from types import TracebackType
 
 import rich.console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 PLAIN_WIDTH = 160
 
 
 class Console:
-    """Draws the progress of a run; a context manager."""
+    """Draws the progress of a run; a context manager.
 
-    def __init__(self) -> None:
-        self._console = rich.console.Console()
+    Args:
+        console: where to draw; standard output by default.
+    """
+
+    def __init__(self, console: rich.console.Console | None = None) -> None:
+        self._console = console or rich.console.Console()
         if not self._console.is_terminal:
             self._console.width = PLAIN_WIDTH
         self._progress = Progress(
             TextColumn("{task.description:<44}"), BarColumn(bar_width=24),
             TextColumn("{task.completed:>6}/{task.total}"), TextColumn("{task.fields[loss]:<13}"),
-            TimeRemainingColumn(), console=self._console, transient=True, disable=not self._console.is_terminal,
+            TextColumn("{task.fields[left]:>10}"), console=self._console, transient=True,
+            disable=not self._console.is_terminal,
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
@@ -71,9 +76,10 @@ class Console:
         self._console.print(table)
 
     def _show(self, title: str, done: int, total: int, loss: str, seconds_left: float) -> None:
+        left = f"{seconds_left / 60:.0f} min left" if seconds_left >= 90 else f"{seconds_left:.0f} s left"
         if title not in self._tasks:
-            self._tasks[title] = self._progress.add_task(title, total=total, loss=loss)
-        self._progress.update(self._tasks[title], completed=done, total=total, loss=loss)
+            self._tasks[title] = self._progress.add_task(title, total=total, loss=loss, left=left)
+        self._progress.update(self._tasks[title], completed=done, total=total, loss=loss, left=left)
         if not self._console.is_terminal and time.monotonic() - self._printed > 15:
             self._printed = time.monotonic()
-            self.say(f"  {title}  {done}/{total}  {loss}  {seconds_left:.0f} s left")
+            self.say(f"  {title}  {done}/{total}  {loss}  {left}")

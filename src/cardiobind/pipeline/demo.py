@@ -12,7 +12,7 @@ from cardiobind.simulate import SimulationSettings, write_raw
 
 WORKERS = 2
 DEMO_COHORT = {
-    "subjects": 1200, "mi_prevalence": 0.08, "ecg_fraction": 0.9, "cmr_fraction": 0.5, "slices": 3, "phases": 12,
+    "subjects": 1600, "mi_prevalence": 0.08, "ecg_fraction": 0.9, "cmr_fraction": 0.5, "slices": 3, "phases": 12,
     "image_px": 96, "pixel_spacing_mm": 2.4,
 }  # fmt: skip
 

@@ -149,7 +149,8 @@ def _bundle(study: Study, predictors: Sequence[Artifact]) -> Path | None:
     def build(stage: Stage) -> None:
         export_predictor(chosen.path, stage.path)
 
-    return study.workspace.obtain(
+    found = study.workspace.obtain(
         "bundle", "bundle", build, config={"arm": study.experiment.export}, parents=[chosen],
         rooms=("inference", "pipeline/export", "evaluation/calibration", "evaluation/threshold"),
-    ).path  # fmt: skip
+    )  # fmt: skip
+    return study.workspace.link("bundle", found)

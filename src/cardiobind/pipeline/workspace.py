@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -126,3 +127,10 @@ def _opened(path: Path, kind: str) -> Artifact:
         raise CorruptArtifactError(
             error.what, where=error.where, expected=error.expected, got=error.got, hint=hint
         ) from error
+
+    def link(self, name: str, found: Artifact) -> Path:
+        """Let a plain name point at an artefact of this folder, so that people need not know its fingerprint."""
+        link, fresh = self.out / name, self.out / f".{name}.link-{uuid.uuid4().hex}"
+        fresh.symlink_to(found.path.name)
+        fresh.replace(link)
+        return link

@@ -3,7 +3,6 @@
 from cardiobind.training.fit import fit, weights_digest
 from cardiobind.training.history import History
 from cardiobind.training.optimiser import decay_groups
-from cardiobind.training.progress import RichProgress
 from cardiobind.training.protocol import Method, Progress, Step
 from cardiobind.training.settings import TrainingSettings, learning_rate_factor
 
@@ -11,7 +10,6 @@ __all__ = [
     "History",
     "Method",
     "Progress",
-    "RichProgress",
     "Step",
     "TrainingSettings",
     "decay_groups",

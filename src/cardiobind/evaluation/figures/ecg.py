@@ -185,9 +185,7 @@ def _shade(axes: Axes, masked: NDArray[np.bool_] | None, lead: int, seconds: flo
         return
     row = masked if masked.ndim == 1 else masked[lead]
     edges = np.linspace(0, seconds, len(row) + 1)
-    first = True
-    for patch in np.flatnonzero(row):
-        axes.axvspan(
-            edges[patch], edges[patch + 1], color=MUTED, alpha=0.14, linewidth=0, label="hidden" if first else None
-        )
-        first = False
+    turns = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(np.int8), [0]])))
+    for number, (begin, end) in enumerate(turns.reshape(-1, 2)):
+        label = "hidden" if number == 0 else None
+        axes.axvspan(edges[begin], edges[end], color=MUTED, alpha=0.14, linewidth=0, label=label)
