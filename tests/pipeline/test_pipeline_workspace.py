@@ -77,3 +77,13 @@ def test_a_damaged_stage_is_named_and_not_used(tmp_path: Path) -> None:
     with pytest.raises(CorruptArtifactError, match=r"value\.txt") as error:
         obtain(Workspace(tmp_path), Builder())
     assert path.name in str(error.value.hint)
+
+
+def test_a_plain_name_points_at_the_newest_artefact(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for value in (1, 2):
+        workspace.obtain("stage", "thing", Builder(), config={"value": value}, rooms=["rng"])
+        link = workspace.link("thing", workspace.used["stage"])
+    assert link == tmp_path / "thing"
+    assert link.resolve() == workspace.used["stage"].path.resolve()
+    assert sorted(f.name for f in tmp_path.glob(".*link*")) == []

@@ -118,6 +118,13 @@ class Workspace:
         self.reporter.finish(name, cached=cached)
         return found
 
+    def link(self, name: str, found: Artifact) -> Path:
+        """Let a plain name point at an artefact of this folder, so that people need not know its fingerprint."""
+        link, fresh = self.out / name, self.out / f".{name}.link-{uuid.uuid4().hex}"
+        fresh.symlink_to(found.path.name)
+        fresh.replace(link)
+        return link
+
 
 def _opened(path: Path, kind: str) -> Artifact:
     try:
@@ -127,10 +134,3 @@ def _opened(path: Path, kind: str) -> Artifact:
         raise CorruptArtifactError(
             error.what, where=error.where, expected=error.expected, got=error.got, hint=hint
         ) from error
-
-    def link(self, name: str, found: Artifact) -> Path:
-        """Let a plain name point at an artefact of this folder, so that people need not know its fingerprint."""
-        link, fresh = self.out / name, self.out / f".{name}.link-{uuid.uuid4().hex}"
-        fresh.symlink_to(found.path.name)
-        fresh.replace(link)
-        return link
