@@ -117,6 +117,21 @@ def evaluate(
 
 
 @app.command()
+def report(
+    predictions: Annotated[Path, typer.Argument(help="predictions.parquet or .csv")],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Predictions",
+    baseline: Annotated[str | None, typer.Option(help="Arm that every other arm is compared with.")] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+) -> None:
+    """Write one HTML page of results, curves and calibration from a table of predictions alone."""
+    from cardiobind import pipeline
+
+    print(pipeline.report_file(predictions, out, title=title, baseline=baseline, resamples=resamples, seed=seed))  # noqa: T201
+
+
+@app.command()
 def export(
     predictor: Annotated[Path, typer.Argument(help="Artefact of kind predictor.")],
     out: Annotated[Path, typer.Argument(help="Folder of the bundle.")],

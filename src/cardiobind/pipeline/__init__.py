@@ -6,6 +6,7 @@ from cardiobind.pipeline.export import export_predictor
 from cardiobind.pipeline.finetune import finetune
 from cardiobind.pipeline.prepare import prepare
 from cardiobind.pipeline.pretrain import align, pretrain
+from cardiobind.pipeline.report import report_file
 from cardiobind.pipeline.results import evaluate_cells, evaluate_file
 from cardiobind.pipeline.run import Result, load, run, run_until
 
@@ -21,6 +22,7 @@ __all__ = [
     "load",
     "prepare",
     "pretrain",
+    "report_file",
     "run",
     "run_until",
     "simulate",

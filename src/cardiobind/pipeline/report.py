@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cardiobind.artifact import Artifact
+from cardiobind.artifact import Artifact, file_sha256
 from cardiobind.config import digest, resolved
 from cardiobind.evaluation.report import Reconstruction, Report, write_report
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.networks import load_arrays, load_history
+from cardiobind.pipeline.results import evaluate_file, read_predictions
 from cardiobind.tasks import TASKS, CodeSet, Task
 
 SHOWN_KINDS = ("encoder", "aligned")
@@ -36,6 +37,35 @@ def write_page(study: Study, metrics: Artifact) -> tuple[Path, Path]:
     write_report(page, build_report(study, metrics))
     shutil.copyfile(metrics.file("metrics.json"), numbers)
     return page, numbers
+
+
+def report_file(
+    predictions: Path, out: Path, *, title: str = "Predictions", baseline: str | None = None, resamples: int = 1000,
+    seed: int = 0,
+) -> Path:  # fmt: skip
+    """Write the page of a table of predictions made anywhere: results, differences, curves and calibration.
+
+    Args:
+        predictions: as `cardiobind.pipeline.evaluate_file` reads it.
+        out: HTML file to write.
+        title: heading of the page.
+        baseline: arm that every other arm is compared with, or None.
+        resamples: bootstrap resamples.
+        seed: of the bootstrap.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: as `cardiobind.pipeline.evaluate_file`.
+    """
+    metrics = evaluate_file(predictions, baseline=baseline, resamples=resamples, seed=seed)
+    origin = f"{predictions.name}, sha256 {file_sha256(predictions)[:12]}"
+    report = Report(
+        title=title, metrics=metrics, predictions=read_predictions(predictions),
+        sources={"results": origin, "curves": origin},
+    )  # fmt: skip
+    return write_report(out, report)
 
 
 def build_report(study: Study, metrics: Artifact) -> Report:

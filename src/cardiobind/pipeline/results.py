@@ -73,15 +73,23 @@ def evaluate_file(
     Raises:
         InputError: there is no such file, it is no table, or its columns are not as described.
     """
-    if not predictions.is_file():
-        raise InputError("no such file", where=predictions, expected="predictions as Parquet or CSV")
-    frame = _read(predictions)
+    frame = read_predictions(predictions)
     arms = sorted({str(arm) for arm in frame["arm"]} - {baseline}) if "arm" in frame else []
     pairs = [] if baseline is None else [(arm, baseline) for arm in arms]
     return evaluate(frame, resamples=resamples, seed=seed, comparisons=pairs)
 
 
-def _read(predictions: Path) -> pd.DataFrame:
+def read_predictions(predictions: Path) -> pd.DataFrame:
+    """Return a table of predictions.
+
+    Args:
+        predictions: Parquet, or CSV as ``.csv``.
+
+    Raises:
+        InputError: there is no such file, or it is no table.
+    """
+    if not predictions.is_file():
+        raise InputError("no such file", where=predictions, expected="predictions as Parquet or CSV")
     try:
         return pd.read_csv(predictions) if predictions.suffix == ".csv" else pd.read_parquet(predictions)
     except (ValueError, OSError) as error:
