@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cardiobind.config import Experiment
+from cardiobind.cohort import Cohort
+from cardiobind.config import Component, Experiment
 from cardiobind.errors import ConfigError
-from cardiobind.pipeline import run_until
-from cardiobind.pipeline.prepare import raw_inventory
+from cardiobind.pipeline import run_until, simulate
+from cardiobind.pipeline.prepare import named_files, raw_inventory
+from cardiobind.simulate import SimulationSettings
 from cardiobind.sources import SOURCES
 
 Make = Callable[..., Experiment]
@@ -39,6 +41,30 @@ def test_any_change_of_a_raw_file_is_seen(raw: Path, tmp_path: Path) -> None:
     found.append(inventory(raw, out))
     assert len(set(found)) == 4
     assert inventory(raw, out) == found[-1]
+
+
+def test_a_file_that_an_option_names_elsewhere_is_seen(raw: Path, tmp_path: Path) -> None:
+    withdrawals, found = tmp_path / "withdrawn.csv", []
+    source = Component(kind="ukb", options={"withdrawals": str(withdrawals), "rate": 100, "title": ""})
+    assert named_files(source) == []
+    for text in ("", "9000001\n", "9000002\n"):
+        withdrawals.write_text(text)
+        os.utime(withdrawals, ns=(1, len(found)))
+        assert named_files(source) == [withdrawals]
+        found.append(raw_inventory(SOURCES.get("ukb")(root=raw), raw, tmp_path / "out", named_files(source)))
+    assert len({inventory(raw, tmp_path / "out"), *found}) == 4
+
+
+def test_a_new_withdrawal_makes_a_new_cohort(make: Make, tmp_path: Path) -> None:
+    raw = simulate(tmp_path / "raw", SimulationSettings(subjects=40, mi_prevalence=0.4, cmr_fraction=0.0), workers=1)
+    (tmp_path / "withdrawn.csv").write_text("")
+    options = f"source={{kind='ukb',options={{withdrawals='{tmp_path / 'withdrawn.csv'}'}}}}"
+    experiment = make(options, f"data_root={raw}")
+    before, _ = run_until("prepare", experiment, tmp_path / "out")
+    (tmp_path / "withdrawn.csv").write_text("9000001\n")
+    after, _ = run_until("prepare", experiment, tmp_path / "out")
+    assert "9000001" in set(Cohort(before).samples["subject"])
+    assert "9000001" not in set(Cohort(after).samples["subject"])
 
 
 def test_outputs_among_the_raw_files_are_passed_over(

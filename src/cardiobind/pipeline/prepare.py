@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from cardiobind.cohort import Cohort, Protocol, build_cohort, make_protocol
-from cardiobind.config import Experiment, resolved
+from cardiobind.config import Component, Experiment, resolved
 from cardiobind.errors import ConfigError
 from cardiobind.pipeline.components import (
     COHORT_ROOMS,
@@ -44,19 +45,29 @@ def prepare(experiment: Experiment, workspace: Workspace) -> Study:
     return Study(experiment, workspace, cohort, _protocol(experiment, workspace, cohort))
 
 
-def raw_inventory(source: Source, root: Path | None, out: Path) -> str:
+def raw_inventory(source: Source, root: Path | None, out: Path, named: Sequence[Path] = ()) -> str:
     """Return a digest of the names, sizes and times of the raw files, so that changed data are read again.
 
     Args:
         source: counts by its settings where there is no folder.
         root: folder of the raw files, or None.
         out: folder of the artefacts; where it lies among the raw files it is passed over.
+        named: files that the source reads wherever they lie, such as a list of withdrawn participants.
     """
     sha = hashlib.sha256(repr(source if root is None else None).encode())
     for file in [] if root is None else _files(root.resolve(), out.resolve()):
         stat = file.stat()
         sha.update(f"{file.relative_to(root.resolve())}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())  # type: ignore[union-attr]
+    for file in named:
+        stat = file.stat()
+        sha.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return sha.hexdigest()
+
+
+def named_files(source: Component) -> list[Path]:
+    """Return the files that the options of a source name: they may lie outside its folder."""
+    paths = [Path(value) for _, value in sorted(source.options.items()) if isinstance(value, str) and value]
+    return [path for path in paths if path.is_file()]
 
 
 def _files(root: Path, out: Path) -> list[Path]:
@@ -83,7 +94,7 @@ def _cohort(experiment: Experiment, workspace: Workspace) -> Cohort:
     ecg, cmr = experiment.ecg, experiment.cmr
     config = {
         "source": resolved(experiment.source),
-        "inventory": raw_inventory(source, root, workspace.out),
+        "inventory": raw_inventory(source, root, workspace.out, named_files(experiment.source)),
         "ecg": None if ecg is None else ecg.model_dump(mode="json", exclude={"encoder", "pretrain"}),
         "cmr": None if cmr is None else cmr.model_dump(mode="json", exclude={"encoder", "pretrain"}),
     }
