@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,17 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import cardiobind
 from cardiobind import pipeline
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import Cohort, Protocol
 from cardiobind.config import Experiment
-from cardiobind.errors import ArtifactError
+from cardiobind.errors import ArtifactError, InputError
 from cardiobind.methods.probe import REGULARISATIONS, USUAL_C, fit_logistic_probe
-from cardiobind.pipeline.components import Study
+from cardiobind.pipeline.ceiling import CEILING_ROOMS
+from cardiobind.pipeline.components import ARM_ROOMS, COHORT_ROOMS, NETWORK_ROOMS, Study
+from cardiobind.pipeline.export import BUNDLE_ROOMS
+from cardiobind.pipeline.finetune import cells
 from cardiobind.pipeline.workspace import Workspace
 
 Make = Callable[..., Experiment]
@@ -72,6 +78,60 @@ def test_the_options_of_an_arm_reach_the_bundle(make: Make, prepared: Path, tmp_
     assert (contract["crop_s"], contract["crops"]) == (4.0, 3)
 
 
+def test_another_seed_of_the_experiment_is_not_answered_by_old_predictors(make: Make, prepared: Path) -> None:
+    cohort = Cohort.open(next(prepared.glob("cohort-*")))
+    protocol = Protocol.open(next(prepared.glob("protocol-*")), cohort)
+    described = []
+    for seed in (0, 1):
+        study = Study(make(f"seed={seed}"), Workspace(prepared), cohort, protocol)
+        described.append([cell.description() for cell in cells(study, {}, None) if cell.arm.name == "kernels"])
+    assert described[0] != described[1]
+
+
+def test_embeddings_of_the_report_are_of_the_crops_that_were_aligned(
+    make: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[float | None] = []
+    module = importlib.import_module("cardiobind.pipeline.pretrain")
+    embed = module.embed
+    monkeypatch.setattr(module, "embed", lambda *a, crop_s=None: shown.append(crop_s) or embed(*a, crop_s=crop_s))
+    words = ("align.method={kind='align_all_pairs',options={crop_s=4.0}}", "align.training={epochs=1}")
+    pipeline.run_until("align", make(*words), shutil.copytree(prepared, tmp_path / "run"))
+    assert shown == [4.0]
+
+
+PLUMBING = {"errors", "registry", "config", "artifact", "pipeline/workspace", "pipeline/progress"}
+EVERY_ARM = {*ARM_ROOMS, *COHORT_ROOMS}
+
+
+@pytest.mark.parametrize(
+    ("rooms", "elsewhere"),
+    [
+        (NETWORK_ROOMS, COHORT_ROOMS),  # every cohort is a parent
+        (ARM_ROOMS, COHORT_ROOMS),
+        (CEILING_ROOMS, {"pipeline/results"}),  # the arm's name is all it takes from there
+        (BUNDLE_ROOMS, EVERY_ARM),  # every predictor is a parent
+    ],
+)
+def test_the_code_that_a_stage_runs_decides_its_fingerprint(rooms: Iterable[str], elsewhere: Iterable[str]) -> None:
+    known = {*rooms, *elsewhere, *PLUMBING}
+    used = {module for room in rooms for module in imports(room)}
+    assert {m for m in used if not any(m == k or m.startswith(f"{k}/") for k in known)} == set()
+
+
+def imports(room: str) -> set[str]:
+    """Return the modules of the package that the files of a room import, as rooms are written."""
+    root = Path(cardiobind.__file__).parent
+    files = sorted((root / room).rglob("*.py")) or [root / f"{room}.py"]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    found = {name.removeprefix("cardiobind.").replace(".", "/") for name in names if name.startswith("cardiobind.")}
+    return found | {
+        alias.name for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "cardiobind"
+        for alias in node.names
+    }  # fmt: skip
+
+
 @pytest.fixture
 def study(make: Make, prepared: Path, tmp_path: Path) -> Study:
     folder = shutil.copytree(prepared, tmp_path / "run")
@@ -102,6 +162,11 @@ def test_a_validation_split_that_decides_nothing(
     assert cell["metrics"]["balanced_accuracy"]["value"] is None
     assert "validation" in cell["metrics"]["balanced_accuracy"]["undefined"]
     json.dumps(metrics, allow_nan=False)
+
+
+def test_a_probe_needs_both_classes() -> None:
+    with pytest.raises(InputError, match="one class"):
+        fit_logistic_probe(np.ones((4, 2), np.float32), np.ones(4), np.ones((2, 2), np.float32), np.zeros(2), seed=0)
 
 
 def reference(features: np.ndarray, labels: np.ndarray, shown: np.ndarray, c: float) -> np.ndarray:

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from cardiobind.data import CohortDataset
+from cardiobind.errors import InputError
 from cardiobind.methods.views import Views
 from cardiobind.models import Tower
 
@@ -58,7 +59,15 @@ def fit_logistic_probe(
         held_out: (m, d) of the validation subjects.
         held_out_labels: (m,) 0 or 1.
         seed: of the solver.
+
+    Raises:
+        InputError: the training labels have one class only.
     """
+    if len(np.unique(labels)) < 2:
+        raise InputError(
+            "the labelled training subjects who have all inputs are of one class", expected="both 0 and 1",
+            hint="take more labels, or inputs that more subjects have",
+        )  # fmt: skip
     scaler = StandardScaler().fit(features)  # type: ignore[no-untyped-call]
     standardised = scaler.transform(features)
 

@@ -21,7 +21,7 @@ from cardiobind.methods import Finetune, learn, positive_weight, predict, start_
 from cardiobind.methods.probe import LogisticProbe, fit_logistic_probe, mean_token_features
 from cardiobind.models import RandomKernels, Tower, load_weights
 from cardiobind.pipeline.components import (
-    NETWORK_ROOMS,
+    ARM_ROOMS,
     Study,
     build_towers,
     check_options,
@@ -92,6 +92,7 @@ class Cell:
             "inputs": list(experiment.evaluation.inputs),
             "fraction": self.fraction,
             "seed": self.seed,
+            "experiment_seed": experiment.seed,
         }
 
 
@@ -223,7 +224,7 @@ def kernel_features(study: Study, options: dict[str, Any]) -> NDArray[np.float32
             np.save(folder / "features.npy", _convolve(study, kernels, stage.name))
 
     found = study.workspace.obtain(
-        "kernel-features", "features", build, config=config, rooms=NETWORK_ROOMS, parents=parents
+        "kernel-features", "features", build, config=config, rooms=ARM_ROOMS, parents=parents
     )
     stored: NDArray[np.float32] = np.load(found.file("features.npy"), mmap_mode="r")
     return stored

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from cardiobind.artifact import Artifact
 from cardiobind.config import ArmConfig
 from cardiobind.pipeline.arms import Cell, predictions_frame
-from cardiobind.pipeline.components import COHORT_ROOMS, Study
+from cardiobind.pipeline.components import ARM_ROOMS, COHORT_ROOMS, Study
 from cardiobind.pipeline.results import CEILING
 from cardiobind.pipeline.workspace import Stage
 from cardiobind.simulate import SimulationSettings, oracle
+
+CEILING_ROOMS = (*COHORT_ROOMS, *ARM_ROOMS, "pipeline/ceiling")
 
 
 def simulated_ceiling(study: Study, settings: SimulationSettings) -> Artifact:
@@ -37,7 +39,7 @@ def simulated_ceiling(study: Study, settings: SimulationSettings) -> Artifact:
             predictions_frame(cell, scores).to_parquet(folder / "predictions.parquet", index=False)
 
     parents = [study.cohort.artifact, study.protocol.artifact]
-    return study.workspace.obtain("ceiling", "ceiling", build, config=config, rooms=COHORT_ROOMS, parents=parents)
+    return study.workspace.obtain("ceiling", "ceiling", build, config=config, rooms=CEILING_ROOMS, parents=parents)
 
 
 def _of(scores: pd.Series[float], subjects: pd.Series[str], cell: Cell, split: str, inputs: str) -> NDArray[np.float64]:

@@ -27,7 +27,11 @@ from cardiobind.tasks import TASKS
 from cardiobind.training import TrainingSettings
 
 COHORT_ROOMS = ("rng", "modalities", "formats", "sources", "simulate", "cohort", "tasks")
-NETWORK_ROOMS = ("rng", "modalities", "cohort/store", "data", "models", "objectives", "methods", "training")
+NETWORK_ROOMS = (
+    "rng", "modalities", "cohort/store", "data", "models", "objectives", "methods", "training", "pipeline/components",
+    "pipeline/networks", "pipeline/pretrain",
+)  # fmt: skip
+ARM_ROOMS = (*NETWORK_ROOMS, "pipeline/arms")
 
 
 @dataclass(frozen=True)

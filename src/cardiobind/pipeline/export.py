@@ -21,6 +21,10 @@ from cardiobind.modalities.ecg import EcgPreparation
 from cardiobind.pipeline.networks import load_state
 from cardiobind.tasks import TASKS
 
+BUNDLE_ROOMS = (
+    "inference", "evaluation/calibration", "evaluation/logistic", "evaluation/threshold", "pipeline/export",
+    "pipeline/networks",
+)  # fmt: skip
 FUSION_OPTIONS = ("hidden", "dropout", "modality_dropout")
 
 
@@ -40,7 +44,7 @@ def export_predictor(predictor: Path | str, out: Path | str) -> Artifact:
         raise ArtifactError(
             "only a network can be exported", where=found.path, hint="choose the predictor of an arm of kind network"
         )
-    key = artifact.fingerprint("bundle", {}, [found], artifact.code_digest(["inference", "pipeline/export"]))
+    key = artifact.fingerprint("bundle", {}, [found], artifact.code_digest(BUNDLE_ROOMS))
     cohort = Cohort(family["cohort"])
     protocol = Protocol.open(family["protocol"].path, cohort)
     contract = _contract(found, cohort, protocol)

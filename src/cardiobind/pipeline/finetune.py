@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from cardiobind.artifact import Artifact
 from cardiobind.pipeline.arms import ARMS, Cell
-from cardiobind.pipeline.components import NETWORK_ROOMS, Study
-
-ARM_ROOMS = (*NETWORK_ROOMS, "pipeline/arms")
+from cardiobind.pipeline.components import ARM_ROOMS, Study
 
 
 def finetune(study: Study, encoders: Mapping[str, Artifact], aligned: Artifact | None) -> list[Artifact]:

@@ -95,7 +95,7 @@ def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
         history = _learn(study, stage, method, chosen, "align")
         with stage.commit() as folder:
             save_network(folder, method.towers, config, history)  # type: ignore[attr-defined]
-            save_arrays(folder / "embeddings.npz", _embeddings(study, towers))
+            save_arrays(folder / "embeddings.npz", _embeddings(study, towers, options(chosen.method).get("crop_s")))
 
     parents = [*_parents(study), *encoders.values()]
     return study.workspace.obtain("align", "aligned", build, config=config, rooms=NETWORK_ROOMS, parents=parents)
@@ -158,10 +158,10 @@ def _reconstruct(study: Study, method: Masked) -> dict[str, NDArray[Any]]:
     return {"signal": signal[0].numpy(), "reconstruction": reconstruction[0].numpy(), "hidden": hidden[0].numpy()}
 
 
-def _embeddings(study: Study, towers: Mapping[str, Tower]) -> dict[str, NDArray[Any]]:
+def _embeddings(study: Study, towers: Mapping[str, Tower], crop_s: float | None) -> dict[str, NDArray[Any]]:
     rows = study.protocol.rows("test")[:EMBEDDED_SUBJECTS]
     rows = study.cohort.rows_with(rows, study.modalities)
-    found: dict[str, NDArray[Any]] = dict(embed(towers, dataset(study, rows, study.modalities)))
+    found: dict[str, NDArray[Any]] = dict(embed(towers, dataset(study, rows, study.modalities), crop_s=crop_s))
     labels = study.protocol.labels
     return found if labels is None else {**found, "label": labels[rows]}
 

@@ -11,7 +11,7 @@ from cardiobind.artifact import Artifact
 from cardiobind.config import Experiment, load_experiment
 from cardiobind.errors import ConfigError
 from cardiobind.pipeline.components import Study
-from cardiobind.pipeline.export import export_predictor
+from cardiobind.pipeline.export import BUNDLE_ROOMS, export_predictor
 from cardiobind.pipeline.finetune import finetune
 from cardiobind.pipeline.prepare import prepare
 from cardiobind.pipeline.pretrain import align, pretrain
@@ -151,6 +151,6 @@ def _bundle(study: Study, predictors: Sequence[Artifact]) -> Path | None:
 
     found = study.workspace.obtain(
         "bundle", "bundle", build, config={"arm": study.experiment.export}, parents=[chosen],
-        rooms=("inference", "pipeline/export", "evaluation/calibration", "evaluation/threshold"),
+        rooms=BUNDLE_ROOMS,
     )  # fmt: skip
     return study.workspace.link("bundle", found)
