@@ -18,6 +18,7 @@ from cardiobind.artifact import commit, open_artifact
 from cardiobind.cohort import Cohort, Protocol
 from cardiobind.data import CohortDataset
 from cardiobind.errors import CardiobindError, CorruptArtifactError, DataContractError, InputError, RecordError
+from cardiobind.evaluation.calibration import PlattScaling
 from cardiobind.inference.bundle import Calibration, write_bundle
 from cardiobind.inference.predictor import Predictor, calibrated
 from cardiobind.sources import SOURCES
@@ -54,6 +55,14 @@ def complaint(error: pytest.ExceptionInfo[CardiobindError]) -> str:
     text = str(error.value)
     assert not EID.search(text.encode())
     return text
+
+
+@pytest.mark.parametrize("score", [-40.0, -14.0, -3.0, 0.0, 5.0, 13.9, 30.0])
+def test_the_risk_of_a_far_score_is_that_of_the_evaluation(score: float) -> None:
+    fitted = PlattScaling(0.7, -0.4)
+    (offline,) = fitted.apply(expit(np.array([score])))
+    served = calibrated(score, Calibration(fitted.slope, fitted.intercept, 0.5))
+    assert served == pytest.approx(offline, rel=1e-6)
 
 
 @pytest.mark.parametrize("inputs", INPUTS)

@@ -26,6 +26,9 @@ from cardiobind.modalities.ecg import ecg_quality, normalise_by_lead_group, prep
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.models import Fusion
 
+LARGEST_LOGIT = float(np.log(1e6 - 1))
+"""Beyond it a score says no more: the calibration was fitted on log odds limited to it."""
+
 NOTICE = "Research use only: not a medical device, not for decisions about a patient."
 
 
@@ -190,7 +193,8 @@ def calibrated(logit: float, calibration: Calibration) -> float | None:
     """Return the risk of a logit, or None where the bundle could not be calibrated."""
     if calibration.slope is None or calibration.intercept is None:
         return None
-    return float(expit(calibration.intercept + calibration.slope * logit))
+    limited = min(max(logit, -LARGEST_LOGIT), LARGEST_LOGIT)
+    return float(expit(calibration.intercept + calibration.slope * limited))
 
 
 def load(path: Path | str) -> Predictor:
