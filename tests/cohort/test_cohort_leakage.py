@@ -8,6 +8,7 @@ import pytest
 
 from cardiobind.cohort.leakage import Finding, audit_leakage, refuse_leaks
 from cardiobind.errors import InputError, LabelLeakageError
+from cardiobind.modalities.features import INPUT_FEATURES
 
 
 @pytest.fixture
@@ -17,6 +18,13 @@ def labels() -> np.ndarray:
 
 def reasons(table: dict[str, object], task: str | None, labels: np.ndarray | None) -> set[tuple[str, str]]:
     return {(f.feature, f.reason) for f in audit_leakage(pd.DataFrame(table), list(table), task, labels)}
+
+
+@pytest.mark.parametrize("task", ["mi", "mi_prevalent", "mi_incident", "cad"])
+@pytest.mark.parametrize("name", ["heart_attack_by_doctor", "statin", "cardiac_operation"])
+def test_defect_10_what_follows_a_coronary_diagnosis_is_no_input(name: str, task: str) -> None:
+    assert name not in INPUT_FEATURES
+    assert reasons({name: np.zeros(3)}, task, None) == {(name, "declared")}
 
 
 def test_declared_leaks_depend_on_the_task() -> None:

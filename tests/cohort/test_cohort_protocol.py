@@ -104,7 +104,7 @@ def test_without_a_table_or_a_task(cohort: Cohort, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["mi", None])
-def test_a_leak_is_refused_unless_allowed(cohort: Cohort, tmp_path: Path, task: str | None) -> None:
+def test_defect_10_a_leak_is_refused_unless_allowed(cohort: Cohort, tmp_path: Path, task: str | None) -> None:
     features = ["age_years", "heart_attack_by_doctor"]
     with pytest.raises(LabelLeakageError, match="heart_attack_by_doctor"):
         protocol(cohort, tmp_path / "p", features=features, task=task)

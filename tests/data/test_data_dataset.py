@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from cardiobind.cohort import Cohort, Protocol, make_protocol
 from cardiobind.data import CohortDataset, KeyedBatchSampler, identity
 from cardiobind.errors import InputError
+from cardiobind.methods.views import Views
 from cardiobind.modalities.ecg import normalise_by_lead_group
 from store_fakes import FakeSource, fake_cohort
 
@@ -37,6 +38,16 @@ def protocol(cohort: Cohort, folder: Path) -> Protocol:
 @pytest.fixture(scope="module")
 def dataset(cohort: Cohort, protocol: Protocol) -> CohortDataset:
     return CohortDataset(cohort, protocol, np.arange(len(cohort))[::-1], EVERYTHING)
+
+
+def test_defect_03_every_stage_sees_the_same_heart_crop(cohort: Cohort, protocol: Protocol) -> None:
+    rows = cohort.rows_with(np.arange(len(cohort)), ["cmr"])[:4]
+    pretraining, alignment = (CohortDataset(cohort, protocol, rows, m).batch(range(4)) for m in (("cmr",), EVERYTHING))
+    assert torch.equal(pretraining.signals["cmr"], alignment.signals["cmr"])
+    specs = {m: spec for m, spec in protocol.specs.items() if m == "cmr"}
+    for smallest_area in (0.2, 0.6):
+        views = Views.of(specs, crop_s=None, probability=0.95, corruption=0.0, smallest_area=smallest_area)
+        assert views.fixed("cmr", alignment.signals["cmr"])[0] is alignment.signals["cmr"]
 
 
 def test_present_rows_only_and_in_order(cohort: Cohort, protocol: Protocol, dataset: CohortDataset) -> None:

@@ -161,7 +161,7 @@ def test_corruption_draws_from_the_columns_marginal_and_keeps_gaps_with_values()
     assert seen[..., 1].mean().item() == pytest.approx(0.75, abs=0.02)
 
 
-def test_every_subject_is_a_donor():
+def test_defect_05_every_subject_is_a_donor():
     """Also the first one, which a header row once swallowed."""
     torch.manual_seed(0)
     table = torch.stack([torch.arange(5.0)[:, None], torch.ones(5, 1)], 2)

@@ -34,7 +34,7 @@ def one(task: str, *rows: tuple[str, str | None], date: str | None = VISIT_DAY) 
 
 
 @pytest.mark.parametrize("code", ["I249", "I250", "I24.9", "I25.0"])
-def test_the_comma_that_peers_lost_is_here(code: str) -> None:
+def test_defect_12_the_comma_that_peers_lost_is_here(code: str) -> None:
     assert one("cad", (code, "2015-01-01")) == (1.0, "event")
 
 
@@ -63,7 +63,7 @@ def test_each_endpoint_has_its_codes(task: str, inside: list[str], outside: list
         (None, (np.nan, "unknown_date"), (np.nan, "unknown_date")),
     ],
 )
-def test_on_the_day_is_prevalent_and_after_it_is_incident(date, prevalent, incident) -> None:
+def test_defect_11_prevalent_and_incident_events_are_not_mixed(date, prevalent, incident) -> None:
     for task, (value, reason) in (("mi_prevalent", prevalent), ("mi_incident", incident)):
         found, why = one(task, ("I214", date))
         np.testing.assert_equal(found, value)
