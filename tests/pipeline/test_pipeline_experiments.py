@@ -79,6 +79,23 @@ def test_what_does_not_fit_is_found_before_training(
 
 
 @pytest.mark.parametrize(
+    "word",
+    [
+        "arms.0.options={crop_s=5.1}",
+        "arms.1.options={crop_s=5.1}",
+        "align={method={kind='align_all_pairs',options={crop_s=5.1}},training={epochs=1}}",
+    ],
+)
+def test_a_crop_that_cuts_a_patch_is_found_before_training(
+    make: Make, prepared: Path, tmp_path: Path, word: str
+) -> None:
+    folder = shutil.copytree(prepared, tmp_path / "run")
+    with pytest.raises(InputError, match="in steps of 50"):
+        run_until("finetune", make(word), folder)
+    assert not list(folder.glob("pretrain-*"))
+
+
+@pytest.mark.parametrize(
     ("words", "error", "message"),
     [
         (["source.options.ecg_fraction=0.0"], ConfigError, "no training subject has this modality"),

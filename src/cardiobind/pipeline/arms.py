@@ -29,7 +29,7 @@ from cardiobind.pipeline.components import (
     training_settings,
 )
 from cardiobind.pipeline.networks import load_state, save_network
-from cardiobind.pipeline.pretrain import dataset
+from cardiobind.pipeline.pretrain import dataset, rehearse_method
 from cardiobind.pipeline.workspace import Stage
 from cardiobind.registry import Registry
 
@@ -102,15 +102,15 @@ class Arm:
 
     Attributes:
         fit: computes the predictor of a cell and commits it.
-        build: makes what `fit` will train, with random weights, so that options that do not fit are found before any
-            work; raises `ConfigError`.
+        rehearse: makes what `fit` will train, with random weights, and shows it a subject, so that what does not fit is
+            found before any work; raises `ConfigError` or `InputError`.
         takes: class whose keyword arguments are the options; None where there are none.
         given: how many parameters of `takes`, from the first, are no options.
         exportable: whether its predictor is a network, of which a bundle can be made.
     """
 
     fit: Callable[[Cell, Stage], None]
-    build: Callable[[Cell], object]
+    rehearse: Callable[[Cell], object]
     takes: Callable[..., object] | None = None
     given: int = 1
     exportable: bool = False
@@ -152,6 +152,11 @@ def build_network(cell: Cell) -> Finetune:
         raise ConfigError(f"fine-tuning does not take these options: {error}", where=cell.arm.name) from error
 
 
+def rehearse_network(cell: Cell) -> None:
+    """Build the network of a cell and show it some training subjects."""
+    rehearse_method(cell.study, build_network(cell))
+
+
 def fit_network(cell: Cell, stage: Stage) -> None:
     """Fine-tune towers and a fusion classifier; from scratch it is the same code with no parent encoder."""
     study, rows, method = cell.study, cell.training_rows(), build_network(cell)
@@ -177,6 +182,14 @@ def build_encoders(cell: Cell) -> dict[str, Tower]:
     """Return the towers of the one input set that a linear arm is fitted for."""
     towers = cell.towers()
     return {modality: towers[modality] for modality in _single_input(cell).split("+")}
+
+
+def rehearse_encoders(cell: Cell) -> None:
+    """Build the towers of a linear arm and show them a training subject."""
+    towers, study = build_encoders(cell), cell.study
+    rows = study.cohort.rows_with(study.protocol.rows("train"), tuple(towers), every=True)[:1]
+    if len(rows):
+        mean_token_features(towers, dataset(study, rows, tuple(towers)), **cell.arm.options)  # type: ignore[arg-type]
 
 
 def fit_linear_probe(cell: Cell, stage: Stage) -> None:
@@ -299,6 +312,6 @@ def predictions_frame(cell: Cell, scores: Scores) -> pd.DataFrame:
     )
 
 
-ARMS.register("network")(Arm(fit_network, build_network, Finetune, exportable=True))
-ARMS.register("linear_probe")(Arm(fit_linear_probe, build_encoders, mean_token_features, given=2))
+ARMS.register("network")(Arm(fit_network, rehearse_network, Finetune, exportable=True))
+ARMS.register("linear_probe")(Arm(fit_linear_probe, rehearse_encoders, mean_token_features, given=2))
 ARMS.register("random_kernels")(Arm(fit_random_kernels, build_kernels, RandomKernels))

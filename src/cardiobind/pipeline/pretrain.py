@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cardiobind.artifact import Artifact
@@ -134,6 +135,19 @@ def usable_rows(study: Study, method: Method, split: str) -> NDArray[np.int64]:
 def dataset(study: Study, rows: NDArray[np.int64], modalities: Sequence[str]) -> CohortDataset:
     """Return samples of the study's cohort as batches."""
     return CohortDataset(study.cohort, study.protocol, rows, tuple(modalities))
+
+
+def rehearse_method(study: Study, method: Method) -> None:
+    """Show a method one training subject of each modality, so that a crop or shape that does not fit is found early.
+
+    Raises:
+        InputError: an encoder refuses what it is shown.
+    """
+    train = study.protocol.rows("train")
+    rows = np.unique(np.concatenate([study.cohort.rows_with(train, [m])[:1] for m in method.modalities]))
+    method.train(False)
+    with torch.inference_mode():
+        method.evaluate_batch(dataset(study, rows, method.modalities).batch(range(len(rows))))
 
 
 def _learn(study: Study, stage: Stage, method: Method, chosen: StageConfig, title: str) -> History:

@@ -7,7 +7,7 @@ from cardiobind.errors import ConfigError
 from cardiobind.pipeline.arms import ARMS, check_arms
 from cardiobind.pipeline.components import Study, build_towers, check_names
 from cardiobind.pipeline.finetune import cells
-from cardiobind.pipeline.pretrain import build_encoder_of, build_method
+from cardiobind.pipeline.pretrain import build_encoder_of, build_method, rehearse_method
 
 
 def check_words(experiment: Experiment) -> None:
@@ -21,12 +21,12 @@ def check_words(experiment: Experiment) -> None:
 
 
 def rehearse(study: Study) -> None:
-    """Build all networks and methods of an experiment for the data they will meet, and forget them.
+    """Build all networks and methods of an experiment, show them some of the data they will meet, and forget them.
 
     Raises:
         ConfigError: an option is of the wrong type or out of range, two parts do not fit together, or the raw files
             have nothing of a modality.
-        InputError: there are too few labels.
+        InputError: there are too few labels, or an encoder refuses the crops it would be shown.
     """
     experiment, specs = study.experiment, study.protocol.specs
     for modality in study.modalities:
@@ -37,9 +37,9 @@ def rehearse(study: Study) -> None:
             )  # fmt: skip
         pretraining = getattr(experiment, modality).pretrain
         if pretraining is not None:
-            build_method(pretraining, build_encoder_of(study, modality))
+            rehearse_method(study, build_method(pretraining, build_encoder_of(study, modality)))
     if experiment.align is not None:
-        build_method(experiment.align, build_towers(experiment, specs, experiment.seed))
+        rehearse_method(study, build_method(experiment.align, build_towers(experiment, specs, experiment.seed)))
     for cell in cells(study, {}, None):
         if cell.seed == experiment.seeds[0]:
-            ARMS.get(cell.arm.kind).build(cell)
+            ARMS.get(cell.arm.kind).rehearse(cell)
