@@ -11,8 +11,12 @@ import pandas as pd
 import pytest
 
 from cardiobind.errors import InputError, RecordError
+from cardiobind.formats.ukb_headers import TITLES
+from cardiobind.modalities.features import FEATURES
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources import SOURCES, UkbSource
+from cardiobind.sources.ukb_events import EVENT_FIELDS
+from cardiobind.sources.ukb_features import fields_of
 from ingest_fixtures import cardiosoft_xml, random_counts, stack, ukb_cine, write_zip
 
 A, B, C, D = "9000001", "9000002", "9000003", "9000004"
@@ -114,6 +118,30 @@ def test_each_header_style_gives_the_same_table(tmp_path: Path, style: str) -> N
     assert source.instances()["sbp_mmhg"].tolist() == [2, 0]
     assert {"reason": "from_baseline_visit", "column": "sbp_mmhg", "count": 1} in source.issues()
     assert source.visits()["date"].dt.strftime("%Y-%m-%d").tolist() == ["2016-05-01", "2017-01-02"]
+
+
+def test_each_field_that_is_read_has_its_title() -> None:
+    read = {*EVENT_FIELDS, *(number for feature in FEATURES for number in fields_of(feature))}
+    assert read <= set(TITLES.values())
+    assert len(set(TITLES.values())) == len(TITLES)
+
+
+def test_a_titled_table_keeps_deaths_and_the_medication_of_women(tmp_path: Path) -> None:
+    source = with_table(
+        tmp_path,
+        {
+            "Participant ID": [A],
+            "Sex": ["Female"],
+            "Medication for cholesterol, blood pressure, diabetes, or take exogenous hormones | Instance 2": [
+                "Blood pressure medication"
+            ],
+            "Underlying (primary) cause of death: ICD10 | Instance 0": ["I21.9 Acute myocardial infarction"],
+            "Date of death | Instance 0": ["2019-03-04"],
+            "Date I48 first reported (atrial fibrillation and flutter)": ["2018-01-02"],
+        },
+    )
+    assert source.table()["bp_medication"].tolist() == [1.0]
+    assert source.events()["code"].tolist() == ["I219", "I48"]
 
 
 def test_titles_are_understood(tmp_path: Path) -> None:
