@@ -7,6 +7,7 @@ import importlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,15 @@ def study(make: Make, prepared: Path, tmp_path: Path) -> Study:
     cohort = Cohort.open(next(folder.glob("cohort-*")))
     protocol = Protocol.open(next(folder.glob("protocol-*")), cohort)
     return Study(make("finetune.epochs=1"), Workspace(folder), cohort, protocol)
+
+
+def test_a_report_without_a_validation_ecg_shows_no_reconstruction(study: Study) -> None:
+    splits = np.where(study.protocol.splits == "validation", "test", study.protocol.splits)
+    nobody = replace(study, protocol=replace(study.protocol, splits=splits))
+    found = pipeline.pretrain(nobody, "ecg")
+    assert found is not None
+    assert found.json("model.json")["selection"]["weights"] == "last"
+    assert importlib.import_module("cardiobind.pipeline.report")._reconstruction(nobody) is None
 
 
 @pytest.mark.parametrize("split", ["one class", "no label"])

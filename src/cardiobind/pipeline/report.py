@@ -121,6 +121,8 @@ def _reconstruction(study: Study) -> Reconstruction | None:
     if found is None or "reconstruction.npz" not in found.manifest["files"]:
         return None
     arrays = load_arrays(found.file("reconstruction.npz"))
+    if not arrays:  # no validation subject has an ECG
+        return None
     rate_hz = float(study.cohort.spec("ecg").rate_hz or 0)
     return Reconstruction(arrays["signal"], arrays["reconstruction"], rate_hz, arrays["hidden"] > 0.5)
 
