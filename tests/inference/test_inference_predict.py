@@ -148,6 +148,33 @@ def test_facts_that_are_not_given_are_missing_and_said_to_be(predictor: Predicto
     answer = predictor.predict(table={"age_years": 61, "sex": "female", "statin": True})
     assert math.isfinite(answer.logit)
     assert set(answer.missing) == set(predictor.contract.inputs["tabular"].names) - {"age_years", "sex"}
+    assert answer.ignored == ("statin",)
+    assert predictor.predict(table={"age_years": 61, "statin": None}).ignored == ()
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_facts_that_are_all_missing_give_no_risk(predictor: Predictor, tmp_path: Path, as_file: bool) -> None:
+    table: Any = {"age_years": None, "sex": float("nan"), "statin": 1}
+    if as_file:
+        pd.DataFrame([table]).to_csv(tmp_path / "facts.csv", index=False)
+        table = tmp_path / "facts.csv"
+    with pytest.raises(DataContractError, match="no fact given") as error:
+        predictor.predict(table=table)
+    complaint(error)
+
+
+def test_a_subject_needs_a_table_that_has_it(walked: Walk, predictor: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a subject without a table") as error:
+        predictor.predict(ecg=walked.raw / "bulk" / "9000001_20205_2_0.xml", subject="9000001")
+    complaint(error)
+    (tmp_path / "facts.csv").write_text("age_years\n61\n")
+    with pytest.raises(InputError, match="no column of subjects") as error:
+        predictor.predict(table=tmp_path / "facts.csv", subject="9000001")
+    complaint(error)
+    (tmp_path / "facts.csv").write_text("eid,age_years\n9000017,61\n")
+    with pytest.raises(InputError, match="no such subject in the table") as error:
+        predictor.predict(table=tmp_path / "facts.csv", subject="9000018")
+    complaint(error)
 
 
 def test_nothing_given(predictor: Predictor) -> None:
@@ -185,9 +212,15 @@ def test_a_damaged_recording(
 
 @pytest.mark.parametrize("argument", ["ecg", "cmr", "table"])
 def test_a_file_that_is_not_there(predictor: Predictor, tmp_path: Path, argument: str) -> None:
-    with pytest.raises(CardiobindError) as error:
-        predictor.predict(**{argument: tmp_path / "9000017_20205_2_0.xml"})
-    complaint(error)
+    for name in ("9000017_20205_2_0.xml", "9000017.zip"):
+        with pytest.raises(InputError, match="no such file") as error:
+            predictor.predict(**{argument: tmp_path / name})
+        assert f"where: {argument}, *" in complaint(error)
+
+
+def test_a_member_of_an_archive_that_is_not_there(predictor: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        predictor.predict(ecg=f"{tmp_path / 'records100.zip'}::records100/00001_lr")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +262,7 @@ def test_a_table_of_many_needs_a_subject(walked: Walk, predictor: Predictor) -> 
     assert "name the subject" in complaint(error)
     with pytest.raises(InputError) as error:
         predictor.predict(table=walked.raw / "table.csv", subject="9000199")
-    assert "got: 0" in complaint(error)
+    assert "no such subject in the table" in complaint(error)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02", b"age_years,age_years\n1,2\n", b"age_years\n"])

@@ -23,8 +23,8 @@ SUBJECT = "subject"
 
 def read_facts(
     table: Path | str | Mapping[str, Any] | pd.DataFrame, names: Sequence[str], subject: str | None
-) -> pd.DataFrame:
-    """Return one row with the columns `names`; a fact that is not given is missing.
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return one row with the columns `names`, a fact not given being missing, and the facts given beside them.
 
     Args:
         table: a CSV or Parquet file with UK Biobank headers or canonical names, or facts by canonical name.
@@ -32,8 +32,8 @@ def read_facts(
         subject: which participant of a file that has several.
 
     Raises:
-        InputError: there is not exactly one row to take, or none of the facts in it.
-        DataContractError: a fact has a name that is not known, or a value that it cannot have.
+        InputError: there is no such file or subject, not exactly one row to take, or none of the columns in it.
+        DataContractError: a fact has a name that is not known or a value that it cannot have, or all are missing.
         RecordError: the file cannot be read.
     """
     if isinstance(table, Mapping):
@@ -52,7 +52,12 @@ def read_facts(
     given = rows.reindex(columns=list(names)).reset_index(drop=True)
     for name in names:
         _check_fact(given[name], FEATURE_BY_NAME[name])
-    return given
+    if given.isna().all(axis=None):
+        raise DataContractError(
+            "no fact given: all that the network uses are missing", where="table", expected=", ".join(names),
+            hint="give at least one of them, or leave the table out",
+        )  # fmt: skip
+    return given, tuple(str(name) for name in rows.columns[rows.notna().iloc[0]] if name not in names)
 
 
 def _check_fact(given: pd.Series[Any], feature: Feature) -> None:
@@ -75,23 +80,32 @@ def _known(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _from_file(path: Path, subject: str | None) -> pd.DataFrame:
     if not path.is_file():
-        raise InputError("no such file", where="table")
+        raise InputError("no such file", where=f"table, {masked(path)}")
     headers = table_columns(path)
     identifier = SUBJECT if SUBJECT in headers else identifier_column(headers)
     if identifier not in (None, SUBJECT) and not set(headers) & set(FEATURE_BY_NAME):
         return _from_biobank(path, subject)
     rows = read_table(path)
     if identifier is None:
+        if subject is not None:
+            raise InputError("the table has no column of subjects", where="subject", hint="leave the subject out")
         return _known(rows)
-    chosen = rows if subject is None else rows[rows[identifier].astype(str) == subject]
-    return _known(chosen.drop(columns=identifier))
+    return _known(_of_subject(rows, identifier, subject).drop(columns=identifier))
 
 
 def _from_biobank(path: Path, subject: str | None) -> pd.DataFrame:
     table = load_table(path, frozenset())
     features, _, _ = read_features(table, read_visits(table, []))
-    if subject is not None:
-        features = features[features["subject"] == subject]
+    features = _of_subject(features, SUBJECT, subject)
     imaging = features[features["visit"] == IMAGING_VISIT]
     chosen = imaging if len(imaging) else features
-    return chosen.drop(columns=["subject", "visit"])
+    return chosen.drop(columns=[SUBJECT, "visit"])
+
+
+def _of_subject(rows: pd.DataFrame, identifier: str, subject: str | None) -> pd.DataFrame:
+    if subject is None:
+        return rows
+    chosen = rows[rows[identifier].astype(str) == subject]
+    if chosen.empty:
+        raise InputError("no such subject in the table", where="subject")
+    return chosen

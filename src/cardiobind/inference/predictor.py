@@ -18,7 +18,8 @@ from cardiobind.artifact import Artifact
 from cardiobind.data.crops import spaced_crops
 from cardiobind.data.dataset import scale_cmr
 from cardiobind.errors import DataContractError, InputError
-from cardiobind.formats import read_cine, read_ecg
+from cardiobind.formats import masked, read_cine, read_ecg
+from cardiobind.formats.location import split_location
 from cardiobind.inference.bundle import BundleContract, Calibration, open_bundle
 from cardiobind.inference.facts import read_facts
 from cardiobind.modalities.cmr import cmr_quality, prepare_cmr
@@ -47,6 +48,7 @@ class Prediction:
         reason: why a value is None.
         quality: codes of what is wrong with a signal, by modality.
         missing: medical facts that were not given.
+        ignored: medical facts that were given, but that the network does not use.
         bundle: digest of the bundle.
         notice: what the score is not for.
     """
@@ -61,6 +63,7 @@ class Prediction:
     reason: str | None
     quality: Mapping[str, tuple[str, ...]]
     missing: tuple[str, ...]
+    ignored: tuple[str, ...]
     bundle: str
     notice: str = NOTICE
 
@@ -98,23 +101,24 @@ class Predictor:
             subject: which row of a table that has several.
 
         Raises:
-            InputError: nothing was given.
+            InputError: nothing was given, a file is not there, or a subject is named that no table has.
             RecordError: a signal cannot be read or used.
             DataContractError: a modality the bundle was not trained for, or facts that break its contract.
         """
         given = {"ecg": ecg, "cmr": cmr, "tabular": table}
         given = {m: value for m, value in given.items() if value is not None}
-        self._check_given(given)
+        self._check_given(given, subject)
         signals: dict[str, Tensor] = {}
         quality: dict[str, tuple[str, ...]] = {}
         missing: tuple[str, ...] = ()
+        ignored: tuple[str, ...] = ()
         if ecg is not None:
             signals["ecg"], quality["ecg"] = self._ecg(ecg)
         if cmr is not None:
             signals["cmr"], quality["cmr"] = self._cmr(cmr)
         if table is not None:
-            signals["tabular"], missing = self._table(table, subject)
-        return self._answer(signals, quality, missing)
+            signals["tabular"], missing, ignored = self._table(table, subject)
+        return self._answer(signals, quality, missing, ignored)
 
     def logits(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> NDArray[np.float64]:
         """Return the logits (B,) of prepared signals: the mean over the crops that the network was chosen with.
@@ -137,8 +141,9 @@ class Predictor:
         return [{**signals, "ecg": crop} for crop in spaced_crops(signals["ecg"], length, self.contract.crops)]
 
     def _answer(
-        self, signals: Mapping[str, Tensor], quality: Mapping[str, tuple[str, ...]], missing: tuple[str, ...]
-    ) -> Prediction:
+        self, signals: Mapping[str, Tensor], quality: Mapping[str, tuple[str, ...]], missing: tuple[str, ...],
+        ignored: tuple[str, ...],
+    ) -> Prediction:  # fmt: skip
         contract = self.contract
         inputs = "+".join(sorted(signals))
         present = {m: torch.full((1,), m in signals) for m in contract.inputs}
@@ -150,22 +155,24 @@ class Predictor:
         decided = None if risk is None or known.threshold is None else risk >= known.threshold
         return Prediction(
             contract.task, contract.title, inputs, logit, risk, known.threshold, decided, known.reason, quality,
-            missing, self.artifact.digest,
+            missing, ignored, self.artifact.digest,
         )  # fmt: skip
 
-    def _check_given(self, given: Mapping[str, Any]) -> None:
+    def _check_given(self, given: Mapping[str, Any], subject: str | None) -> None:
         known = " | ".join(self.contract.inputs)
         if not given:
             raise InputError("nothing to predict from", expected=known, hint="give at least one of them")
         for modality in given:
             if modality not in self.contract.inputs:
                 raise DataContractError("the bundle was not trained for this modality", expected=known, got=modality)
+        if subject is not None and "tabular" not in given:
+            raise InputError("a subject without a table", where="subject", hint="give the table, or no subject")
 
     def _ecg(self, ecg: Path | str | EcgRecord) -> tuple[Tensor, tuple[str, ...]]:
         settings = self.contract.ecg
         if settings is None:
             raise DataContractError("the bundle holds no preparation of ECGs", where="contract.json")
-        record = ecg if isinstance(ecg, EcgRecord) else read_ecg(Path(ecg))
+        record = ecg if isinstance(ecg, EcgRecord) else read_ecg(_there("ecg", ecg))
         prepared = normalise_by_lead_group(prepare_ecg(record, settings)[None])
         return torch.from_numpy(prepared), ecg_quality(record, settings)
 
@@ -173,20 +180,27 @@ class Predictor:
         settings = self.contract.cmr
         if settings is None:
             raise DataContractError("the bundle holds no preparation of cines", where="contract.json")
-        record = cmr if isinstance(cmr, CineRecord) else read_cine(Path(cmr))
+        record = cmr if isinstance(cmr, CineRecord) else read_cine(_there("cmr", cmr))
         prepared = prepare_cmr(record, settings)
         doubt = ("uncertain_heart_crop",) if prepared.confidence < 0.5 else ()
         return torch.from_numpy(scale_cmr(prepared.frames[None])), (*cmr_quality(record), *doubt)
 
     def _table(
         self, table: Path | str | Mapping[str, Any] | pd.DataFrame, subject: str | None
-    ) -> tuple[Tensor, tuple[str, ...]]:
+    ) -> tuple[Tensor, tuple[str, ...], tuple[str, ...]]:
         if self.contract.table is None:
             raise DataContractError("the bundle holds no contract of the table", where="contract.json")
-        facts = read_facts(table, self.contract.inputs["tabular"].names, subject)
+        facts, ignored = read_facts(table, self.contract.inputs["tabular"].names, subject)
         encoded = self.contract.table.encode(facts)
         missing = tuple(str(name) for name in facts.columns[facts.isna().iloc[0]])
-        return torch.from_numpy(encoded), missing
+        return torch.from_numpy(encoded), missing, ignored
+
+
+def _there(role: str, location: Path | str) -> Path:
+    archive, path = split_location(str(location))
+    if not any(Path(place).exists() for place in ((archive,) if archive else (path, f"{path}.hea"))):
+        raise InputError("no such file", where=f"{role}, {masked(path)}")
+    return Path(location)
 
 
 def calibrated(logit: float, calibration: Calibration) -> float | None:
