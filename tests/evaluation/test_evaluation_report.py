@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -67,7 +68,12 @@ def make_summary(n: int = 60) -> dict[str, object]:
     quarantine = pd.DataFrame(
         {"subject": ["SIM-000001"], "visit": "2", "modality": "ecg", "reason": "truncated", "detail": "SIM-000001.xml"}
     )
-    issues = [{"column": "sbp_mmhg", "reason": "implausible", "count": 2}]
+    issues = [
+        {"column": "sbp_mmhg", "reason": "out_of_range", "count": 2},
+        {"column": "weight_kg", "reason": "from_baseline_visit", "count": 7},
+        {"column": "pack_years", "reason": "absent_column", "count": 1},
+        {"column": "", "reason": "unparsed_date", "count": 3},
+    ]
     return summarise(samples, table, labels, index, quarantine, issues)
 
 
@@ -86,7 +92,10 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Report:
         label_definition="ICD-10 I21 at any time.",
         cohort=json.loads(json.dumps(make_summary(), allow_nan=False)),
         counts={"ecg": {"read": 61, "kept": 60, "quarantined": 1}, "cmr": {"read": 5, "kept": 5, "quarantined": 0}},
-        protocol={"counts": {"train": {"samples": 40, "labelled": 39, "positive": 9}, "test": {"samples": 20}}},
+        protocol={
+            "features": ["age_years"],
+            "counts": {"train": {"samples": 40, "labelled": 39, "positive": 9}, "test": {"samples": 20}},
+        },
         audit={"findings": [{"feature": "statin", "reason": "declared", "detail": "follows mi"}], "allowed": []},
         predictions=predictions,
         histories={
@@ -171,6 +180,62 @@ def test_what_people_look_for_is_there(html: str) -> None:
         "unknown_date: 1",
     ):  # fmt: skip
         assert text in html
+
+
+def section(html: str, name: str) -> str:
+    return html.split(f'<section id="{name}"')[1].split("</section>")[0]
+
+
+def test_values_of_the_table_are_told_apart(html: str) -> None:
+    part = section(html, "quarantine")
+    tables = {table.split("<caption>")[1].split("</caption>")[0]: table for table in part.split("<table")[1:]}
+    (missing,) = (text for name, text in tables.items() if name.startswith("Implausible"))
+    (taken,) = (text for name, text in tables.items() if "baseline visit" in name)
+    (other,) = (text for name, text in tables.items() if name.startswith("Other remarks"))
+    assert "sbp_mmhg" in missing.split("</table>")[0]
+    assert not any(word in missing.split("</table>")[0] for word in ("weight_kg", "pack_years", "unparsed_date"))
+    assert "weight_kg" in taken
+    assert "unparsed_date" in other
+    assert "The table has no column of: pack_years." in part
+
+
+def test_the_audit_names_what_it_did_not_look_at(full: Report) -> None:
+    html = render(replace(full, audit={"findings": [], "allowed": []}))
+    part = section(html, "audit")
+    assert "Nothing suspicious was found in the inputs used." in part
+    assert "not inputs and so not checked: sex." in part
+    assert "not checked" not in section(render(replace(full, protocol=None)), "audit")
+
+
+def test_only_the_metrics_that_decide_are_compared(full: Report) -> None:
+    part = section(render(full), "comparisons")
+    shown = {row.split("</td>")[3].split(">")[-1] for row in part.split("<tr>")[2:]}
+    assert shown == {"AUROC", "AUPRC", "Balanced accuracy"}
+    assert "metrics.json" in part
+    assert {entry["metric"] for entry in full.metrics["comparisons"]} > {"brier"}
+
+
+@pytest.mark.parametrize(
+    ("p", "resamples", "text"),
+    [
+        (2 / 1001, 1000, "&lt; 0.002"),
+        (4 / 1001, 1000, "0.004"),
+        (2 / 10001, 10000, "&lt; 0.0002"),
+        (4 / 10001, 10000, "&lt; 0.001"),
+        (1.0, 1, "1.000"),
+        (None, 1000, "–"),
+    ],
+)
+def test_p_is_not_said_to_be_smaller_than_it_can_be(full: Report, p: float | None, resamples: int, text: str) -> None:
+    entry = full.metrics["comparisons"][0] | {"p": p}
+    html = render(Report("One", {**full.metrics, "resamples": resamples, "comparisons": [entry]}))
+    assert f">{text}</td></tr>" in section(html, "comparisons")
+
+
+@pytest.mark.parametrize(("inputs", "said"), [(("ecg", "ecg+tabular"), True), (("ecg",), False)])
+def test_rows_of_different_inputs_are_not_compared(inputs: tuple[str, ...], said: bool) -> None:
+    metrics = evaluate(make_predictions(seeds=1, test=40, inputs=inputs), resamples=5)
+    assert ("Rows with different inputs have different test subjects" in render(Report("Two", metrics))) is said
 
 
 def test_no_nan_is_printed(html: str) -> None:

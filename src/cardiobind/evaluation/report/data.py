@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cardiobind.evaluation.figures import FlowStep, cohort_flow
 from cardiobind.evaluation.report import html
 from cardiobind.evaluation.report.content import Report
 from cardiobind.evaluation.tables import percent
+
+_SET_TO_MISSING = frozenset({"not_a_flag", "not_a_number", "out_of_range", "unknown_category"})
+_FROM_BASELINE = "from_baseline_visit"
+_ABSENT = "absent_column"
 
 
 def cohort(report: Report) -> str:
@@ -41,11 +45,7 @@ def quarantine(report: Report) -> str:
         html.table([["Modality", "Read", "Kept", "Quarantined"], *rows], "Records"),
         *(_flow(modality, counts, summary) for modality, counts in report.counts.items()),
     ]
-    issues = summary.get("table_issues", ())
-    if issues:
-        header = ["Column", "Reason", "Values set to missing"]
-        body = [[str(i["column"]), str(i["reason"]), f"{i['count']:,}"] for i in issues]
-        parts.append(html.table([header, *body], "Implausible or unreadable values of the table", text_columns=2))
+    parts.append(_issues(summary.get("table_issues", ())))
     return "".join([*parts, html.paragraph(report.source("cohort", "counts.json, summary.json"), "source")])
 
 
@@ -91,7 +91,8 @@ def audit(report: Report) -> str:
             html.table([["Feature", "Reason", "Detail", "Allowed by the user"], *rows], "Findings", text_columns=4)
         )
     else:
-        parts.append(html.paragraph("Nothing suspicious was found."))
+        parts.append(html.paragraph("Nothing suspicious was found in the inputs used."))
+    parts.append(_unaudited(report))
     return "".join([*parts, html.paragraph(report.source("audit", "audit.json"), "source")])
 
 
@@ -112,6 +113,38 @@ def provenance(report: Report) -> str:
     if report.config:
         parts += [html.heading("Resolved configuration"), html.preformatted(report.config)]
     return "".join(parts)
+
+
+def _issues(issues: Sequence[Mapping[str, Any]]) -> str:
+    special = {_FROM_BASELINE, _ABSENT, *_SET_TO_MISSING}
+    taken = [[str(i["column"]), f"{i['count']:,}"] for i in issues if i["reason"] == _FROM_BASELINE]
+    absent = [str(i["column"]) for i in issues if i["reason"] == _ABSENT]
+    parts = [
+        _reasons(
+            [i for i in issues if i["reason"] in _SET_TO_MISSING],
+            "Implausible or unreadable values of the table", "Values set to missing",
+        ),
+        html.table(
+            [["Column", "Values taken from it"], *taken], "Values of the table kept from the baseline visit, where the "
+            "visit studied has none",
+        ) if taken else "",
+        html.paragraph(f"The table has no column of: {', '.join(absent)}.") if absent else "",
+        _reasons([i for i in issues if i["reason"] not in special], "Other remarks on the data set", "Count"),
+    ]  # fmt: skip
+    return "".join(parts)
+
+
+def _reasons(issues: Sequence[Mapping[str, Any]], caption: str, counted: str) -> str:
+    rows = [[str(i["column"]) or "–", str(i["reason"]), f"{i['count']:,}"] for i in issues]
+    return html.table([["Column", "Reason", counted], *rows], caption, text_columns=2) if rows else ""
+
+
+def _unaudited(report: Report) -> str:
+    inputs, known = (report.protocol or {}).get("features"), (report.cohort or {}).get("features", {})
+    if inputs is None:
+        return ""
+    others = [name for name, facts in known.items() if facts["observed"] and name not in inputs]
+    return html.paragraph(f"In the table, but not inputs and so not checked: {', '.join(others)}.") if others else ""
 
 
 def _availability(summary: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ def retrieval(report: Report) -> str:
         [
             html.paragraph(
                 "Recall@k is the share of subjects whose own embedding in the other modality is among the k nearest; "
-                "guessing reaches k divided by the number of subjects."
+                "guessing reaches k / n, n being the number of validation subjects with both that were searched."
             ),
             html.table([header, *rows], "Retrieval across modalities"),
             html.paragraph(report.source("retrieval"), "source"),

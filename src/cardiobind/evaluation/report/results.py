@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from cardiobind.evaluation.tables import HEADLINE, estimate_text, percent, table
 
 _CALIBRATION = ("brier", "ece", "calibration_slope", "calibration_intercept", "brier_recalibrated", "ece_recalibrated")
 _DECISIONS = ("balanced_accuracy", "sensitivity", "specificity", "balanced_accuracy_at_half")
+_SHOWN_DIFFERENCES = ("auroc", "auprc", "balanced_accuracy")
 _MOST_CURVES = 6
 
 
@@ -34,6 +36,7 @@ def headline(report: Report) -> str:
         html.paragraph(report.description) if report.description else "",
         html.paragraph(_how(metrics)),
         _estimates(metrics, HEADLINE, "Every model on the test subjects: mean over seeds (95 % interval)", counts=True),
+        _unlike_subjects(metrics),
     ]
     if _has(metrics, "auroc"):
         alt = "Forest plot: AUROC of each model with its 95 % interval; the numbers are in the table above."
@@ -50,14 +53,15 @@ def headline(report: Report) -> str:
 
 def comparisons(report: Report) -> str:
     """Return paired differences between models, or nothing without comparisons."""
-    entries = report.metrics.get("comparisons", ())
+    entries = [e for e in report.metrics.get("comparisons", ()) if e["metric"] in _SHOWN_DIFFERENCES]
     if not entries:
         return ""
+    resamples = int(report.metrics["resamples"])
     header = ["Model", "Baseline", "Inputs", "Labels", "Metric", "Test n", "Difference (95 % interval)", "p"]
     rows = [
         [
             e["arm"], e["baseline"], e["inputs"], percent(e["fraction"]), METRICS[e["metric"]].title, str(e["n"]),
-            _difference(e), "–" if e["p"] is None else _p(e["p"]),
+            _difference(e), "–" if e["p"] is None else _p(e["p"], resamples),
         ]
         for e in entries
     ]  # fmt: skip
@@ -66,8 +70,8 @@ def comparisons(report: Report) -> str:
         [
             html.paragraph(
                 "Both models are scored on the same test subjects under the same resamples, so what is hard for "
-                "both cancels out. For Brier, lower is better. p is two-sided, from the bootstrap, not corrected "
-                "for multiple comparisons."
+                "both cancels out. p is two-sided, from the bootstrap, not corrected for multiple comparisons; it "
+                f"cannot be smaller than 2 / ({resamples} resamples + 1). Other metrics are compared in metrics.json."
             ),
             html.table([header, *rows], "Paired differences, model minus baseline", text_columns=5),
             html.bullets(sorted(set(notes))) if notes else "",
@@ -147,6 +151,15 @@ def _estimates(metrics: Mapping[str, Any], names: Sequence[str], caption: str, *
     return html.table(shown, caption, text_columns=words) + (html.bullets(notes) if notes else "")
 
 
+def _unlike_subjects(metrics: Mapping[str, Any]) -> str:
+    if len({cell["inputs"] for cell in metrics["cells"]}) < 2:
+        return ""
+    return html.paragraph(
+        "Rows with different inputs have different test subjects, namely those who have these inputs: compare models "
+        "within the same inputs only."
+    )
+
+
 def _seed_table(metrics: Mapping[str, Any]) -> str:
     cells = [cell for cell in metrics["cells"] if len(cell["seeds"]) > 1]
     if not cells:
@@ -199,8 +212,16 @@ def _difference(entry: Mapping[str, Any]) -> str:
     return estimate_text({"value": entry["difference"], "low": entry["low"], "high": entry["high"]})
 
 
-def _p(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+def _p(p: float, resamples: int) -> str:
+    floor = 2 / (resamples + 1)
+    if p > floor * (1 + 1e-9) or floor >= 1:
+        return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return f"< {_rounded_up(floor)}"
+
+
+def _rounded_up(value: float) -> str:
+    digits = max(3, -math.floor(math.log10(value)))
+    return f"{math.ceil(value * 10**digits) / 10**digits:.{digits}f}"
 
 
 def _has(metrics: Mapping[str, Any], name: str) -> bool:
