@@ -218,7 +218,7 @@ def parse_experiment(data: dict[str, Any], overrides: Sequence[str] = (), where:
     try:
         return Experiment.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        raise _explain(error, where) from error
+        raise _explain(error, _origin(error, overrides, where)) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"a value is of a type that no option has: {error}", where=where) from error
 
@@ -268,6 +268,13 @@ def _value(text: str) -> Any:
         return tomllib.loads(f"v = {text}")["v"]
     except (tomllib.TOMLDecodeError, RecursionError):
         return text
+
+
+def _origin(error: ValidationError, overrides: Sequence[str], where: str) -> str:
+    place = ".".join(str(part) for part in error.errors()[0]["loc"])
+    keys = [word.partition("=")[0] for word in overrides]
+    guilty = [key for key in keys if f"{place}.".startswith(f"{key}.")]
+    return f"command line, {guilty[-1]}" if guilty else where
 
 
 def _explain(error: ValidationError, where: str) -> ConfigError:

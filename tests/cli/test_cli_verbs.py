@@ -95,7 +95,8 @@ def test_config_prints_the_resolved_experiment(call: Call) -> None:
         (["config", "demo", "tabular.features=['hight_cm']"], "did you mean 'height_cm'"),
         (["config", "demo", "export=alined"], "no arm is called 'alined'"),
         (["config", "demo", "no_equals_sign"], "KEY=VALUE"),
-        (["run", "demo", "data_root=/nowhere/at/all"], "data_root=PATH"),
+        (["run", "demo", "data_root=/nowhere/at/all"], "the folder does not exist"),
+        (["config", "demo", "finetune.batch_size=many"], "where: command line, finetune.batch_size\n"),
         (["verify", "/nowhere/at/all"], "manifest.json"),
         (["predict", "--bundle", "/nowhere/at/all"], "manifest.json"),
         (["export", "/nowhere/at/all", "/nowhere/out"], "manifest.json"),
@@ -184,6 +185,20 @@ def test_evaluate_reads_predictions_alone(call: Call, walked: Walk, tmp_path: Pa
     for name in ("broken.parquet", "broken.csv"):
         (tmp_path / name).write_bytes(b"\x00\x01 no table")
         assert call(["evaluate", tmp_path / name]).code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("9000017,score\n1,0.5\n", ("lack columns: arm, inputs", "got: *, score")),
+        ("arm;score\nmine;0,5\n", ("separated by semicolons", "with commas")),
+    ],
+)
+def test_a_table_that_is_no_table_of_predictions(call: Call, tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    (tmp_path / "predictions.csv").write_text(text)
+    done = call(["evaluate", tmp_path / "predictions.csv"])
+    assert done.code == 2
+    assert all(word in done.err for word in words)
 
 
 @pytest.mark.e2e

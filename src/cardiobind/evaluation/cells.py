@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,7 +98,10 @@ def read_cells(predictions: pd.DataFrame) -> list[Cell]:
 def _check_columns(frame: pd.DataFrame) -> None:
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
-        raise InputError("the predictions lack columns", where="predictions", expected=COLUMNS, got=missing)
+        raise InputError(
+            f"the predictions lack columns: {', '.join(missing)}", where="predictions", expected=", ".join(COLUMNS),
+            got=", ".join(re.sub(r"\d{4,}", "*", str(name)) for name in frame.columns),
+        )  # fmt: skip
     if frame.empty:
         raise InputError("there are no predictions", where="predictions", hint="run predict before evaluate")
     splits = set(frame["split"]) - {"validation", "test"}

@@ -81,7 +81,8 @@ def _check_folders(experiment: Experiment, workspace: Workspace) -> None:
         return
     root = Path(experiment.data_root)
     if not root.is_dir():
-        raise ConfigError("no such folder", where="data_root", got=root.absolute(), hint="add data_root=PATH")
+        hint = "it is a file: give the folder" if root.exists() else "the folder does not exist: correct data_root=PATH"
+        raise ConfigError("no such folder", where="data_root", got=root.absolute(), hint=hint)
     if root.resolve() == workspace.out.resolve():
         raise ConfigError(
             "artefacts would be mixed with the raw files", where="data_root", got=root, hint="choose another --out"

@@ -90,10 +90,22 @@ def read_predictions(predictions: Path) -> pd.DataFrame:
     """
     if not predictions.is_file():
         raise InputError("no such file", where=predictions, expected="predictions as Parquet or CSV")
+    if predictions.suffix == ".csv":
+        _refuse_semicolons(predictions)
     try:
         return pd.read_csv(predictions) if predictions.suffix == ".csv" else pd.read_parquet(predictions)
     except (ValueError, OSError) as error:
         raise InputError("the file is no table", where=predictions, expected="Parquet, or CSV as .csv") from error
+
+
+def _refuse_semicolons(predictions: Path) -> None:
+    with predictions.open("rb") as stream:
+        header = stream.readline()
+    if header.count(b";") > header.count(b","):
+        raise InputError(
+            "the columns are separated by semicolons", where=predictions, expected="commas, and decimal points",
+            hint="write the table again with commas, or as Parquet",
+        )  # fmt: skip
 
 
 def _gather(sources: Sequence[Artifact]) -> pd.DataFrame:
