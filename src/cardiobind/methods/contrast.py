@@ -36,7 +36,7 @@ class TwoViews(nn.Module):
         super().__init__()
         self.modalities: tuple[str, ...] = (encoder.inputs.modality,)
         self.tower = Tower(encoder, MeanPool())
-        self.head = ProjectionHead(encoder.width, encoder.width, projection)
+        self.head = ProjectionHead(encoder.width, encoder.width, projection, batch_norm=True)
         self.views, self.temperature = views, temperature
 
     def embed_views(self, batch: Batch) -> tuple[Tensor, Tensor]:

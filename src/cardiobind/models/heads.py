@@ -70,9 +70,12 @@ class ProjectionHead(nn.Sequential):
         inputs: width of what is projected.
         hidden: width between.
         outputs: width of the embedding, 128 in the paper.
+        batch_norm: normalise the hidden layer over the batch, which then needs two subjects. Without it two views of
+            similar pictures stay at chance: all embeddings begin nearly equal.
 
-    Source: Chen et al. 2020 (SimCLR).
+    Source: Chen et al. 2020 (SimCLR), whose published code has the batch norm.
     """
 
-    def __init__(self, inputs: int, hidden: int, outputs: int = 128) -> None:
-        super().__init__(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+    def __init__(self, inputs: int, hidden: int, outputs: int = 128, *, batch_norm: bool = False) -> None:
+        norm = [nn.BatchNorm1d(hidden)] if batch_norm else []
+        super().__init__(nn.Linear(inputs, hidden), *norm, nn.ReLU(), nn.Linear(hidden, outputs))
