@@ -238,6 +238,14 @@ def test_rows_of_different_inputs_are_not_compared(inputs: tuple[str, ...], said
     assert ("Rows with different inputs have different test subjects" in render(Report("Two", metrics))) is said
 
 
+@pytest.mark.parametrize(("last", "said"), [(4.0, True), (4.6, True), (3.9, False), (float("nan"), False)])
+def test_a_stage_that_learnt_nothing_is_said_to(last: float, said: bool) -> None:
+    metrics = evaluate(make_predictions(seeds=1, test=40, arms={"one": 1.0}), resamples=5)
+    history = pd.DataFrame({"step": [1, 2], "train_loss": [5.0, 4.0], "validation_loss": [np.nan, last]})
+    report = Report("One", metrics, histories={"scarf": history}, chance={"scarf": 4.02})
+    assert ("Little was learnt here" in section(render(report), "losses")) is said
+
+
 def test_no_nan_is_printed(html: str) -> None:
     words = re.sub(r"<style>.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL)
     assert not re.search(r"\b(nan|None|inf)\b", words)

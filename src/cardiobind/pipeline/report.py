@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 from cardiobind.artifact import Artifact, file_sha256
 from cardiobind.config import digest, resolved
 from cardiobind.evaluation.report import Reconstruction, Report, write_report
+from cardiobind.methods.contrast import EVALUATED
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.networks import load_arrays, load_history
 from cardiobind.pipeline.results import evaluate_file, read_predictions
 from cardiobind.tasks import TASKS, CodeSet, Task
 
+_TWO_VIEWS = ("simclr", "scarf")
 SHOWN_KINDS = ("encoder", "aligned")
 
 
@@ -89,6 +92,7 @@ def build_report(study: Study, metrics: Artifact) -> Report:
         audit=study.protocol.artifact.json("audit.json"),
         predictions=pd.read_parquet(metrics.file("predictions.parquet")),
         histories={name: load_history(found) for name, found in used.items() if found.kind in SHOWN_KINDS},
+        chance=_chance(study),
         reconstruction=_reconstruction(study),
         **_embeddings(embeddings),
         retrieval=[] if aligned is None else _retrieval(aligned),
@@ -114,6 +118,18 @@ def _codes(codes: CodeSet) -> str:
         by_system.setdefault(system, []).append(code)
     listed = "; ".join(f"{system.upper().replace('_', ' ')} {', '.join(found)}" for system, found in by_system.items())
     return listed + (f", with none of {', '.join(code for _, code in codes.alone)} beside it" if codes.alone else "")
+
+
+def _chance(study: Study) -> dict[str, float]:
+    found = {}
+    for modality in study.modalities:
+        stage = getattr(study.experiment, modality).pretrain
+        if stage is None or stage.method.kind not in _TWO_VIEWS:
+            continue
+        subjects = min(EVALUATED, len(study.cohort.rows_with(study.protocol.rows("validation"), [modality])))
+        if subjects >= 2:
+            found[f"pretrain-{modality}"] = math.log(2 * subjects - 1)
+    return found
 
 
 def _reconstruction(study: Study) -> Reconstruction | None:

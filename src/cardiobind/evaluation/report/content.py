@@ -63,6 +63,7 @@ class Report:
         audit: ``audit.json``: findings and allowed features.
         predictions: what ``metrics`` was computed from; gives curves and calibration.
         histories: name of a stage -> one row a round, as `training.History.frame`.
+        chance: name of a contrastive stage -> the validation loss of one that guesses.
         reconstruction: one recording; only where its licence allows showing a person's signal.
         embeddings: modality -> (n, width), rows without NaN.
         embedding_labels: modality -> (n,) 1, 0 or NaN.
@@ -82,6 +83,7 @@ class Report:
     audit: Mapping[str, Any] | None = None
     predictions: pd.DataFrame | None = None
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    chance: Mapping[str, float] = field(default_factory=dict)
     reconstruction: Reconstruction | None = None
     embeddings: Mapping[str, Floats] = field(default_factory=dict)
     embedding_labels: Mapping[str, Floats] | None = None

@@ -8,6 +8,8 @@ from cardiobind.evaluation.figures import embedding_map, reconstruction, trainin
 from cardiobind.evaluation.report import html
 from cardiobind.evaluation.report.content import Report
 
+_CLOSE_TO_CHANCE = 0.01
+
 
 def losses(report: Report) -> str:
     """Return the training curves of each stage."""
@@ -17,7 +19,8 @@ def losses(report: Report) -> str:
             continue
         alt = f"Training curves of {name}: {', '.join(map(str, history.columns))} over {len(history)} rounds."
         source = report.source(name if name in report.artifacts else "losses", "history")
-        parts += [html.heading(name), html.picture(training_curves(history), alt), html.paragraph(source, "source")]
+        parts += [html.heading(name), html.picture(training_curves(history), alt), _guessing(report, name)]
+        parts.append(html.paragraph(source, "source"))
     return "".join(parts)
 
 
@@ -62,6 +65,20 @@ def embeddings(report: Report) -> str:
     alt = f"First two principal components of the embeddings of {', '.join(shown)}, coloured by label."
     caption = "Principal components keep large distances; what they do not show may still be there."
     return html.picture(figure, alt, caption, raster=True) + html.paragraph(report.source("embeddings"), "source")
+
+
+def _guessing(report: Report, name: str) -> str:
+    history, chance = report.histories[name], report.chance.get(name)
+    if chance is None or "validation_loss" not in history:
+        return ""
+    measured = history["validation_loss"].dropna()
+    if measured.empty or measured.iloc[-1] < (1 - _CLOSE_TO_CHANCE) * chance:
+        return ""
+    return html.paragraph(
+        f"Little was learnt here: the last validation loss, {measured.iloc[-1]:.3f}, is not more than "
+        f"{_CLOSE_TO_CHANCE:.0%} below that of guessing, {chance:.3f}.",
+        "warning",
+    )
 
 
 def _task(metrics: Mapping[str, object]) -> str:
