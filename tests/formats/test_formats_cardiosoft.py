@@ -50,13 +50,15 @@ def test_lead_case_and_a_nested_strip_do_not_matter(tmp_path: Path) -> None:
     np.testing.assert_allclose(record.amplitude_mv[LEADS.index("aVR")], counts["AVR"] * 0.005, rtol=1e-6)
 
 
-def test_meta_holds_what_the_file_says_and_no_identifier(tmp_path: Path) -> None:
-    meta = read_ecg(write(tmp_path, cardiosoft_xml(random_counts(100)))).meta
-    assert meta["acquired_at"] == "2016-03-07T09:05:30"
-    assert meta["filters"] == {"Filter50Hz": "yes", "LowPass": "100"}
-    assert meta["statements"] == ["Sinus bradycardia", "---"]
-    assert meta["measurements"] == {"VentricularRate": 57.0}
-    assert "SECRETNAME" not in repr(meta)
+def test_the_header_holds_what_the_file_says_and_no_identifier(tmp_path: Path) -> None:
+    record = read_ecg(write(tmp_path, cardiosoft_xml(random_counts(100))))
+    header = record.header
+    assert header.acquired_at == "2016-03-07T09:05:30"
+    assert (header.notch_hz, header.lowpass_hz, header.highpass_hz) == (50.0, 100.0, None)
+    assert header.statements == ("Sinus bradycardia", "---")
+    assert header.measurements == {"VentricularRate_BPM": 57.0}
+    assert record.present.all()
+    assert "SECRETNAME" not in repr(header)
 
 
 def test_an_absent_lead_is_nan(tmp_path: Path) -> None:

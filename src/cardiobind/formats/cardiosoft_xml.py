@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -19,12 +18,12 @@ from cardiobind.formats import reasons
 from cardiobind.formats.base import ECG_FORMATS, Format, decoding, masked
 from cardiobind.formats.leads import canonical_lead, stack_leads
 from cardiobind.formats.location import read_bytes, split_location
-from cardiobind.modalities.records import EcgRecord
+from cardiobind.modalities.records import EcgHeader, EcgRecord
 
 LARGEST_COUNT = 1 << 30
 _STRIPS = ("StripData", "Strip/StripData", "StripData/Strip")
 _EXERCISE_PARTS = ("FullDisclosure", "TrendData", "Protocol")
-_FILTERS = ("Filter50Hz", "Filter60Hz", "LowPass", "HighPass")
+_NOTCHES = {"Filter50Hz": 50.0, "Filter60Hz": 60.0}
 
 
 def recognises(location: str) -> bool:
@@ -44,7 +43,7 @@ def read_cardiosoft_xml(location: str) -> EcgRecord:
         location: path, or ``archive.zip::member``.
 
     Returns:
-        The record; ``meta`` has ``acquired_at`` (ISO 8601), ``filters``, ``statements``, ``device``, ``measurements``.
+        Twelve leads in mV, with the device's filters, statements and measurements.
 
     Raises:
         RecordError: exercise ECG (field 6025), damaged XML, truncated lead, unknown unit, impossible rate.
@@ -56,7 +55,7 @@ def read_cardiosoft_xml(location: str) -> EcgRecord:
     counts = _lead_counts(strip, location)
     _check_lead_number(strip, len(counts), location)
     named = {name: values * mv_per_count for lead, values in counts.items() if (name := canonical_lead(lead))}
-    return EcgRecord(stack_leads(named, location), rate_hz, _meta(root))
+    return EcgRecord(stack_leads(named, location), rate_hz, _header(root))
 
 
 def _parse(location: str) -> Element:
@@ -164,17 +163,27 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _meta(root: Element) -> dict[str, Any]:
-    filters = {name: text.strip() for name in _FILTERS if (text := root.findtext(f"FilterSetting/{name}"))}
+def _header(root: Element) -> EcgHeader:
     statements = [text.strip() for element in root.iterfind(".//DiagnosisText") if (text := element.text)]
-    measured = {e.tag: _number(e.text) for e in root.iterfind("RestingECGMeasurements/*") if len(e) == 0}
-    return {
-        "acquired_at": _acquired_at(root.find("ObservationDateTime")),
-        "filters": filters,
-        "statements": [s for s in statements if s],
-        "device": (root.findtext(".//DeviceInfo/Desc") or "CardioSoft").strip(),
-        "measurements": {tag: value for tag, value in measured.items() if value is not None},
-    }
+    measured = {_with_unit(e): _number(e.text) for e in root.iterfind("RestingECGMeasurements/*") if len(e) == 0}
+    return EcgHeader(
+        acquired_at=_acquired_at(root.find("ObservationDateTime")),
+        device=(root.findtext(".//DeviceInfo/Desc") or "CardioSoft").strip(),
+        highpass_hz=_number(root.findtext("FilterSetting/HighPass")),
+        lowpass_hz=_number(root.findtext("FilterSetting/LowPass")),
+        notch_hz=next((hz for name, hz in _NOTCHES.items() if _is_on(root.findtext(f"FilterSetting/{name}"))), None),
+        statements=tuple(s for s in statements if s),
+        measurements={name: value for name, value in measured.items() if value is not None},
+    )
+
+
+def _with_unit(element: Element) -> str:
+    unit = (element.get("units") or "").strip()
+    return f"{element.tag}_{unit}" if unit else element.tag
+
+
+def _is_on(text: str | None) -> bool:
+    return (text or "").strip().lower() in {"yes", "true", "on", "1"}
 
 
 def _acquired_at(element: Element | None) -> str | None:

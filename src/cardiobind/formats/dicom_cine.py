@@ -239,7 +239,7 @@ def _record(slices: Sequence[Slice], positions: NDArray[np.float64], dropped: in
         slices[0].frames[0].spacing_mm,
         positions,
         times,
-        {
+        meta={
             "series": [one.frames[0].description for one in slices],
             "repaired_frames": repaired,
             "dropped_slices": dropped,

@@ -19,7 +19,7 @@ from cardiobind.formats import reasons
 from cardiobind.formats.base import ECG_FORMATS, Format, decoding, masked
 from cardiobind.formats.leads import canonical_lead, millivolts_per, stack_leads
 from cardiobind.formats.location import SEPARATOR, location_exists, read_bytes, split_location
-from cardiobind.modalities.records import EcgRecord
+from cardiobind.modalities.records import EcgHeader, EcgRecord
 
 DEFAULT_GAIN = 200.0
 LARGEST_SAMPLES = 100_000_000
@@ -80,7 +80,7 @@ def read_wfdb(location: str) -> EcgRecord:
         lead = canonical_lead(signal.lead)
         if lead is not None and lead not in leads:
             leads[lead] = _millivolts(digital[:, column], signal, stem)
-    return EcgRecord(stack_leads(leads, stem), header.rate_hz, {"acquired_at": header.started_at})
+    return EcgRecord(stack_leads(leads, stem), header.rate_hz, EcgHeader(acquired_at=header.started_at))
 
 
 def parse_header(text: str, location: str) -> Header:
