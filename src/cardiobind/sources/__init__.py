@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cardiobind.sources.base import SOURCES, RecordRef, Source
+from cardiobind.sources.mimic_iv_ecg import MimicIvEcgSource
 from cardiobind.sources.ptbxl import PtbxlSource
 from cardiobind.sources.simulated import SimulatedSource
 from cardiobind.sources.ukb import UkbSource
 
-__all__ = ["SOURCES", "PtbxlSource", "RecordRef", "SimulatedSource", "Source", "UkbSource"]
+__all__ = ["SOURCES", "MimicIvEcgSource", "PtbxlSource", "RecordRef", "SimulatedSource", "Source", "UkbSource"]
