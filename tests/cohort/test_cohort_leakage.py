@@ -87,6 +87,15 @@ def test_labels_must_be_one_a_row() -> None:
         audit_leakage(pd.DataFrame({"crp_mg_l": [1.0]}), ["crp_mg_l"], "mi", [0, 1])
 
 
+def test_what_is_read_off_the_images_is_a_label_and_never_an_input() -> None:
+    assert "lvef_percent" not in INPUT_FEATURES
+    for task in ("mi", "af", None):
+        (finding,) = audit_leakage(pd.DataFrame({"lvef_percent": [60.0]}), ["lvef_percent"], task, None)
+        assert finding.reason == "label"
+        with pytest.raises(LabelLeakageError, match="lvef_percent"):
+            refuse_leaks([finding], ["lvef_percent"])
+
+
 def test_refusal_names_the_features_and_can_be_overruled() -> None:
     findings = [Finding("statin", "declared", "states or follows mi")]
     with pytest.raises(LabelLeakageError, match="statin"):

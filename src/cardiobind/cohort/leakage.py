@@ -17,6 +17,7 @@ SUSPICIOUS_AUROC = 0.9
 SUSPICIOUS_SHARE = 0.9
 SUSPICIOUS_ODDS_RATIO = 20.0
 MINIMUM_ROWS = 10
+LABEL = "label"
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Finding:
 
     Attributes:
         feature: its name.
-        reason: ``declared`` (it follows a diagnosis by definition), ``separates`` (its value alone almost tells the
-            label, chance allowed for), ``level`` (one of its categories almost tells a positive label) or
+        reason: ``label`` (it is itself one, never an input), ``declared`` (it follows a diagnosis by definition),
+            ``separates`` (its value alone almost tells the label, chance allowed for), ``level`` (one of its categories almost tells a positive label) or
             ``missingness`` (whether it was recorded almost tells it).
         detail: the number behind the reason.
     """
@@ -59,7 +60,9 @@ def audit_leakage(
     findings: list[Finding] = []
     for name in names:
         feature = FEATURE_BY_NAME[name]
-        if _declared(feature, task):
+        if feature.role == "label":
+            findings.append(Finding(name, LABEL, "is read off the images and itself a label"))
+        elif _declared(feature, task):
             findings.append(Finding(name, "declared", f"states or follows {task or 'a diagnosis'}"))
         if values is not None:
             known = np.isfinite(values)
@@ -75,15 +78,16 @@ def refuse_leaks(findings: Iterable[Finding], allow: Sequence[str] = ()) -> None
         allow: names of features that may be used all the same.
 
     Raises:
-        LabelLeakageError: a finding concerns a feature that is not in `allow`.
+        LabelLeakageError: a finding concerns a feature that is not in `allow`, or one that is itself a label.
     """
-    refused = [f for f in findings if f.feature not in allow]
+    refused = [f for f in findings if f.feature not in allow or f.reason == LABEL]
     if refused:
         raise LabelLeakageError(
             "features that give the label away",
             where=", ".join(sorted({f.feature for f in refused})),
             got="; ".join(f"{f.feature}: {f.reason} ({f.detail})" for f in refused),
-            hint="leave them out of the features, or name them in allow_leaks if they are known at prediction time",
+            hint="leave them out of the features, or name those that are no labels in allow_leaks if they are known at "
+            "prediction time",
         )
 
 

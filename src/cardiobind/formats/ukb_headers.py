@@ -71,6 +71,17 @@ TITLES: Mapping[str, int] = {
     "date of first in-patient diagnosis - icd9": 41281,
     "operative procedures - opcs4": 41272,
     "date of first operative procedure - opcs4": 41282,
+    "lv end diastolic volume": 24100,
+    "lv end systolic volume": 24101,
+    "lv stroke volume": 24102,
+    "lv ejection fraction": 24103,
+    "lv cardiac output": 24104,
+    "lv myocardial mass": 24105,
+    "rv end diastolic volume": 24106,
+    "rv end systolic volume": 24107,
+    "rv stroke volume": 24108,
+    "rv ejection fraction": 24109,
+    "cardiac output": 22424,
     "systolic blood pressure, manual reading": 93,
     "diastolic blood pressure, manual reading": 94,
     "pulse rate (during blood-pressure measurement)": 95,
@@ -92,6 +103,9 @@ TITLES: Mapping[str, int] = {
     "date i64 first reported (stroke, not specified as haemorrhage or infarction)": 131368,
 }
 """Showcase titles, in lower case, of the fields that cardiobind reads."""
+
+SAME_TITLE: Mapping[int, int] = {22420: 24103, 22421: 24100, 22422: 24101, 22423: 24102}
+"""Fields whose title another field has as well: a titled column is taken for the latter."""
 
 
 @dataclass(frozen=True, order=True)

@@ -26,13 +26,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cardiobind.errors import ConfigError
-from cardiobind.modalities.features import FEATURE_BY_NAME, INPUT_FEATURES, Feature
+from cardiobind.modalities.features import FEATURE_BY_NAME, Feature
 from cardiobind.modalities.spec import MODALITIES
 from cardiobind.rng import integer
 from cardiobind.simulate.anatomy import segment_columns
 from cardiobind.simulate.heart import draw_hearts
 from cardiobind.simulate.settings import SimulationSettings
-from cardiobind.simulate.table import complete_table, simulate_events, simulate_visits
+from cardiobind.simulate.table import SIMULATED_INPUTS, complete_table, simulate_events, simulate_visits
 
 Array = NDArray[np.float64]
 Candidate = tuple[Array, Array]
@@ -156,7 +156,7 @@ def endpoint(hearts: pd.DataFrame, task: str) -> Array:
 def expressed(hearts: pd.DataFrame) -> dict[str, Array]:
     """Return the noise-free quantities that each modality expresses, {modality: (hearts, quantities)}."""
     table = complete_table(hearts)
-    codes = np.stack([_number(FEATURE_BY_NAME[name], table[name]) for name in INPUT_FEATURES], axis=1)
+    codes = np.stack([_number(FEATURE_BY_NAME[name], table[name]) for name in SIMULATED_INPUTS], axis=1)
     return {
         "ecg": hearts[list(_ECG)].to_numpy(dtype=float),
         "cmr": hearts[list(_CMR)].to_numpy(dtype=float),

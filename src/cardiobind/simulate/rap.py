@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cardiobind.modalities.features import FEATURES, Feature
+from cardiobind.modalities.features import CORE_FEATURES, Feature
 from cardiobind.simulate.table import (
     pressure_readings,
     simulate_events,
@@ -33,7 +33,7 @@ def rap_table(hearts: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, object] = {"eid": facts["subject"].to_numpy()}
     columns["p53_i2"] = simulate_visits(hearts)["date"].dt.strftime("%Y-%m-%d").to_numpy()
     readings = pressure_readings(hearts)
-    for feature in FEATURES:
+    for feature in CORE_FEATURES:
         if feature.multiple:
             continue
         values = facts[feature.name]

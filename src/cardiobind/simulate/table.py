@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from cardiobind.modalities.features import FEATURE_BY_NAME, FEATURES, INPUT_FEATURES
+from cardiobind.modalities.features import CORE_FEATURES, FEATURE_BY_NAME
 from cardiobind.rng import generator
 from cardiobind.simulate.settings import VISIT, SimulationSettings
 
@@ -26,6 +26,7 @@ _LIFESTYLE = (
     "vegetables_tablespoons_per_day", "overall_health",
 )  # fmt: skip
 _NEVER_MISSING = ("age_years", "sex")
+SIMULATED_INPUTS = tuple(feature.name for feature in CORE_FEATURES if feature.role == "input")
 # Missing at random, by field, as in the showcase of UK Biobank: pulse wave and pack-years are often absent.
 _MISSING_SHARE = {"stiffness_index_m_s": 0.32, "pack_years": 0.12, "lipoprotein_a_nmol_l": 0.19, "hdl_mmol_l": 0.08}
 
@@ -52,22 +53,23 @@ def simulate_table(hearts: pd.DataFrame) -> pd.DataFrame:
         hearts: rows of `draw_hearts`.
 
     Returns:
-        Columns subject, visit and all canonical features: numbers and flags as float with NaN, categories as labels.
+        Columns subject, visit and the core features: numbers and flags as float with NaN, categories as labels.
     """
     values = complete_table(hearts)
     noise = _noise(hearts)
     frame = values.mask(_gaps(hearts, values, noise))
-    frame = frame.astype({f.name: object if f.kind == "category" else float for f in FEATURES})
+    frame = frame.astype({f.name: object if f.kind == "category" else float for f in CORE_FEATURES})
     frame.insert(0, "subject", hearts["subject"].to_numpy())
     frame.insert(1, "visit", VISIT)
     return frame.where(frame.notna(), np.nan)
 
 
 def complete_table(hearts: pd.DataFrame) -> pd.DataFrame:
-    """Return the features of `simulate_table` without gaps, in the order of `FEATURES`."""
+    """Return the features of `simulate_table` without gaps, in the order of `CORE_FEATURES`."""
     noise = _noise(hearts)
     columns = _measured(hearts) | _answers(hearts, noise) | _blood_sample(hearts, noise) | _leaks(hearts, noise)
-    return pd.DataFrame({f.name: columns[f.name] if f.kind == "category" else columns[f.name] + 0.0 for f in FEATURES})
+    ordered = {f: columns[f.name] for f in CORE_FEATURES}
+    return pd.DataFrame({f.name: values if f.kind == "category" else values + 0.0 for f, values in ordered.items()})
 
 
 def visit_dates(hearts: pd.DataFrame) -> NDArray[np.datetime64]:
@@ -233,7 +235,7 @@ def _leaks(h: pd.DataFrame, noise: Array) -> dict[str, Array]:
 def _gaps(h: pd.DataFrame, values: pd.DataFrame, noise: Array) -> pd.DataFrame:
     gaps = pd.DataFrame(False, index=values.index, columns=values.columns)
     reticence = 0.25 * h["poor_health"].to_numpy() + 0.03 * (h["bmi"].to_numpy() - 26)
-    for k, name in enumerate(n for n in INPUT_FEATURES if n not in _NEVER_MISSING):
+    for k, name in enumerate(n for n in SIMULATED_INPUTS if n not in _NEVER_MISSING):
         share = _MISSING_SHARE.get(name, 0.012)
         shift = reticence if name in _LIFESTYLE else 0.0
         gaps[name] = noise[:, 40 + k] + shift > _upper(share)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -38,9 +39,15 @@ class Values:
     problems: dict[str, int] = field(default_factory=dict)
 
 
+def field_groups(feature: Feature) -> list[tuple[int, ...]]:
+    """Return the data fields that a feature is read from: those of a group count alike, a later group fills gaps."""
+    groups = [SAME_QUESTION.get(feature.ukb_field, (feature.ukb_field,))]
+    return groups if feature.ukb_fallback is None else [*groups, (feature.ukb_fallback,)]
+
+
 def fields_of(feature: Feature) -> tuple[int, ...]:
     """Return the data fields that a feature is read from."""
-    return SAME_QUESTION.get(feature.ukb_field, (feature.ukb_field,))
+    return tuple(number for group in field_groups(feature) for number in group)
 
 
 def columns_of(feature: Feature, columns: Columns) -> list[Column]:
@@ -51,17 +58,20 @@ def columns_of(feature: Feature, columns: Columns) -> list[Column]:
 def feature_at(feature: Feature, visit: int, frame: pd.DataFrame, columns: Columns) -> Values:
     """Return a feature at a visit: from that assessment, else the baseline one (0), repeated readings by their mean.
 
+    A label is taken from the visit itself or not at all.
+
     Args:
         feature: what to read.
         visit: assessment (UK Biobank's instance).
         frame: the table.
         columns: its columns by field.
     """
-    chosen = columns_of(feature, columns)
     coded = np.full(len(frame), np.nan)
     instance = np.full(len(frame), -1, np.int8)
     problems: dict[str, int] = {}
-    for wanted in dict.fromkeys((visit, 0)):
+    visits = (visit,) if feature.role == "label" else tuple(dict.fromkeys((visit, 0)))
+    for wanted, group in product(visits, field_groups(feature)):
+        chosen = [column for number in group for column in columns.get(number, ())]
         here = [c for c in chosen if c.instance == wanted or (c.instance is None and wanted == visit)]
         if here:
             found = _combine(feature, frame, here, problems)

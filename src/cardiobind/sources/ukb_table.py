@@ -14,7 +14,7 @@ from cardiobind.errors import RecordError
 from cardiobind.formats import masked, reasons
 from cardiobind.formats.table_file import read_table, table_columns
 from cardiobind.formats.ukb_headers import Column, columns_by_field, identifier_column
-from cardiobind.modalities.features import FEATURES
+from cardiobind.modalities.features import CORE_FEATURES, FEATURES
 from cardiobind.sources.base import VISIT_COLUMNS, issue
 from cardiobind.sources.ukb_events import EVENT_FIELDS
 from cardiobind.sources.ukb_features import columns_of, feature_at, fields_of
@@ -97,7 +97,7 @@ def read_features(table: UkbTable, visits: pd.DataFrame) -> tuple[pd.DataFrame, 
             baseline = int((one.instance == 0).sum()) if visit != "0" else 0
             for reason, count in {**one.problems, "from_baseline_visit": baseline}.items():
                 problems[(reason, name)] = problems.get((reason, name), 0) + count
-    absent = [issue("absent_column", feature.name, 1) for feature in FEATURES if feature not in known]
+    absent = [issue("absent_column", feature.name, 1) for feature in CORE_FEATURES if feature not in known]
     issues = [issue(reason, name, count) for (reason, name), count in sorted(problems.items()) if count]
     return _joined(values, known), _joined(sources, known), issues + absent
 

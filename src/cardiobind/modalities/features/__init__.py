@@ -1,0 +1,13 @@
+"""The medical facts cardiobind knows: name, unit, plausible range, role, and the UK Biobank field each comes from."""
+
+from __future__ import annotations
+
+from cardiobind.modalities.features.cmr import CMR_FEATURES
+from cardiobind.modalities.features.core import CORE_FEATURES
+from cardiobind.modalities.features.feature import Feature, Kind, Role
+
+FEATURES: tuple[Feature, ...] = (*CORE_FEATURES, *CMR_FEATURES)
+FEATURE_BY_NAME = {feature.name: feature for feature in FEATURES}
+INPUT_FEATURES = tuple(feature.name for feature in FEATURES if feature.role == "input")
+
+__all__ = ["CORE_FEATURES", "FEATURES", "FEATURE_BY_NAME", "INPUT_FEATURES", "Feature", "Kind", "Role"]
