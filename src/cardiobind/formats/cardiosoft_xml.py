@@ -10,14 +10,13 @@ import warnings
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from defusedxml import ElementTree
 from numpy.typing import NDArray
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
-from cardiobind.formats.base import ECG_FORMATS, Format, decoding, masked
-from cardiobind.formats.leads import canonical_lead, stack_leads
-from cardiobind.formats.location import read_bytes, split_location
+from cardiobind.formats.base import ECG_FORMATS, Format, masked
+from cardiobind.formats.leads import canonical_lead, derive_limb_leads, stack_leads
+from cardiobind.formats.safe_xml import begins_with_root, read_xml
 from cardiobind.modalities.records import EcgHeader, EcgRecord
 
 LARGEST_COUNT = 1 << 30
@@ -28,12 +27,7 @@ _NOTCHES = {"Filter50Hz": 50.0, "Filter60Hz": 60.0}
 
 def recognises(location: str) -> bool:
     """Tell whether the file is a CardioSoft XML, resting or exercise."""
-    if not split_location(location)[1].lower().endswith(".xml"):
-        return False
-    try:
-        return b"<CardiologyXML" in read_bytes(location, limit=4096)
-    except RecordError:
-        return False
+    return begins_with_root(location, "CardiologyXML")
 
 
 def read_cardiosoft_xml(location: str) -> EcgRecord:
@@ -48,25 +42,15 @@ def read_cardiosoft_xml(location: str) -> EcgRecord:
     Raises:
         RecordError: exercise ECG (field 6025), damaged XML, truncated lead, unknown unit, impossible rate.
     """
-    root = _parse(location)
+    root = read_xml(location, "CardiologyXML")
     strip = _rest_strip(root, location)
     rate_hz = _positive(strip, "SampleRate", {"hz", ""}, location)
     mv_per_count = _positive(strip, "Resolution", {"uvperlsb", ""}, location) / 1000.0
     counts = _lead_counts(strip, location)
     _check_lead_number(strip, len(counts), location)
     named = {name: values * mv_per_count for lead, values in counts.items() if (name := canonical_lead(lead))}
-    return EcgRecord(stack_leads(named, location), rate_hz, _header(root))
-
-
-def _parse(location: str) -> Element:
-    data = read_bytes(location)
-    with decoding(reasons.BAD_XML, "the XML is not well formed", location):
-        root: Element = ElementTree.fromstring(data, forbid_dtd=True)
-    if root.tag != "CardiologyXML":
-        raise RecordError(
-            reasons.NOT_RECOGNISED, "not a CardioSoft file", where=masked(location), expected="CardiologyXML"
-        )
-    return root
+    complete, derived = derive_limb_leads(named)
+    return EcgRecord(stack_leads(complete, location), rate_hz, _header(root, derived))
 
 
 def _rest_strip(root: Element, location: str) -> Element:
@@ -163,7 +147,7 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _header(root: Element) -> EcgHeader:
+def _header(root: Element, derived: tuple[str, ...]) -> EcgHeader:
     statements = [text.strip() for element in root.iterfind(".//DiagnosisText") if (text := element.text)]
     measured = {_with_unit(e): _number(e.text) for e in root.iterfind("RestingECGMeasurements/*") if len(e) == 0}
     return EcgHeader(
@@ -174,6 +158,7 @@ def _header(root: Element) -> EcgHeader:
         notch_hz=next((hz for name, hz in _NOTCHES.items() if _is_on(root.findtext(f"FilterSetting/{name}"))), None),
         statements=tuple(s for s in statements if s),
         measurements={name: value for name, value in measured.items() if value is not None},
+        derived_leads=derived,
     )
 
 

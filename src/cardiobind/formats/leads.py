@@ -13,6 +13,9 @@ from cardiobind.formats.base import masked
 from cardiobind.modalities.records import LEADS
 
 _CANONICAL = {lead.upper(): lead for lead in LEADS}
+_FRONTAL = {
+    "I": (1.0, 0.0), "II": (0.0, 1.0), "III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0),
+}  # fmt: skip
 _MILLIVOLTS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "microvolt": 1e-3, "nv": 1e-6}
 
 
@@ -35,6 +38,37 @@ def millivolts_per(unit: str, location: str) -> float:
             expected="V | mV | uV | nV", got=repr(unit[:20]),
         )  # fmt: skip
     return scale
+
+
+def derive_limb_leads(
+    leads: Mapping[str, NDArray[np.floating]],
+) -> tuple[dict[str, NDArray[np.floating]], tuple[str, ...]]:
+    """Return the leads with the absent limb leads added, and the names of those added.
+
+    The six limb leads are projections of one vector in the frontal plane, so that any two of them tell the others:
+    III = II - I (Einthoven 1913), aVR = -(I + II)/2, aVL = I - II/2, aVF = II - I/2 (Goldberger 1942). I and II are
+    taken where both are there, else the first two of the order of `LEADS`.
+
+    Args:
+        leads: canonical lead name to (samples,) amplitudes, all in one unit. A lead without a finite sample is absent.
+    """
+    present = [lead for lead in _FRONTAL if lead in leads and np.isfinite(leads[lead]).any()]
+    if len(present) < 2 or len(leads[present[0]]) != len(leads[present[1]]):
+        return dict(leads), ()
+    absent = [lead for lead in _FRONTAL if lead not in present]
+    first, second = present[:2]
+    added = {lead: _combination(lead, first, second, leads[first], leads[second]) for lead in absent}
+    return {**leads, **added}, tuple(absent)
+
+
+def _combination(
+    lead: str, first: str, second: str, one: NDArray[np.floating], other: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Return a lead as the combination of two others that its place in the frontal plane asks for (Cramer's rule)."""
+    (a, b), (c, d), (x, y) = _FRONTAL[first], _FRONTAL[second], _FRONTAL[lead]
+    determinant = a * d - b * c
+    combined = (x * d - y * c) / determinant * one.astype(np.float64) + (a * y - b * x) / determinant * other
+    return np.asarray(combined)
 
 
 def stack_leads(leads: Mapping[str, NDArray[np.floating]], location: str) -> NDArray[np.float32]:
