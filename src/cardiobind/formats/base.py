@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import os
 import re
 import struct
 import warnings
@@ -56,6 +57,8 @@ def read_with(formats: Registry[Format[R]], location: str) -> R:
     for name in formats:
         if formats.get(name).recognises(location):
             return formats.get(name).read(location)
+    if not os.path.exists(location.partition("::")[0]):
+        raise RecordError(reasons.MISSING_FILE, "the file is not there", where=masked(location))
     raise RecordError(
         reasons.NOT_RECOGNISED, f"no {formats.kind} recognises the file", where=masked(location),
         expected=" | ".join(formats),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from cardiobind.sources.base import SOURCES, RecordRef, Source
+from cardiobind.sources.folder import FolderSource
 from cardiobind.sources.mimic_iv_ecg import MimicIvEcgSource
 from cardiobind.sources.ptbxl import PtbxlSource
 from cardiobind.sources.simulated import SimulatedSource
 from cardiobind.sources.ukb import UkbSource
 
-__all__ = ["SOURCES", "MimicIvEcgSource", "PtbxlSource", "RecordRef", "SimulatedSource", "Source", "UkbSource"]
+__all__ = [
+    "SOURCES", "FolderSource", "MimicIvEcgSource", "PtbxlSource", "RecordRef", "SimulatedSource", "Source", "UkbSource",
+]  # fmt: skip
