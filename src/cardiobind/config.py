@@ -83,9 +83,9 @@ class CmrConfig(_Strict):
 
 
 class TabularConfig(_Strict):
-    """Columns of the table, their encoder and its pre-training."""
+    """Columns of the table, their encoder and its pre-training; `features` may name a set of `feature_presets`."""
 
-    features: tuple[str, ...] | Literal["all_inputs"] = "all_inputs"
+    features: tuple[str, ...] | str = "all_inputs"
     encoder: Component
     pretrain: StageConfig | None = None
 

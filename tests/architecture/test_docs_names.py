@@ -133,8 +133,8 @@ def test_python_that_is_shown_can_be_parsed(repository: Path) -> None:
         ast.parse(body)
 
 
-def test_each_feature_is_in_the_page_on_uk_biobank_with_its_field(repository: Path) -> None:
-    page = (repository / "docs" / "howto" / "ukb.md").read_text()
+def test_each_feature_is_in_the_page_of_features_with_its_field(repository: Path) -> None:
+    page = (repository / "docs" / "explanation" / "features.md").read_text()
     absent = [f.name for f in FEATURES if f"| `{f.name}` | {f.ukb_field} |" not in page]
     assert not absent, absent
 

@@ -17,13 +17,14 @@ from cardiobind.errors import ConfigError
 from cardiobind.methods import METHODS
 from cardiobind.modalities.cmr import CmrPreparation
 from cardiobind.modalities.ecg import EcgPreparation
+from cardiobind.modalities.feature_presets import preset
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models import POOLS, Tower, build_encoder, encoder_options
 from cardiobind.pipeline.workspace import Workspace
 from cardiobind.registry import did_you_mean
 from cardiobind.sources import SOURCES, Source
-from cardiobind.tasks import TASKS
+from cardiobind.tasks import check_trainable
 from cardiobind.training import TrainingSettings
 
 COHORT_ROOMS = ("rng", "modalities", "formats", "sources", "simulate", "cohort", "tasks")
@@ -60,10 +61,11 @@ def check_names(experiment: Experiment) -> None:
     """Look every name of an experiment up in its registry before any work is done.
 
     Raises:
-        ConfigError: a name or an option is unknown; the message suggests the nearest.
+        ConfigError: a name or an option is unknown (the message suggests the nearest), or nothing can be trained on the
+            endpoint's kind.
     """
     check_options(SOURCES.get(experiment.source.kind), experiment.source.options, "source.options")
-    TASKS.get(experiment.protocol.task)
+    check_trainable(experiment.protocol.task)
     POOLS.get(experiment.pool)
     for modality in experiment.modalities:
         part = getattr(experiment, modality)
@@ -105,11 +107,17 @@ def _check_method(chosen: Component, where: str) -> None:
 
 
 def feature_names(experiment: Experiment) -> tuple[str, ...] | None:
-    """Return the columns asked for: none without a table, None for all inputs that the training rows hold."""
+    """Return the columns asked for: none without a table, None for all inputs that the training rows hold.
+
+    Raises:
+        ConfigError: a set of features is named that there is not.
+    """
     if experiment.tabular is None:
         return ()
     names = experiment.tabular.features
-    return None if names == "all_inputs" else names
+    if names == "all_inputs":
+        return None
+    return preset(names) if isinstance(names, str) else names
 
 
 def build_source(experiment: Experiment) -> Source:

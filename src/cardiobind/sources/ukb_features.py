@@ -12,14 +12,7 @@ from numpy.typing import NDArray
 
 from cardiobind.formats.ukb_headers import Column
 from cardiobind.modalities.features import Feature
-from cardiobind.sources.ukb_codes import (
-    LESS_THAN_ONE,
-    LESS_THAN_ONE_VALUE,
-    NO_ANSWER,
-    SAME_QUESTION,
-    to_code_sets,
-    to_codes,
-)
+from cardiobind.sources.ukb_codes import SAME_QUESTION, answers, to_code_sets, to_codes
 
 Columns = Mapping[int, Sequence[Column]]
 
@@ -89,7 +82,7 @@ def _combine(
         return _any_code(feature, frame, columns)
     readings = []
     for column in columns:
-        codes, unreadable = to_codes(frame[column.header], column.field)
+        codes, unreadable = to_codes(frame[column.header], answers(feature, column.field))
         _count(problems, "not_a_number", unreadable)
         readings.append(_answers(feature, codes, problems))
     stacked = np.stack(readings)
@@ -100,10 +93,11 @@ def _combine(
 
 
 def _answers(feature: Feature, codes: NDArray[np.float64], problems: dict[str, int]) -> NDArray[np.float64]:
-    missing = np.isin(codes, [*feature.ukb_missing, *NO_ANSWER])
-    answered = np.where(missing, np.nan, codes)
+    answered = np.where(np.isin(codes, feature.ukb_missing), np.nan, codes)
     if feature.kind == "number":
-        return np.where(answered == LESS_THAN_ONE, LESS_THAN_ONE_VALUE, answered)
+        for code, meant in feature.ukb_stands_for:
+            answered[answered == code] = meant
+        return answered
     if feature.kind == "flag":
         return np.where(np.isnan(answered), np.nan, np.isin(answered, feature.ukb_codes).astype(float))
     known = np.isin(answered, feature.ukb_codes)
@@ -115,7 +109,7 @@ def _any_code(feature: Feature, frame: pd.DataFrame, columns: Sequence[Column]) 
     yes, missing = frozenset(map(float, feature.ukb_codes)), frozenset(map(float, feature.ukb_missing))
     result = np.full(len(frame), np.nan)
     for column in columns:
-        places, sets = to_code_sets(frame[column.header], column.field)
+        places, sets = to_code_sets(frame[column.header], answers(feature, column.field))
         answered = np.array([bool(codes - missing) for codes in sets])[places]
         said_yes = np.array([bool(codes & yes) for codes in sets])[places]
         result = np.where(answered & np.isnan(result), 0.0, result)

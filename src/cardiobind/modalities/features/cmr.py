@@ -7,7 +7,7 @@ enough for a failed contour.
 
 from __future__ import annotations
 
-from cardiobind.modalities.features.feature import Feature
+from cardiobind.modalities.features.feature import Feature, number
 
 
 def _phenotype(name: str, field: int, low: float, high: float, fallback: int | None = None) -> Feature:
@@ -25,4 +25,9 @@ CMR_FEATURES: tuple[Feature, ...] = (
     _phenotype("rvesv_ml", 24107, 5, 450),
     _phenotype("rvsv_ml", 24108, 5, 250),
     _phenotype("rvef_percent", 24109, 5, 90),
+    _phenotype("lv_longitudinal_strain_percent", 24181, -40, 5),
+    _phenotype("inline_cardiac_output_l_min", 22424, 0.5, 20),
+    _phenotype("inline_cardiac_index_l_min_m2", 22425, 0.3, 12),
 )
+
+CMR_SCAN_FEATURES: tuple[Feature, ...] = (number("scan_heart_rate_bpm", 22426, 25, 220),)

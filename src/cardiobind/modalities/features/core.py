@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from cardiobind.modalities.features.feature import Feature, category, number
+from cardiobind.modalities.features.feature import UNSURE, Feature, amount, category, number
 
-UNSURE = (-1, -3)
 CORONARY = ("mi", "mi_prevalent", "mi_incident", "cad")
 
 CORE_FEATURES: tuple[Feature, ...] = (
@@ -28,7 +27,7 @@ CORE_FEATURES: tuple[Feature, ...] = (
         (1, 2, 3, 4, 5, 6),
     ),
     number("sleep_hours", 1160, 1, 23, UNSURE),
-    number("tv_hours", 1070, 0, 24, UNSURE),
+    amount("tv_hours", 1070, 0, 24),
     number("walking_days_per_week", 864, 0, 7, (-1, -2, -3)),
     number("moderate_activity_days_per_week", 884, 0, 7, UNSURE),
     number("vigorous_activity_days_per_week", 904, 0, 7, UNSURE),
@@ -38,7 +37,7 @@ CORE_FEATURES: tuple[Feature, ...] = (
         ("never", "less_than_weekly", "weekly", "two_to_four_a_week", "five_or_six_a_week", "daily"),
         (0, 1, 2, 3, 4, 5),
     ),
-    number("vegetables_tablespoons_per_day", 1289, 0, 50, UNSURE),
+    amount("vegetables_tablespoons_per_day", 1289, 0, 50),
     category("overall_health", 2178, ("excellent", "good", "fair", "poor"), (1, 2, 3, 4)),
     Feature("diabetes", "flag", 2443, ukb_codes=(1,), ukb_missing=UNSURE, leaks=("diabetes",)),
     Feature(
