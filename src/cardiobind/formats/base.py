@@ -36,19 +36,20 @@ class Format(Generic[R]):
     Attributes:
         name: as errors and documentation name it.
         recognises: tells from name and first bytes whether `read` is worth trying; never raises.
-        read: returns the record or raises RecordError, never another exception.
+        read: returns the record of a location or raises RecordError, never another exception; a cine's also takes
+            ``view``.
     """
 
     name: str
     recognises: Callable[[str], bool]
-    read: Callable[[str], R]
+    read: Callable[..., R]
 
 
 ECG_FORMATS: Registry[Format[EcgRecord]] = Registry("ECG format")
 CINE_FORMATS: Registry[Format[CineRecord]] = Registry("cine format")
 
 
-def read_with(formats: Registry[Format[R]], location: str) -> R:
+def read_with(formats: Registry[Format[R]], location: str, **options: str) -> R:
     """Return the record that the first format which recognises `location` reads.
 
     Raises:
@@ -56,7 +57,7 @@ def read_with(formats: Registry[Format[R]], location: str) -> R:
     """
     for name in formats:
         if formats.get(name).recognises(location):
-            return formats.get(name).read(location)
+            return formats.get(name).read(location, **options)
     if not os.path.exists(location.partition("::")[0]):
         raise RecordError(reasons.MISSING_FILE, "the file is not there", where=masked(location))
     raise RecordError(

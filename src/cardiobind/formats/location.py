@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import zipfile
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
+from cardiobind.formats.archive import open_zip, read_stream
 from cardiobind.formats.base import decoding, masked
 
 SEPARATOR = "::"
 OPEN_ARCHIVES = 4
-LARGEST_FILE_BYTES = 1 << 30
+LARGEST_FILE_BYTES = 256 << 20
 
 _archives: OrderedDict[tuple[int, str, int, int], zipfile.ZipFile] = OrderedDict()
 
@@ -22,6 +23,14 @@ def split_location(location: str) -> tuple[str | None, str]:
     """Return (archive or None, path); the path is inside the archive if there is one."""
     archive, separator, member = location.partition(SEPARATOR)
     return (archive, member) if separator else (None, location)
+
+
+def beside(location: str, name: str) -> str:
+    """Return the location of a file in the same folder, or in the same folder of the same archive."""
+    archive, path = split_location(location)
+    if archive is None:
+        return str(Path(path).parent / name)
+    return f"{archive}{SEPARATOR}{(PurePosixPath(path).parent / name).as_posix()}"
 
 
 def location_exists(location: str) -> bool:
@@ -55,13 +64,13 @@ def open_archive(path: str) -> zipfile.ZipFile:
     """Return an open archive; the last few stay open in this process, as reading their index is slow.
 
     Raises:
-        RecordError: missing or not a zip archive.
+        RecordError: missing, not a zip archive, or one that `open_zip` refuses.
     """
     with decoding(reasons.BAD_ZIP, "the archive is damaged", path):
         status = os.stat(path)
         key = (os.getpid(), path, status.st_mtime_ns, status.st_size)
         if key not in _archives:
-            _archives[key] = zipfile.ZipFile(path)
+            _archives[key] = open_zip(path)
         _archives.move_to_end(key)
     while len(_archives) > OPEN_ARCHIVES:
         _archives.popitem(last=False)
@@ -72,14 +81,13 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -
     """Return the bytes of one member of an archive.
 
     Raises:
-        RecordError: no such member, larger than a gigabyte when unpacked, or damaged.
+        RecordError: no such member, larger than 256 MB when unpacked, encrypted, or damaged.
     """
     if name not in archive.NameToInfo:
         raise RecordError(reasons.MISSING_FILE, "the archive has no such member", where=masked(name))
     with decoding(reasons.BAD_ZIP, "a member of the archive is damaged", name):
         _refuse_large(archive.NameToInfo[name].file_size, name)
-        with archive.open(name) as stream:
-            return stream.read(-1 if limit is None else limit)
+        return read_stream(archive, name, limit)
 
 
 def _read_file(path: str, limit: int | None) -> bytes:
@@ -92,6 +100,6 @@ def _read_file(path: str, limit: int | None) -> bytes:
 def _refuse_large(size_bytes: int, name: str) -> None:
     if size_bytes > LARGEST_FILE_BYTES:
         raise RecordError(
-            reasons.UNSUPPORTED, "the file is too large to be a recording", where=masked(name),
+            reasons.TOO_LARGE, "the file is too large to be a recording", where=masked(name),
             expected=f"at most {LARGEST_FILE_BYTES} bytes", got=size_bytes,
         )  # fmt: skip
