@@ -184,6 +184,16 @@ def open_artifact(path: Path | str, kind: str | None = None) -> Artifact:
     return Artifact(path, manifest)
 
 
+def read_config(path: Path | str) -> Mapping[str, Any]:
+    """Return the config in an artefact's manifest without checking its files.
+
+    Raises:
+        ArtifactError, CorruptArtifactError: no artefact there, or its manifest was altered.
+    """
+    config: Mapping[str, Any] = _read_manifest(Path(path))["config"]
+    return config
+
+
 def verify(path: Path | str) -> list[Artifact]:
     """Check an artefact and all its ancestors; return them, the artefact first.
 
@@ -201,9 +211,14 @@ def verify(path: Path | str) -> list[Artifact]:
     return list(found.values())
 
 
-def remove_partials(folder: Path | str) -> None:
-    """Delete what killed writers left in `folder`; call it only while no other writer is at work there."""
-    for leftover in Path(folder).glob(".*.partial-*"):
+def remove_partials(folder: Path | str, name: str = "*") -> None:
+    """Delete what killed writers left in `folder`; call it only while no other writer is at work on these artefacts.
+
+    Args:
+        folder: where the artefacts are.
+        name: of one artefact, or all.
+    """
+    for leftover in Path(folder).glob(f".{name}.partial-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

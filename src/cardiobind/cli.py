@@ -80,9 +80,30 @@ def simulate(
 
 
 @app.command()
-def prepare(experiment: Experiment, overrides: Overrides = None, out: Out = None) -> None:
+def prepare(
+    experiment: Experiment,
+    overrides: Overrides = None,
+    out: Out = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Prepare part I of N of the records, then run without it.", metavar="I/N"),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes; 0 for this one alone.")] = 2,
+    dask: Annotated[str, typer.Option(help="Address of a dask scheduler, or: local.")] = "",
+    record_seconds: Annotated[float, typer.Option(help="Time limit of one record.")] = 60.0,
+    worker_gib: Annotated[float, typer.Option(help="Memory limit of a worker process.")] = 4.0,
+    accept_missing: Annotated[bool, typer.Option(help="Go on although most files cannot be opened.")] = False,
+) -> None:
     """Read the raw files of an experiment into a cohort and divide it into training, validation and test."""
-    _until("prepare", experiment, overrides, out)
+    from cardiobind import pipeline
+    from cardiobind.cohort import Limits
+
+    limits = Limits(record_seconds, int(worker_gib * 2**30))
+    ingest = pipeline.Ingest(workers, dask, limits, accept_missing)
+    if shard is None:
+        _until("prepare", experiment, overrides, out, ingest)
+    else:
+        _shard(shard, experiment, overrides, out, ingest)
 
 
 @app.command()
@@ -158,6 +179,23 @@ def predict(
 
 
 @app.command()
+def inspect(
+    path: Annotated[str, typer.Argument(help="ECG, cine, table, or a folder of them; archive.zip::member too.")],
+    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("inspect.html"),
+    view: Annotated[str | None, typer.Option(help="View of a cine: sax, lax_2ch, lax_3ch, lax_4ch.")] = None,
+) -> None:
+    """Say what a file or folder holds and draw it: ECG on paper, cine with its crop, table with its gaps."""
+    from cardiobind import inspection
+
+    sheet = inspection.inspect(path, view)
+    out.write_text(inspection.to_html(sheet), encoding="utf-8")
+    with _console() as console:
+        for line in inspection.to_text(sheet):
+            console.say(line)
+        console.say(f"drawn:  {out}")
+
+
+@app.command()
 def config(experiment: Experiment, overrides: Overrides = None) -> None:
     """Print the resolved experiment, all defaults filled in, and its digest."""
     from cardiobind import config as configuration
@@ -177,12 +215,25 @@ def verify(path: Annotated[Path, typer.Argument(help="Folder of an artefact.")])
         print(f"ok  {found.kind:<12} {found.digest[:12]}  {found.path}")  # noqa: T201
 
 
-def _until(stage: str, experiment: str, overrides: list[str] | None, out: Path | None) -> None:
+def _shard(text: str, experiment: str, overrides: list[str] | None, out: Path | None, ingest: Any) -> None:
+    from cardiobind import pipeline
+    from cardiobind.cohort import Shard
+
+    shard, config = Shard.parse(text), pipeline.load(experiment, overrides or [])
+    with _console() as console:
+        folder = out or Path("runs") / config.name
+        records = pipeline.run_shard(shard, config, folder, reporter=console, ingest=ingest)
+        console.say(f"shard {shard}: {records} records; after all shards, run `cardiobind prepare` without --shard")
+
+
+def _until(stage: str, experiment: str, overrides: list[str] | None, out: Path | None, ingest: Any = None) -> None:
     from cardiobind import pipeline
 
     config = pipeline.load(experiment, overrides or [])
     with _console() as console:
-        for found in pipeline.run_until(stage, config, out or Path("runs") / config.name, reporter=console):
+        for found in pipeline.run_until(
+            stage, config, out or Path("runs") / config.name, reporter=console, ingest=ingest
+        ):
             console.say(f"{found.kind:<12} {found.path}")
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiobind.cohort import Cohort, ingest
+from cardiobind.cohort import Cohort, executors, work
 from cardiobind.cohort.build import SHARD_ROWS
-from cardiobind.cohort.chunks import exclusive, is_done, plan_chunks
+from cardiobind.cohort.chunks import out_of_reach, plan_chunks
+from cardiobind.cohort.locks import exclusive
 from cardiobind.errors import ArtifactError, ArtifactExistsError, ConfigError, CorruptArtifactError
 from cardiobind.modalities.ecg import prepare_ecg
 from cardiobind.sources import RecordRef
@@ -147,7 +148,9 @@ def test_a_chunk_that_another_worker_wrote_is_accepted(tmp_path: Path, monkeypat
     first = fake_cohort(tmp_path, FakeSource(), name="first")
     monkeypatch.setattr("cardiobind.cohort.build.remove_chunks", lambda *_: None)
     fake_cohort(tmp_path, FakeSource())
-    monkeypatch.setattr("cardiobind.cohort.ingest.is_done", lambda *_: False)
+    for room in ("ingest", "work"):
+        monkeypatch.setattr(f"cardiobind.cohort.{room}.out_of_reach", lambda *_: None)
+    monkeypatch.setattr("cardiobind.cohort.work.remove_chunk", lambda *_: None)
     second = fake_cohort(tmp_path, FakeSource(), name="second", work=tmp_path / "cohort-work")
     assert all_bytes(second.artifact.path) == all_bytes(first.artifact.path)
 
@@ -245,21 +248,22 @@ def test_workers_that_cannot_start_are_no_reason_to_quarantine_everything(tmp_pa
 def test_what_a_worker_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = FakeSource()
     (chunk,) = plan_chunks(source.records(), 100, {"ecg": ECG}, "f")
-    monkeypatch.setattr("cardiobind.cohort.ingest.threadpool_limits", lambda _: None)
-    ingest._begin_worker(ingest.Job(source, {"ecg": ECG}, tmp_path))
-    ingest._prepare_chunk_here(chunk)
-    assert is_done(tmp_path, chunk)
-    assert ingest._prepare_record_here(chunk.refs[0]).prepared is not None
+    monkeypatch.setattr("cardiobind.cohort.executors.threadpool_limits", lambda _: None)
+    monkeypatch.setattr("cardiobind.cohort.executors.limit_memory", lambda _: None)
+    executors._begin_worker(work.Job(source, {"ecg": ECG}, tmp_path))
+    assert executors._prepare_chunk_here(chunk) == work.Report(9, 0)
+    assert out_of_reach(tmp_path, chunk) == []
+    assert executors._prepare_record_here(chunk.refs[0]).prepared is not None
 
 
 def test_a_chunk_finished_before_the_pool_broke_is_not_made_again(tmp_path: Path) -> None:
-    source, seen = FakeSource(), []
-    chunks = plan_chunks(source.records(), 5, {"ecg": ECG}, "f")
-    job = ingest.Job(source, {"ecg": ECG}, tmp_path)
-    ingest._prepare_chunk(job, chunks[0])
-    counter = ingest._Counter(9, lambda done, _: seen.append(done))
-    assert [ingest._count_if_done(job, c, counter) for c in chunks] == [True, False]
-    assert seen == [5]
+    source = FakeSource(read_log=str(tmp_path / "log"))
+    (chunk,) = plan_chunks(source.records(), 100, {"ecg": ECG}, "f")
+    job = work.Job(source, {"ecg": ECG}, tmp_path)
+    work.prepare_chunk(job, chunk)
+    (tmp_path / "log").unlink()
+    assert executors.prepare_one_by_one(job, chunk) == work.Report(9, 0)
+    assert not (tmp_path / "log").exists()
 
 
 def test_no_identifier_in_the_files_for_people(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The prepared store: build (parallel, restartable, with quarantine), open, split, audit."""
 
-from cardiobind.cohort.build import build_cohort
+from cardiobind.cohort.build import build_cohort, prepare_shard
+from cardiobind.cohort.guard import Limits
 from cardiobind.cohort.leakage import Finding, audit_leakage, refuse_leaks
+from cardiobind.cohort.locks import Shard
 from cardiobind.cohort.protocol import Protocol, make_protocol
 from cardiobind.cohort.splits import SPLITS, assign_splits, check_splits, label_subset
 from cardiobind.cohort.store import Cohort
@@ -10,12 +12,15 @@ __all__ = [
     "SPLITS",
     "Cohort",
     "Finding",
+    "Limits",
     "Protocol",
+    "Shard",
     "assign_splits",
     "audit_leakage",
     "build_cohort",
     "check_splits",
     "label_subset",
     "make_protocol",
+    "prepare_shard",
     "refuse_leaks",
 ]

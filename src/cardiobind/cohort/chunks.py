@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
+import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +17,7 @@ import pandas as pd
 
 from cardiobind import artifact
 from cardiobind.artifact import Artifact, canonical_json
+from cardiobind.cohort.examples import describe, first_of_each
 from cardiobind.cohort.prepare import Outcome, Prepared, Settings
 from cardiobind.errors import ArtifactError, ArtifactExistsError
 
@@ -28,6 +29,8 @@ DUPLICATE_RECORD = "duplicate_record"
 INDEX_DTYPES = {
     "subject": "str", "visit": "str", "modality": "str", "quality": "str", "confidence": "float64", "details": "str",
 }  # fmt: skip
+EXAMPLES = "examples.json"
+_CHUNK_NAME = re.compile(r".+-\d{5,}-[0-9a-f]{16}")
 QUARANTINE_DTYPES = dict.fromkeys(("subject", "visit", "modality", "reason", "detail"), "str")
 
 
@@ -65,14 +68,22 @@ def plan_chunks(refs: Iterable[RecordRef], size: int, settings: Settings, finger
     return chunks
 
 
-def is_done(work: Path, chunk: Chunk) -> bool:
-    """Return whether a chunk is there and whole; a damaged one is removed, to be made again."""
+def out_of_reach(work: Path, chunk: Chunk) -> list[int] | None:
+    """Return which records of a committed chunk could not be opened; None if the chunk has to be made.
+
+    A damaged chunk is removed, to be made again.
+    """
     try:
-        artifact.open_artifact(work / chunk.name, KIND)
+        found = artifact.open_artifact(work / chunk.name, KIND)
     except ArtifactError:
-        shutil.rmtree(work / chunk.name, ignore_errors=True)
-        return False
-    return True
+        remove_chunk(work, chunk)
+        return None
+    return list(found.config["out_of_reach"])
+
+
+def remove_chunk(work: Path, chunk: Chunk) -> None:
+    """Delete one chunk, whole or damaged."""
+    shutil.rmtree(work / chunk.name, ignore_errors=True)
 
 
 def write_chunk(work: Path, chunk: Chunk, outcomes: Sequence[Outcome]) -> None:
@@ -85,13 +96,16 @@ def write_chunk(work: Path, chunk: Chunk, outcomes: Sequence[Outcome]) -> None:
     """
     settled = list(_without_duplicates(outcomes))
     kept = [(o.ref, o.prepared) for o in settled if o.prepared is not None]
+    rejected = [o for o in settled if o.prepared is None]
+    config = {"modality": chunk.modality, "out_of_reach": [i for i, o in enumerate(outcomes) if o.out_of_reach]}
     try:
-        with artifact.commit(work / chunk.name, KIND, config={"modality": chunk.modality}) as folder:
+        with artifact.commit(work / chunk.name, KIND, config=config) as folder:
             if kept:
                 np.save(folder / "signals.npy", np.stack([prepared.array for _, prepared in kept]))
             _frame([_index_row(*pair) for pair in kept], INDEX_DTYPES).to_parquet(folder / "index.parquet", index=False)
-            rejected = [_quarantine_row(o) for o in settled if o.prepared is None]
-            _frame(rejected, QUARANTINE_DTYPES).to_parquet(folder / "quarantine.parquet", index=False)
+            rows = _frame([_quarantine_row(o) for o in rejected], QUARANTINE_DTYPES)
+            rows.to_parquet(folder / "quarantine.parquet", index=False)
+            (folder / EXAMPLES).write_text(json.dumps(first_of_each(_examples(rejected)), indent=1))
     except ArtifactExistsError:
         return  # a worker that outlived a killed run has written the same chunk
 
@@ -105,29 +119,11 @@ def open_chunk(work: Path, chunk: Chunk) -> Artifact:
     return artifact.open_artifact(work / chunk.name, KIND)
 
 
-@contextmanager
-def exclusive(work: Path) -> Iterator[None]:
-    """Keep other builds out of a work folder for the length of a block, and clear what killed ones left.
-
-    Raises:
-        ArtifactError: another build is at work there.
-    """
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ArtifactError(
-                "another build is at work in this folder", where=work, hint="wait for it, or choose another work folder"
-            ) from error
-        artifact.remove_partials(work)
-        yield
-
-
-def remove_chunks(work: Path, chunks: Iterable[Chunk]) -> None:
-    """Delete chunks that have become part of a cohort."""
-    for chunk in chunks:
-        shutil.rmtree(work / chunk.name, ignore_errors=True)
+def remove_chunks(work: Path) -> None:
+    """Delete all chunks of a work folder, also those of an earlier plan: they may hold who has withdrawn since."""
+    for folder in work.iterdir():
+        if _CHUNK_NAME.fullmatch(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _parts(refs: Iterable[RecordRef], size: int) -> Iterator[list[RecordRef]]:
@@ -164,6 +160,12 @@ def _quarantine_row(outcome: Outcome) -> dict[str, Any]:
     ref = outcome.ref
     row = {"subject": ref.subject, "visit": ref.visit, "modality": ref.modality}
     return row | {"reason": outcome.reason, "detail": outcome.detail}
+
+
+def _examples(rejected: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
+    for row, outcome in enumerate(rejected):
+        ref = outcome.ref
+        yield describe(ref.location, ref.modality, outcome.reason, outcome.detail, outcome.picture) | {"row": row}
 
 
 def _frame(rows: list[dict[str, Any]], dtypes: dict[str, str]) -> pd.DataFrame:

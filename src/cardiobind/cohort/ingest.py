@@ -1,66 +1,42 @@
-"""Preparation of all chunks in worker processes; a record that kills its worker costs that record alone."""
+"""Preparation of all chunks: what is done is not done again, and a source that has gone stops it."""
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
-import os
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-from cardiobind.cohort.chunks import Chunk, is_done, write_chunk
-from cardiobind.cohort.prepare import READER_CRASHED, Outcome, Settings, prepare_record
-from cardiobind.errors import ConfigError
-
-if TYPE_CHECKING:
-    from cardiobind.sources import RecordRef, Source
+from cardiobind.cohort.chunks import Chunk, out_of_reach
+from cardiobind.cohort.executors import Executor, prepare_one_by_one
+from cardiobind.cohort.work import Job, Report
+from cardiobind.errors import InputError
 
 Progress = Callable[[int, int], None]
 
-
-@dataclass(frozen=True)
-class Job:
-    """What every worker needs: the source, how to prepare, and where chunks go."""
-
-    source: Source
-    settings: Settings
-    work: Path
+MISSING_AT_MOST = 20
 
 
-def ingest(job: Job, chunks: Sequence[Chunk], workers: int, progress: Progress | None = None) -> None:
+def ingest(job: Job, chunks: Sequence[Chunk], execute: Executor, progress: Progress | None = None) -> None:
     """Prepare and commit every chunk that is not there yet.
+
+    A chunk of which more than half of the files cannot be opened is put aside. If more than 20 files are missing in
+    such chunks, the source has probably gone (a disk or a share unmounted) and the run stops; what was put aside is
+    tried again by the next run. So are single files that were missing in a chunk that is kept.
 
     Args:
         job: source, settings and folder of the chunks.
         chunks: the plan.
-        workers: processes; 0 works in this process, where a record that kills its reader kills the run.
+        execute: where chunks are prepared; see `cardiobind.cohort.executors.make_executor`.
         progress: called with (records done, records in all) at the start and after each chunk.
 
     Raises:
-        ConfigError: `workers` is negative, or worker processes cannot start.
+        ConfigError: worker processes cannot start, or no scheduler answers.
+        InputError: the source has gone.
     """
-    if workers < 0:
-        raise ConfigError("the number of workers is negative", where="workers", expected=">= 0", got=workers)
     counter = _Counter(sum(len(c.refs) for c in chunks), progress)
-    left = [chunk for chunk in chunks if not is_done(job.work, chunk)]
+    left = [chunk for chunk in chunks if out_of_reach(job.work, chunk) != []]
     counter.add(counter.total - sum(len(c.refs) for c in left))
-    if workers == 0:
-        for chunk in left:
-            _prepare_chunk(job, chunk)
-            counter.add(len(chunk.refs))
-        return
-    while left:
-        suspects, left = _run_pool(job, left, workers, counter)
-        for chunk in suspects:
-            _prepare_one_by_one(job, chunk)
-            counter.add(len(chunk.refs))
+    aside = _run(job, left, execute, counter)
+    _run(replace(job, accept_missing=True), aside, execute, counter)
 
 
 class _Counter:
@@ -73,83 +49,25 @@ class _Counter:
             self._progress(self.done, self.total)
 
 
-def _run_pool(job: Job, chunks: Sequence[Chunk], workers: int, counter: _Counter) -> tuple[list[Chunk], list[Chunk]]:
-    """Work through the chunks until a worker dies; return those it may have died of, and those not begun."""
-    left = list(reversed(chunks))
-    running: dict[Future[None], Chunk] = {}
-    with _start_pool(job, min(workers, len(chunks))) as pool:
-        try:
-            while left or running:
-                while left and len(running) < workers:
-                    running[pool.submit(_prepare_chunk_here, left[-1])] = left[-1]
-                    left.pop()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    future.result()
-                    counter.add(len(running.pop(future).refs))
-        except BrokenProcessPool:
-            return [c for c in running.values() if not _count_if_done(job, c, counter)], left[::-1]
-    return [], []
+def _run(job: Job, chunks: Sequence[Chunk], execute: Executor, counter: _Counter) -> list[Chunk]:
+    aside: list[Chunk] = []
+    missing = 0
+    for chunk, report in execute(job, chunks):
+        settled = report or prepare_one_by_one(job, chunk)
+        if settled.committed:
+            counter.add(settled.records)
+            continue
+        aside.append(chunk)
+        missing += settled.out_of_reach
+        if missing > MISSING_AT_MOST:
+            raise _gone(missing, settled)
+    return aside
 
 
-def _count_if_done(job: Job, chunk: Chunk, counter: _Counter) -> bool:
-    done = is_done(job.work, chunk)
-    if done:
-        counter.add(len(chunk.refs))
-    return done
-
-
-def _prepare_one_by_one(job: Job, chunk: Chunk) -> None:
-    outcomes: list[Outcome] = []
-    while len(outcomes) < len(chunk.refs):
-        with _start_pool(job, 1) as pool:
-            try:
-                for ref in chunk.refs[len(outcomes) :]:
-                    outcomes.append(pool.submit(_prepare_record_here, ref).result())
-            except BrokenProcessPool:
-                ref = chunk.refs[len(outcomes)]
-                outcomes.append(Outcome(ref, reason=READER_CRASHED, detail="the process that read it died"))
-    write_chunk(job.work, chunk, outcomes)
-
-
-def _start_pool(job: Job, workers: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "cardiobind.sources", type(job.source).__module__])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(job,))
-    try:
-        pool.submit(os.getpid).result()
-    except BrokenProcessPool as error:
-        raise ConfigError(
-            "worker processes cannot start",
-            where="workers",
-            hint='in a script, put the call under `if __name__ == "__main__":`; or set workers to 0',
-        ) from error
-    return pool
-
-
-_JOB: list[Job] = []
-
-
-def _begin_worker(job: Job) -> None:
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    threadpool_limits(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _JOB[:] = [job]
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-
-def _prepare_chunk_here(chunk: Chunk) -> None:
-    _prepare_chunk(_JOB[0], chunk)
-
-
-def _prepare_record_here(ref: RecordRef) -> Outcome:
-    return prepare_record(_JOB[0].source, ref, _JOB[0].settings)
-
-
-def _prepare_chunk(job: Job, chunk: Chunk) -> None:
-    write_chunk(job.work, chunk, [prepare_record(job.source, ref, job.settings) for ref in chunk.refs])
+def _gone(missing: int, last: Report) -> InputError:
+    return InputError(
+        "most files cannot be opened: the source has probably gone", where="data_root",
+        got=f"{missing} files missing or unreadable, {last.out_of_reach} of the last {last.records} among them",
+        hint="mount it again and start the same command: it goes on from here; if the files are really missing, "
+        "--accept-missing quarantines them",
+    )  # fmt: skip

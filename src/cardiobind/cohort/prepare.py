@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiobind.cohort.examples import thumbnail
+from cardiobind.cohort.guard import Limits, TimedOut, time_limit
 from cardiobind.errors import RecordError
+from cardiobind.formats import reasons
 from cardiobind.modalities.cmr import CmrPreparation, cmr_quality, cmr_spec, prepare_cmr
 from cardiobind.modalities.ecg import EcgPreparation, ecg_quality, ecg_spec, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
@@ -24,6 +27,11 @@ READER_FAILURE = "reader_failure"
 READER_CRASHED = "reader_crashed"
 UNKNOWN_MODALITY = "unknown_modality"
 WRONG_SHAPE = "wrong_shape"
+TIMED_OUT = "timed_out"
+OUT_OF_MEMORY = "out_of_memory"
+OUT_OF_REACH = (reasons.MISSING_FILE, reasons.UNREADABLE)
+
+_LIMITS = Limits()
 
 Settings = Mapping[str, EcgPreparation | CmrPreparation]
 
@@ -54,12 +62,19 @@ class Outcome:
         prepared: None if it is quarantined.
         reason: code for the quarantine table, empty if it is kept.
         detail: the reason in words, without path or message of a foreign library.
+        picture: small picture of a record that could be read and not be used, see `cardiobind.cohort.examples`.
     """
 
     ref: RecordRef
     prepared: Prepared | None = None
     reason: str = ""
     detail: str = ""
+    picture: NDArray[Any] | None = None
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether the file could not be opened, which may be the fault of the file system."""
+        return self.reason in OUT_OF_REACH
 
 
 @dataclass(frozen=True)
@@ -100,31 +115,54 @@ def signal_spec(modality: str, settings: EcgPreparation | CmrPreparation) -> Inp
     return _MODALITIES[modality].spec(settings)
 
 
-def prepare_record(source: Source, ref: RecordRef, settings: Settings) -> Outcome:
+def prepare_record(source: Source, ref: RecordRef, settings: Settings, limits: Limits = _LIMITS) -> Outcome:
     """Read and prepare one record; whatever goes wrong becomes a reason.
 
     Args:
         source: where the record is.
         ref: which one.
         settings: preparation of each modality.
+        limits: time that the record may take.
     """
     if ref.modality not in settings:
         return Outcome(ref, reason=UNKNOWN_MODALITY, detail=f"no preparation for {ref.modality!r}")
+    seen: list[EcgRecord | CineRecord] = []
     try:
-        prepared = _MODALITIES[ref.modality].prepare(source.read(ref), settings[ref.modality])
-    except RecordError as error:
-        return Outcome(ref, reason=error.reason, detail=_in_words(error))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a reader may raise anything; the batch must go on
-        return Outcome(ref, reason=READER_FAILURE, detail=_place(error))
-    return _checked(ref, prepared, settings)
+        with time_limit(limits.seconds):
+            seen.append(source.read(ref))
+            prepared = _MODALITIES[ref.modality].prepare(seen[0], settings[ref.modality])
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a reader may raise anything; the batch must go on
+        reason, detail = _explained(error, limits)
+        return _left_out(ref, reason, detail, seen)
+    return _checked(ref, prepared, settings, seen)
 
 
-def _checked(ref: RecordRef, prepared: Prepared, settings: Settings) -> Outcome:
+def _checked(ref: RecordRef, prepared: Prepared, settings: Settings, seen: list[EcgRecord | CineRecord]) -> Outcome:
     shape, dtype = signal_spec(ref.modality, settings[ref.modality]).shape, stored_dtype(ref.modality)
     if prepared.array.shape == shape and prepared.array.dtype == dtype:
         return Outcome(ref, prepared)
     got = f"{prepared.array.shape} {prepared.array.dtype}"
-    return Outcome(ref, reason=WRONG_SHAPE, detail=f"prepared as {got}, expected {shape} {dtype}")
+    return _left_out(ref, WRONG_SHAPE, f"prepared as {got}, expected {shape} {dtype}", seen)
+
+
+def _left_out(ref: RecordRef, reason: str, detail: str, seen: list[EcgRecord | CineRecord]) -> Outcome:
+    words = detail.replace(ref.subject, "*") if len(ref.subject) > 3 else detail
+    return Outcome(ref, reason=reason, detail=words, picture=thumbnail(seen[0]) if seen else None)
+
+
+def _explained(error: BaseException, limits: Limits) -> tuple[str, str]:
+    if isinstance(error, TimedOut):
+        return TIMED_OUT, f"not done after {limits.seconds:g} s"
+    if isinstance(error, MemoryError) or (isinstance(error, RecordError) and error.got == MemoryError.__name__):
+        return OUT_OF_MEMORY, "more memory was asked for than a record may take"
+    if isinstance(error, RecordError):
+        return error.reason, _in_words(error)
+    if isinstance(error, OSError):
+        reason = reasons.MISSING_FILE if isinstance(error, FileNotFoundError) else reasons.UNREADABLE
+        return reason, _place(error)
+    return READER_FAILURE, _place(error)
 
 
 def _in_words(error: RecordError) -> str:

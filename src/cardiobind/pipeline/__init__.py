@@ -4,14 +4,15 @@ from cardiobind.pipeline.arms import ARMS
 from cardiobind.pipeline.demo import demo, simulate
 from cardiobind.pipeline.export import export_predictor
 from cardiobind.pipeline.finetune import finetune
-from cardiobind.pipeline.prepare import prepare
+from cardiobind.pipeline.prepare import Ingest, prepare
 from cardiobind.pipeline.pretrain import align, pretrain
 from cardiobind.pipeline.report import report_file
 from cardiobind.pipeline.results import evaluate_cells, evaluate_file
-from cardiobind.pipeline.run import Result, load, run, run_until
+from cardiobind.pipeline.run import Result, load, run, run_shard, run_until
 
 __all__ = [
     "ARMS",
+    "Ingest",
     "Result",
     "align",
     "demo",
@@ -24,6 +25,7 @@ __all__ = [
     "pretrain",
     "report_file",
     "run",
+    "run_shard",
     "run_until",
     "simulate",
 ]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from cardiobind.cohort import Cohort, Protocol, build_cohort, make_protocol
+from cardiobind import artifact
+from cardiobind.artifact import Artifact
+from cardiobind.cohort import Cohort, Limits, Protocol, Shard, build_cohort, make_protocol, prepare_shard
 from cardiobind.config import Component, Experiment, resolved
-from cardiobind.errors import ConfigError
+from cardiobind.errors import ArtifactError, ConfigError
 from cardiobind.pipeline.components import (
     COHORT_ROOMS,
     Study,
@@ -24,12 +28,40 @@ from cardiobind.sources import Source
 WORKERS = 2
 
 
-def prepare(experiment: Experiment, workspace: Workspace) -> Study:
+@dataclass(frozen=True)
+class Ingest:
+    """How raw files are read; what comes out does not depend on it, as long as no record meets a limit.
+
+    Attributes:
+        workers: processes; None for two, 0 for this process alone.
+        dask: address of a dask scheduler, ``local``, or empty.
+        limits: time and memory of one record.
+        accept_missing: quarantine missing files even where most are missing.
+    """
+
+    workers: int | None = None
+    dask: str = ""
+    limits: Limits = field(default_factory=Limits)
+    accept_missing: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments of `cardiobind.cohort.build_cohort`."""
+        workers = WORKERS if self.workers is None else self.workers
+        return {
+            "workers": workers, "dask": self.dask, "limits": self.limits, "accept_missing": self.accept_missing,
+        }  # fmt: skip
+
+
+_USUAL = Ingest()
+
+
+def prepare(experiment: Experiment, workspace: Workspace, ingest: Ingest = _USUAL) -> Study:
     """Read the raw files of an experiment into a cohort and divide its subjects.
 
     Args:
         experiment: names the source, the preparation of each modality and the protocol.
         workspace: receives the artefacts ``cohort`` and ``protocol``.
+        ingest: how the raw files are read.
 
     Returns:
         The study that the later stages work on.
@@ -41,24 +73,60 @@ def prepare(experiment: Experiment, workspace: Workspace) -> Study:
         SplitLeakageError: a subject would be in two splits.
     """
     _check_folders(experiment, workspace)
-    cohort = _cohort(experiment, workspace)
+    cohort = _cohort(experiment, workspace, ingest)
     return Study(experiment, workspace, cohort, _protocol(experiment, workspace, cohort))
 
 
-def raw_inventory(source: Source, root: Path | None, out: Path, named: Sequence[Path] = ()) -> str:
+def prepare_part(experiment: Experiment, workspace: Workspace, shard: Shard, ingest: Ingest = _USUAL) -> int:
+    """Read one shard's part of the raw files; `prepare` with the same experiment and folder finds it done.
+
+    Args:
+        experiment: as for `prepare`.
+        workspace: folder that all shards share.
+        shard: which part.
+        ingest: how the raw files are read.
+
+    Returns:
+        How many records are the shard's; 0 if the cohort is there already.
+
+    Raises:
+        ArtifactError: `prepare`, or this very shard, is at work in the folder.
+        ConfigError, InputError: as for `prepare`.
+    """
+    _check_folders(experiment, workspace)
+    source = build_source(experiment)
+    stage = workspace.stage("cohort", "cohort", config=_config(experiment, workspace, source), rooms=COHORT_ROOMS)
+    name = f"shard {shard}"
+    workspace.reporter.start(name)
+    found = stage.path.exists()
+    own = 0 if found else prepare_shard(
+        source, shard, work=stage.work, ecg=ecg_preparation(experiment.ecg), cmr=cmr_preparation(experiment.cmr),
+        fingerprint=stage.fingerprint, progress=partial(workspace.reporter.advance, name), **ingest.options(),
+    )  # fmt: skip
+    workspace.reporter.finish(name, cached=found)
+    return own
+
+
+def raw_inventory(
+    source: Source, root: Path | None, out: Path, named: Sequence[Path] = (), without: Sequence[Path] = ()
+) -> str:
     """Return a digest of the names, sizes and times of the raw files, so that changed data are read again.
 
     Args:
         source: counts by its settings where there is no folder.
         root: folder of the raw files, or None.
         out: folder of the artefacts; where it lies among the raw files it is passed over.
-        named: files that the source reads wherever they lie, such as a list of withdrawn participants.
+        named: files that the source reads wherever they lie, such as a table.
+        without: files that do not count.
     """
+    passed_over = {file.resolve() for file in without}
     sha = hashlib.sha256(repr(source if root is None else None).encode())
     for file in [] if root is None else _files(root.resolve(), out.resolve()):
+        if file in passed_over:
+            continue
         stat = file.stat()
         sha.update(f"{file.relative_to(root.resolve())}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())  # type: ignore[union-attr]
-    for file in named:
+    for file in (f for f in named if f.resolve() not in passed_over):
         stat = file.stat()
         sha.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return sha.hexdigest()
@@ -68,6 +136,12 @@ def named_files(source: Component) -> list[Path]:
     """Return the files that the options of a source name: they may lie outside its folder."""
     paths = [Path(value) for _, value in sorted(source.options.items()) if isinstance(value, str) and value]
     return [path for path in paths if path.is_file()]
+
+
+def withdrawal_lists(source: Source) -> list[Path]:
+    """Return the files in which a source finds who has withdrawn; none of a source that knows no withdrawals."""
+    lists: Callable[[], list[Path]] = getattr(source, "withdrawal_lists", list)
+    return sorted(lists())
 
 
 def _files(root: Path, out: Path) -> list[Path]:
@@ -89,24 +163,66 @@ def _check_folders(experiment: Experiment, workspace: Workspace) -> None:
         )
 
 
-def _cohort(experiment: Experiment, workspace: Workspace) -> Cohort:
-    source = build_source(experiment)
+def _config(experiment: Experiment, workspace: Workspace, source: Source) -> dict[str, Any]:
     root = None if experiment.data_root is None else Path(experiment.data_root)
-    ecg, cmr = experiment.ecg, experiment.cmr
+    ecg, cmr, lists = experiment.ecg, experiment.cmr, withdrawal_lists(source)
     config = {
         "source": resolved(experiment.source),
-        "inventory": raw_inventory(source, root, workspace.out, named_files(experiment.source)),
+        "inventory": raw_inventory(source, root, workspace.out, named_files(experiment.source), lists),
         "ecg": None if ecg is None else ecg.model_dump(mode="json", exclude={"encoder", "pretrain"}),
         "cmr": None if cmr is None else cmr.model_dump(mode="json", exclude={"encoder", "pretrain"}),
     }
+    recipe = artifact.fingerprint("cohort", config, [], artifact.code_digest(COHORT_ROOMS))
+    withdrawn = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in lists)).hexdigest()
+    return {**config, "recipe": recipe, "withdrawals": withdrawn}
+
+
+def _cohort(experiment: Experiment, workspace: Workspace, ingest: Ingest) -> Cohort:
+    source = build_source(experiment)
+    config = _config(experiment, workspace, source)
 
     def build(stage: Stage) -> None:
         build_cohort(
-            source, stage.path, work=stage.work, ecg=ecg_preparation(ecg), cmr=cmr_preparation(cmr), workers=WORKERS,
-            config=config, fingerprint=stage.fingerprint, progress=partial(workspace.reporter.advance, stage.name),
+            source, stage.path, work=stage.work, ecg=ecg_preparation(experiment.ecg),
+            cmr=cmr_preparation(experiment.cmr), config=config, fingerprint=stage.fingerprint,
+            earlier=_earlier(workspace.out, config), progress=partial(workspace.reporter.advance, stage.name),
+            **ingest.options(),
         )  # fmt: skip
+        workspace.forget_others(stage)
 
-    return Cohort(workspace.obtain("cohort", "cohort", build, config=config, rooms=COHORT_ROOMS))
+    cohort = Cohort(workspace.obtain("cohort", "cohort", build, config=config, rooms=COHORT_ROOMS))
+    _warn_of_outdated(workspace, config)
+    return cohort
+
+
+def _same_files(out: Path, config: Mapping[str, Any]) -> list[Path]:
+    """Return the cohorts in `out` that were made from the same files under another list of withdrawals."""
+    found = []
+    for folder in sorted(out.glob("cohort-*")):
+        try:
+            theirs = artifact.read_config(folder)
+        except ArtifactError:
+            continue
+        if theirs.get("recipe") == config["recipe"] and theirs["withdrawals"] != config["withdrawals"]:
+            found.append(folder)
+    return found
+
+
+def _earlier(out: Path, config: Mapping[str, Any]) -> Artifact | None:
+    for folder in _same_files(out, config):
+        try:
+            return artifact.open_artifact(folder, "cohort")
+        except ArtifactError:
+            continue
+    return None
+
+
+def _warn_of_outdated(workspace: Workspace, config: Mapping[str, Any]) -> None:
+    for folder in _same_files(workspace.out, config):
+        workspace.reporter.say(
+            f"{folder.name} was made under another list of withdrawals: if participants have withdrawn since, delete "
+            "it and what was made from it"
+        )
 
 
 def _protocol(experiment: Experiment, workspace: Workspace, cohort: Cohort) -> Protocol:

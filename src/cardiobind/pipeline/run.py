@@ -8,12 +8,13 @@ from pathlib import Path
 
 import cardiobind.experiments
 from cardiobind.artifact import Artifact
+from cardiobind.cohort import Shard
 from cardiobind.config import Experiment, load_experiment
 from cardiobind.errors import ConfigError
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.export import BUNDLE_ROOMS, export_predictor
 from cardiobind.pipeline.finetune import finetune
-from cardiobind.pipeline.prepare import prepare
+from cardiobind.pipeline.prepare import Ingest, prepare, prepare_part
 from cardiobind.pipeline.pretrain import align, pretrain
 from cardiobind.pipeline.progress import Reporter
 from cardiobind.pipeline.rehearsal import check_words, rehearse
@@ -94,7 +95,12 @@ def run(
 
 
 def run_until(
-    stage: str, experiment: Experiment, out: Path | str, *, reporter: Reporter | None = None
+    stage: str,
+    experiment: Experiment,
+    out: Path | str,
+    *,
+    reporter: Reporter | None = None,
+    ingest: Ingest | None = None,
 ) -> list[Artifact]:
     """Walk the stages of an experiment up to and including one, and return the artefacts of that one.
 
@@ -103,6 +109,7 @@ def run_until(
         experiment: what to do.
         out: folder of the artefacts.
         reporter: receives progress.
+        ingest: how raw files are read.
 
     Returns:
         The artefacts of that stage; for prepare the cohort and the protocol; none where the experiment has no such
@@ -115,7 +122,7 @@ def run_until(
         raise ConfigError("unknown stage", got=stage, expected=" | ".join(STAGES))
     workspace = Workspace(out, reporter)
     with workspace.locked():
-        study = prepare(experiment, workspace)
+        study = prepare(experiment, workspace, ingest or Ingest())
         if stage == "prepare":
             return [study.cohort.artifact, study.protocol.artifact]
         rehearse(study)
@@ -126,6 +133,30 @@ def run_until(
         if stage == "align":
             return [] if aligned is None else [aligned]
         return finetune(study, encoders, aligned)
+
+
+def run_shard(
+    shard: Shard, experiment: Experiment, out: Path | str, *, reporter: Reporter | None = None,
+    ingest: Ingest | None = None,
+) -> int:  # fmt: skip
+    """Prepare one shard's part of the raw files; ``run_until("prepare", ...)`` puts all shards together.
+
+    Args:
+        shard: which part.
+        experiment: what to do.
+        out: folder that all shards share.
+        reporter: receives progress.
+        ingest: how raw files are read.
+
+    Returns:
+        How many records are the shard's.
+
+    Raises:
+        CardiobindError: of any kind; what was done before it is kept.
+    """
+    workspace = Workspace(out, reporter)
+    with workspace.locked(shared=True):
+        return prepare_part(experiment, workspace, shard, ingest or Ingest())
 
 
 def _learnt(experiment: Experiment, workspace: Workspace) -> tuple[Study, dict[str, Artifact], Artifact | None]:

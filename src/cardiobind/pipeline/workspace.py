@@ -56,20 +56,21 @@ class Workspace:
         self.used: dict[str, Artifact] = {}
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for this process.
+    def locked(self, *, shared: bool = False) -> Iterator[None]:
+        """Hold the folder for this process, or, if `shared`, together with other shards of one preparation.
 
         Raises:
             ArtifactError: another run is at work there, or no folder can be made there.
         """
         with self._lock_file() as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ArtifactError(
                     "another run is at work in that folder", where=self.out, hint="wait for it or choose another --out"
                 ) from error
-            artifact.remove_partials(self.out)
+            if not shared:
+                artifact.remove_partials(self.out)
             yield
 
     def _lock_file(self) -> IO[str]:
@@ -104,19 +105,31 @@ class Workspace:
         Raises:
             CorruptArtifactError: a stage that was done was altered since.
         """
-        key = artifact.fingerprint(kind, config, parents, artifact.code_digest(rooms))
-        path = self.out / f"{name}-{key[:8]}"
-        stage = Stage(name, kind, path, self.out / ".work" / path.name, config, parents, key)
-        cached = path.exists()
+        stage = self.stage(name, kind, config=config, rooms=rooms, parents=parents)
+        cached = stage.path.exists()
         self.reporter.start(name)
         if not cached:
             stage.work.mkdir(parents=True, exist_ok=True)
             build(stage)
-        found = _opened(path, kind)
+        found = _opened(stage.path, kind)
         shutil.rmtree(stage.work, ignore_errors=True)
         self.used[name] = found
         self.reporter.finish(name, cached=cached)
         return found
+
+    def stage(
+        self, name: str, kind: str, *, config: Mapping[str, Any], rooms: Sequence[str], parents: Sequence[Artifact] = ()
+    ) -> Stage:
+        """Return the stage that `obtain` computes or finds, with its places; arguments as there."""
+        key = artifact.fingerprint(kind, config, parents, artifact.code_digest(rooms))
+        path = self.out / f"{name}-{key[:8]}"
+        return Stage(name, kind, path, self.out / ".work" / path.name, config, parents, key)
+
+    def forget_others(self, stage: Stage) -> None:
+        """Delete what interrupted computations of the same stage from other inputs have left."""
+        for folder in stage.work.parent.glob(f"{stage.name}-*"):
+            if folder != stage.work:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def link(self, name: str, found: Artifact) -> Path:
         """Let a plain name point at an artefact of this folder, so that people need not know its fingerprint."""

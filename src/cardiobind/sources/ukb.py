@@ -13,7 +13,7 @@ from cardiobind.formats import read_cine, read_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources.base import SOURCES, RecordRef, issue
 from cardiobind.sources.ukb_events import read_events
-from cardiobind.sources.ukb_files import find_records, find_table, read_withdrawals
+from cardiobind.sources.ukb_files import find_records, find_table, find_withdrawals, read_withdrawals
 from cardiobind.sources.ukb_table import UkbTable, load_table, read_features, read_visits
 
 
@@ -80,6 +80,10 @@ class UkbSource:
         counts = {**self._found[1], "table_rows_left_out": self._raw.left_out, "unparsed_date": self._events[1]}
         found = [issue(reason, "", count) for reason, count in counts.items() if count]
         return [*found, *self._features[2]] if self.table_path else [*found, issue("no_table", "", 1)]
+
+    def withdrawal_lists(self) -> list[Path]:
+        """Return the files that say who has withdrawn."""
+        return find_withdrawals(self.root, self.withdrawals)
 
     @cached_property
     def _withdrawn(self) -> frozenset[str]:

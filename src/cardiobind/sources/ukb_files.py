@@ -61,14 +61,18 @@ def find_table(root: Path) -> Path | None:
     return next((p for p in sorted(root.glob("ukb*")) if p.suffix in {".csv", ".tab", ".tsv", ".parquet"}), None)
 
 
+def find_withdrawals(root: Path, also: Path | None = None) -> list[Path]:
+    """Return all withdrawals lists (``w<application>_<date>.csv``) in `root`, and the file `also`."""
+    return [*(p for p in sorted(root.glob("*.csv")) if _WITHDRAWALS.match(p.name)), *([also] if also else [])]
+
+
 def read_withdrawals(root: Path, also: Path | None = None) -> frozenset[str]:
-    """Return the eids of all withdrawals lists (``w<application>_<date>.csv``) in `root`, and of the file `also`.
+    """Return the eids of the lists that `find_withdrawals` finds.
 
     Raises:
         RecordError: a list cannot be read or holds something else than eids, so that nobody is kept by mistake.
     """
-    files = [path for path in sorted(root.glob("*.csv")) if _WITHDRAWALS.match(path.name)]
-    return frozenset(eid for path in [*files, *([also] if also else [])] for eid in _eids(path))
+    return frozenset(eid for path in find_withdrawals(root, also) for eid in _eids(path))
 
 
 def _eids(path: Path) -> list[str]:

@@ -1,0 +1,130 @@
+"""Bounds on one record: a reader that hangs or takes all memory costs that record alone."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import os
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from types import FrameType
+from typing import IO
+
+from cardiobind.errors import ConfigError
+
+_LEAST_MEMORY_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one record may cost.
+
+    Attributes:
+        seconds: time to read and prepare it.
+        memory_bytes: memory of a worker process, its libraries included; not enforced where records are prepared in
+            the process of the caller or by dask, whose workers have a limit of their own.
+
+    Raises:
+        ConfigError: a limit under which nothing can be read.
+    """
+
+    seconds: float = 60.0
+    memory_bytes: int = 4 << 30
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < 1e6:
+            raise ConfigError("the time limit of a record is out of range", expected="0 to 1e6 s", got=self.seconds)
+        if self.memory_bytes < _LEAST_MEMORY_BYTES:
+            raise ConfigError(
+                "the memory limit of a worker is too small", expected=f">= {_LEAST_MEMORY_BYTES} bytes",
+                got=self.memory_bytes,
+            )  # fmt: skip
+
+    @property
+    def hard_seconds(self) -> float:
+        """When a worker that did not heed `seconds` is ended: code outside Python cannot be interrupted."""
+        return 2 * self.seconds + 1
+
+
+class TimedOut(BaseException):
+    """The time of a record is up; no `except Exception` of a reader stops it."""
+
+
+def limit_memory(memory_bytes: int) -> None:
+    """Limit the memory of this process; what asks for more gets a MemoryError."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+    with contextlib.suppress(OSError, ValueError):  # a system that has no such limit
+        resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise `TimedOut` in a block that takes longer.
+
+    Code that does not come back to the interpreter is not interrupted: see `end_process_after`.
+
+    Args:
+        seconds: time allowed.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    with _by_signal(seconds) if in_main else _by_thread(seconds):
+        yield
+
+
+@contextmanager
+def end_process_after(seconds: float) -> Iterator[None]:
+    """End this process, whatever it is at, if the block takes longer; only for processes that may be lost."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def _by_signal(seconds: float) -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimedOut
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _by_thread(seconds: float) -> Iterator[None]:
+    target, lock, over = ctypes.c_ulong(threading.get_ident()), threading.Lock(), threading.Event()
+
+    def stop() -> None:
+        with lock:
+            if not over.is_set():
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(TimedOut))
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        with lock:
+            over.set()
+        timer.cancel()
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(target, None)  # one that came too late must not hit the next record
+
+
+@cache
+def _nowhere() -> IO[str]:
+    return open(os.devnull, "w")
