@@ -167,7 +167,7 @@ def test_wrong_input_is_named() -> None:
     with pytest.raises(InputError, match="date"):
         label(TASKS.get("mi"), events(("a", "I10", None)).drop(columns="date"), visits("a"))
     with pytest.raises(InputError, match="binary"):
-        label(Task("x", "survival", "c", "X", icd10("I21")), events(), visits("a"))
+        label(Task("x", "ordinal", "c", "X", icd10("I21")), events(), visits("a"))
     with pytest.raises(UnknownNameError, match="mi_incident"):
         TASKS.get("mi_inciden")
 

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
-from cardiobind.cohort.leakage import Finding, audit_leakage, refuse_leaks
+from cardiobind.cohort.leakage import Finding, audit_leakage, declared_leaks, refuse_leaks
+from cardiobind.cohort.roles import list_roles
 from cardiobind.cohort.splits import SPLITS, assign_splits, check_splits
 from cardiobind.cohort.store import Cohort
-from cardiobind.errors import ArtifactError, ConfigError, InputError
+from cardiobind.errors import ArtifactError, ConfigError, DataContractError, InputError
 from cardiobind.modalities.features import FEATURE_BY_NAME, INPUT_FEATURES
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.modalities.tabular import TableContract
 from cardiobind.registry import did_you_mean
+from cardiobind.tasks import TASKS, check_trainable
 
 KIND = "protocol"
 SCHEMA_VERSION = 1
@@ -59,19 +61,25 @@ def make_protocol(
         fingerprint: digest of all that decides the content.
 
     Raises:
-        ConfigError: an unknown split rule or feature.
+        ConfigError: an unknown split rule or feature, or a task of a kind that no head can be trained on.
         InputError: the cohort has no labels of the task, or a split is empty.
         SplitLeakageError: a subject would be in two splits.
         LabelLeakageError: a feature gives the label away.
         DataContractError: a feature asked for has no value in the training rows.
     """
+    if task is not None and task in TASKS:
+        check_trainable(task)
     splits = _assign(cohort, split, seed, fractions, aliases)
     training = np.flatnonzero(splits == "train")
     with_row = cohort.rows_with(training, ["tabular"])
-    chosen = _choose_features(cohort.table.iloc[with_row], features)
-    contract = TableContract.fit(cohort.table.iloc[with_row], chosen) if chosen else None
+    table = cohort.table.iloc[with_row]
+    chosen = _choose_features(table, features)
+    refuse_leaks(declared_leaks(chosen, task), allow_leaks)
+    _check_present(table, chosen)
+    contract = TableContract.fit(table, chosen) if chosen else None
     labels = None if task is None else cohort.labels(task)
-    findings = audit_leakage(cohort.table.iloc[with_row], chosen, task, None if labels is None else labels[with_row])
+    days = None if cohort.days_after_visit is None else cohort.days_after_visit.iloc[with_row]
+    findings = audit_leakage(table, chosen, task, None if labels is None else labels[with_row], days)
     refuse_leaks(findings, allow_leaks)
     facts: dict[str, Any] = {"task": task, "split": split, "seed": seed, "fractions": list(fractions)}
     facts |= {"features": chosen, "counts": _counts(splits, labels)}
@@ -82,6 +90,7 @@ def make_protocol(
         _write_json(folder / "protocol.json", facts)
         _write_json(folder / "table_contract.json", None if contract is None else contract.to_json())
         _write_json(folder / "audit.json", _audit(findings, allow_leaks))
+        _write_json(folder / "roles.json", list_roles(table, chosen, task))
     return artifact.open_artifact(out, KIND)
 
 
@@ -173,6 +182,16 @@ def _choose_features(training: pd.DataFrame, features: Sequence[str] | None) -> 
         if name not in FEATURE_BY_NAME:
             raise ConfigError("unknown feature", got=name, hint=did_you_mean(name, tuple(FEATURE_BY_NAME)))
     return list(features)
+
+
+def _check_present(table: pd.DataFrame, chosen: Sequence[str]) -> None:
+    empty = [name for name in chosen if name not in table.columns or not table[name].notna().any()]
+    if len(empty) > 1:
+        raise DataContractError(
+            f"{len(empty)} of {len(chosen)} features have no value in the training rows", where="tabular.features",
+            expected="at least one observed value each", got=", ".join(empty),
+            hint='leave them out, or use features = "all_inputs" for those that the table holds',
+        )  # fmt: skip
 
 
 def _counts(splits: NDArray[np.str_], labels: NDArray[np.float64] | None) -> dict[str, dict[str, int]]:

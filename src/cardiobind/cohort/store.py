@@ -13,10 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from cardiobind.artifact import Artifact, open_artifact
 from cardiobind.cohort.prepare import stored_dtype
-from cardiobind.errors import InputError
+from cardiobind.errors import ArtifactError, InputError
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.registry import did_you_mean
 
+SCHEMA_VERSION = 2
+MIGRATIONS = {
+    1: "version 1 lacks times and evidence of the labels: prepare the cohort again from the raw files "
+    "(`cardiobind run` does so by itself)",
+}
 KEYS = ["subject", "visit"]
 MODALITY_COLUMNS = ("ecg", "cmr", "tabular")
 
@@ -38,15 +43,24 @@ class Cohort:
         specs = artifact.json("specs.json")
         self.specs: Mapping[str, InputSpec] = {m: InputSpec.from_json(s) for m, s in specs.items()}
         self._maps: dict[str, NDArray[Any]] = {}
+        self._labels: dict[str, NDArray[np.float64]] = {}
 
     @classmethod
     def open(cls, path: Path | str) -> Cohort:
         """Open a cohort after checking every hash.
 
         Raises:
-            ArtifactError, CorruptArtifactError: as `cardiobind.artifact.open_artifact`.
+            ArtifactError, CorruptArtifactError: as `cardiobind.artifact.open_artifact`, or its layout is of another
+                version; the message says how to migrate.
         """
-        return cls(open_artifact(path, "cohort"))
+        opened = open_artifact(path, "cohort")
+        version = opened.manifest["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise ArtifactError(
+                "the cohort has the layout of another version", where=path, expected=SCHEMA_VERSION, got=version,
+                hint=MIGRATIONS.get(version, "update cardiobind"),
+            )  # fmt: skip
+        return cls(opened)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -66,6 +80,12 @@ class Cohort:
         """Records left out: subject, visit, modality, reason, detail."""
         return pd.read_parquet(self.artifact.file("quarantine.parquet"))
 
+    @cached_property
+    def quarantine_examples(self) -> Sequence[Mapping[str, Any]]:
+        """Up to three records left out for each modality and reason, without identifiers: words and small pictures."""
+        examples: Sequence[Mapping[str, Any]] = self.artifact.json("quarantine_examples.json")
+        return examples
+
     @property
     def fold(self) -> NDArray[np.float64]:
         """Official fold of each sample, NaN where there is none."""
@@ -74,20 +94,54 @@ class Cohort:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the endpoints with labels."""
-        return tuple(self._label_table)
+        return tuple(self.summary["tasks"])
 
     def labels(self, task: str) -> NDArray[np.float64]:
         """Return the label of each sample, NaN where unknown or excluded.
 
+        Of a survival task it is whether the event came (see `survival`), of a regression task the value.
+
         Raises:
             InputError: the cohort has no labels of that task.
         """
-        if task not in self._label_table:
+        if task not in self._labels:
+            self._labels[task] = self.label_table(task)["label"].to_numpy(dtype=np.float64)
+        return self._labels[task].copy()
+
+    def survival(self, task: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return time (days from the visit) and event (1, or 0 if censored) of each sample, NaN where excluded.
+
+        Raises:
+            InputError: the cohort has no labels of that task, or they have no times.
+        """
+        rows = self.label_table(task)
+        time = rows["time_days"].to_numpy(dtype=np.float64, copy=True)
+        if not np.isfinite(time).any() and np.isfinite(rows["label"]).any():
+            raise InputError("the labels of this task have no times", expected="a survival task", got=task)
+        return time, rows["label"].to_numpy(dtype=np.float64, copy=True)
+
+    def label_matrix(self, tasks: Sequence[str]) -> NDArray[np.float64]:
+        """Return the labels (samples, tasks) of several tasks, as of the members of a multilabel one.
+
+        Raises:
+            InputError: the cohort has no labels of one of them.
+        """
+        return np.stack([self.labels(task) for task in tasks], axis=1)
+
+    def label_table(self, task: str) -> pd.DataFrame:
+        """Return why each sample has its label: label, reason, time_days, evidence, evidence_date, approximate.
+
+        Raises:
+            InputError: the cohort has no labels of that task.
+        """
+        if task not in self.tasks:
             raise InputError(
                 "the cohort has no labels of this task", expected=" | ".join(self.tasks), got=task,
                 hint=did_you_mean(task, self.tasks),
             )  # fmt: skip
-        return self._label_table[task].copy()
+        file = self.artifact.file("labels.parquet")
+        rows = pd.read_parquet(file, filters=[("task", "==", task)]).drop(columns="task")
+        return self.samples[KEYS].merge(rows, on=KEYS, how="left", validate="one_to_one").drop(columns=KEYS)
 
     def has(self, modality: str) -> NDArray[np.bool_]:
         """Return which samples have a modality.
@@ -154,11 +208,3 @@ class Cohort:
         index = pd.read_parquet(self.artifact.file("index.parquet"), columns=["modality", "shard", "row"])
         own = {m: index[index["modality"] == m] for m in self.specs}
         return {m: (places["shard"].to_numpy(), places["row"].to_numpy()) for m, places in own.items()}
-
-    @cached_property
-    def _label_table(self) -> dict[str, NDArray[np.float64]]:
-        labels = pd.read_parquet(self.artifact.file("labels.parquet"))
-        return {
-            str(task): self.samples[KEYS].merge(rows, on=KEYS, how="left")["label"].to_numpy(dtype=np.float64)
-            for task, rows in labels.groupby("task", sort=False)
-        }

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cardiobind.cohort.prepare import SIGNALS
 from cardiobind.modalities.features import FEATURE_BY_NAME
+from cardiobind.tasks import TASKS
 
 MODALITY_COLUMNS = (*SIGNALS, "tabular")
 
@@ -27,7 +28,7 @@ def summarise(
     Args:
         samples: subject, visit and the row of each modality or -1.
         table: clean table.
-        labels: subject, visit, task, label, reason.
+        labels: subject, visit, task, label, reason, time_days.
         index: kept records with their quality codes and confidence.
         quarantine: rejected records with their reasons.
         issues: values of the table that were set to missing.
@@ -38,7 +39,7 @@ def summarise(
         "modalities": {m: int((samples[m] >= 0).sum()) for m in MODALITY_COLUMNS},
         "availability": _availability(samples),
         "features": {str(name): _feature(str(name), table[name], len(samples)) for name in table.columns[2:]},
-        "tasks": {str(task): _task(rows) for task, rows in labels.groupby("task", sort=False)},
+        "tasks": {str(task): _task(str(task), rows) for task, rows in labels.groupby("task", sort=False)},
         "quality": _quality(index),
         "quarantine": _counts(quarantine, ["modality", "reason"]),
         "table_issues": issues,
@@ -73,15 +74,20 @@ def _moments(values: pd.Series) -> dict[str, float | None]:
     return {"mean": float(values.mean()), "sd": sd, "median": median, "q1": q1, "q3": q3}
 
 
-def _task(rows: pd.DataFrame) -> dict[str, Any]:
-    known = rows["label"].dropna()
+def _task(name: str, rows: pd.DataFrame) -> dict[str, Any]:
+    known, kind = rows["label"].dropna(), TASKS.get(name).kind
     unknown = rows.loc[rows["label"].isna(), "reason"].value_counts()
-    return {
-        "labelled": len(known),
-        "positive": int((known > 0.5).sum()),
-        "prevalence": float((known > 0.5).mean()) if len(known) else None,
-        "unlabelled": {str(k): int(v) for k, v in sorted(unknown.items(), key=lambda kv: str(kv[0]))},
-    }
+    facts: dict[str, Any] = {"kind": kind, "labelled": len(known)}
+    if kind == "regression":
+        facts |= {"positive": None, "prevalence": None, "values": _moments(known)}
+    else:
+        facts |= {
+            "positive": int((known > 0.5).sum()),
+            "prevalence": float((known > 0.5).mean()) if len(known) else None,
+        }
+    if kind == "survival":
+        facts["follow_up_days"] = _moments(rows["time_days"].dropna())
+    return facts | {"unlabelled": {str(k): int(v) for k, v in sorted(unknown.items(), key=lambda kv: str(kv[0]))}}
 
 
 def _quality(index: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -11,14 +11,17 @@ import pandas as pd
 from cardiobind.errors import InputError
 from cardiobind.modalities.features import FEATURES
 from cardiobind.modalities.table_cleaning import clean_table
-from cardiobind.tasks import TASKS, applicable, label
+from cardiobind.tasks import TASKS, EventTable, applicable, label
 
 KEYS = ["subject", "visit"]
 DUPLICATE_ROW = "duplicate_record"
 NO_VALUES = "no_values"
 NO_SUBJECT = "no_subject"
 _TEXT_KEYS = dict.fromkeys(KEYS, "str")
-LABEL_DTYPES = {"subject": "str", "visit": "str", "task": "str", "label": "float64", "reason": "str"}
+LABEL_DTYPES = {
+    "subject": "str", "visit": "str", "task": "str", "label": "float64", "reason": "str", "time_days": "float64",
+    "evidence": "str", "evidence_date": "datetime64[ns]", "approximate": "bool",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,34 +80,39 @@ def make_samples(index: pd.DataFrame, table: pd.DataFrame, raw: pd.DataFrame) ->
     return samples.assign(fold=_fold_of(samples, raw))
 
 
-def make_labels(samples: pd.DataFrame, events: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
-    """Label every sample for every endpoint whose code system the events know.
+def make_labels(
+    samples: pd.DataFrame, events: pd.DataFrame, visits: pd.DataFrame, table: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Label every sample for every endpoint that the data set records.
 
     Args:
         samples: subject and visit of each sample.
         events: coded diagnoses, as `Source.events`.
         visits: dates of visits, as `Source.visits`; nothing is known of a sample that is not among them, so that it has
             no label: a file without a row in the table is not a healthy subject.
+        table: tidy table, for the endpoints that are a column of it.
 
     Returns:
-        subject, visit, task, label (NaN where unknown or excluded), reason; tasks in the order of the registry.
+        subject, visit, task, label (NaN where unknown or excluded), reason, time_days (survival), and what decided:
+        evidence, evidence_date, approximate; tasks in the order of the registry. A multilabel task has no rows of its
+        own: its labels are those of its members.
     """
-    events = events.astype({**_TEXT_KEYS, "system": "str", "code": "str"})
+    known = EventTable(events)
     dated = samples[KEYS].merge(visits.astype(_TEXT_KEYS).drop_duplicates(KEYS), on=KEYS, how="left")
-    tasks = [task for task in map(TASKS.get, TASKS) if applicable(task, events)]
-    labelled = [label(task, events, dated).assign(task=task.name) for task in tasks]
+    tasks = [task for task in map(TASKS.get, TASKS) if applicable(task, known, table)]
+    labelled = [label(task, known, dated, table).assign(task=task.name) for task in tasks]
     empty = pd.DataFrame(columns=list(LABEL_DTYPES)).astype(LABEL_DTYPES)
     every = pd.concat([empty, *labelled], ignore_index=True)[list(LABEL_DTYPES)]
     every = _without_unknown(every, visits)
-    return every.fillna({"reason": ""}).astype(LABEL_DTYPES)
+    return every.fillna({"reason": "", "evidence": ""}).astype(LABEL_DTYPES)
 
 
 def _without_unknown(labels: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
     known = pd.MultiIndex.from_frame(visits[KEYS].astype(_TEXT_KEYS))
     unknown = ~pd.MultiIndex.from_frame(labels[KEYS].astype(_TEXT_KEYS)).isin(known)
-    return labels.assign(
-        label=labels["label"].astype("float64").mask(unknown), reason=labels["reason"].mask(unknown, "not_in_table")
-    )
+    nothing = {"label": np.nan, "reason": "not_in_table", "time_days": np.nan, "evidence": "", "approximate": False}
+    nothing["evidence_date"] = pd.NaT
+    return labels.assign(**{name: labels[name].mask(unknown, value) for name, value in nothing.items()})
 
 
 def _row_reasons(cleaned: pd.DataFrame) -> pd.Series[str]:

@@ -20,7 +20,7 @@ from cardiobind.methods.contrast import EVALUATED
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.networks import load_arrays, load_history
 from cardiobind.pipeline.results import evaluate_file, read_predictions
-from cardiobind.tasks import TASKS, CodeSet, Task
+from cardiobind.tasks import TASKS, Task, describe_codes
 
 _TWO_VIEWS = ("simclr", "scarf")
 SHOWN_KINDS = ("encoder", "aligned")
@@ -107,17 +107,9 @@ def define(task: Task) -> str:
     negative = (
         "Negative: no such record; who was never recorded may still be ill."
         if task.negative is None
-        else f"Negative: {_codes(task.negative)}. Everybody else has no label."
+        else f"Negative: {describe_codes(task.negative)}. Everybody else has no label."
     )
-    return f"{task.title}. Positive: {when[task.timing]}, one of {_codes(task.positive)}. {negative}"
-
-
-def _codes(codes: CodeSet) -> str:
-    by_system: dict[str, list[str]] = {}
-    for system, code in codes.codes:
-        by_system.setdefault(system, []).append(code)
-    listed = "; ".join(f"{system.upper().replace('_', ' ')} {', '.join(found)}" for system, found in by_system.items())
-    return listed + (f", with none of {', '.join(code for _, code in codes.alone)} beside it" if codes.alone else "")
+    return f"{task.title}. Positive: {when[task.timing]}, one of {describe_codes(task.positive)}. {negative}"
 
 
 def _chance(study: Study) -> dict[str, float]:

@@ -60,7 +60,7 @@ def labels(report: Report) -> str:
     if chosen:
         rows = [
             [
-                name, f"{t['labelled']:,}", f"{t['positive']:,}", _share(t["prevalence"]),
+                name, f"{t['labelled']:,}", _count(t["positive"]), _share(t["prevalence"]),
                 "; ".join(f"{reason}: {n:,}" for reason, n in t["unlabelled"].items()) or "none",
             ]
             for name, t in chosen.items()
@@ -220,6 +220,10 @@ def _flow(modality: str, counts: Mapping[str, int], summary: Mapping[str, Any]) 
     return html.picture(
         figure, f"Flow of {modality} records: {counts['read']} read, {counts['kept']} kept; set aside: {listed}."
     )
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
 
 
 def _share(value: float | None) -> str:
