@@ -189,10 +189,7 @@ def inspect(
 
     sheet = inspection.inspect(path, view)
     out.write_text(inspection.to_html(sheet), encoding="utf-8")
-    with _console() as console:
-        for line in inspection.to_text(sheet):
-            console.say(line)
-        console.say(f"drawn:  {out}")
+    print(*inspection.to_text(sheet), f"drawn:  {out}", sep="\n")  # noqa: T201
 
 
 @app.command()

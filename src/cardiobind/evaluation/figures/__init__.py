@@ -1,8 +1,10 @@
 """Pictures a cardiologist or a reviewer expects, as matplotlib Figures that need no display."""
 
+from cardiobind.evaluation.figures.cine import cine_choice
 from cardiobind.evaluation.figures.cohort import FlowStep, cohort_flow
 from cardiobind.evaluation.figures.curves import Curve, decision_curve, precision_recall, reliability, roc
 from cardiobind.evaluation.figures.ecg import ecg_paper, reconstruction
+from cardiobind.evaluation.figures.gaps import table_gaps
 from cardiobind.evaluation.figures.images import cine_montage, embedding_map
 from cardiobind.evaluation.figures.results import forest, label_efficiency, training_curves
 from cardiobind.evaluation.figures.style import png_base64, svg
@@ -10,6 +12,7 @@ from cardiobind.evaluation.figures.style import png_base64, svg
 __all__ = [
     "Curve",
     "FlowStep",
+    "cine_choice",
     "cine_montage",
     "cohort_flow",
     "decision_curve",
@@ -23,5 +26,6 @@ __all__ = [
     "reliability",
     "roc",
     "svg",
+    "table_gaps",
     "training_curves",
 ]

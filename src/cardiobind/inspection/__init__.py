@@ -1,0 +1,52 @@
+"""What a file or a folder holds, in words and drawn, before anything is prepared or trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cardiobind.errors import InputError, RecordError
+from cardiobind.formats import CINE_FORMATS, ECG_FORMATS, masked, reasons
+from cardiobind.formats.location import split_location
+from cardiobind.inspection.cine import inspect_cine
+from cardiobind.inspection.ecg import inspect_ecg
+from cardiobind.inspection.folder import inspect_folder
+from cardiobind.inspection.page import to_html, to_text
+from cardiobind.inspection.sheet import Sheet
+from cardiobind.inspection.table import TABLE_SUFFIXES, inspect_table
+
+__all__ = ["Sheet", "inspect", "to_html", "to_text"]
+
+
+def inspect(location: str | Path, view: str | None = None) -> Sheet:
+    """Describe and draw an ECG, a cine MRI, a table, or a folder of them.
+
+    Args:
+        location: path, or ``archive.zip::member``.
+        view: of a cine, one of `cardiobind.modalities.records.VIEWS`; the first that is there if None.
+
+    Returns:
+        What was found. It holds no identifier and no file name.
+
+    Raises:
+        InputError: there is nothing at that place.
+        RecordError: a file that no reader knows, or that is damaged.
+    """
+    place = str(location)
+    path = Path(split_location(place)[0] or place)
+    is_ecg = _is_of(ECG_FORMATS, place)
+    if not path.exists() and not is_ecg:
+        raise InputError("there is nothing at that place", where=masked(place), hint="correct the path")
+    if is_ecg:
+        return inspect_ecg(place)
+    if path.is_dir():
+        return inspect_folder(path, view)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return inspect_table(path)
+    if _is_of(CINE_FORMATS, place):
+        return inspect_cine(place, view)
+    known = " | ".join([*ECG_FORMATS, *CINE_FORMATS, *TABLE_SUFFIXES])
+    raise RecordError(reasons.NOT_RECOGNISED, "no reader knows the file", where=masked(place), expected=known)
+
+
+def _is_of(formats: object, place: str) -> bool:
+    return any(formats.get(name).recognises(place) for name in formats)  # type: ignore[attr-defined]

@@ -1,0 +1,79 @@
+"""An ECG file: what its header says, what is wrong with the signal, and the signal on paper."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cardiobind.evaluation.figures import ecg_paper
+from cardiobind.formats import ECG_FORMATS, read_ecg
+from cardiobind.inspection.sheet import Picture, Rows, Sheet, SheetTable
+from cardiobind.modalities.ecg import FATAL_ECG, EcgPreparation, ecg_quality
+from cardiobind.modalities.records import LEADS, EcgRecord
+
+LONGEST_DRAWN_S = 10.0
+
+
+def inspect_ecg(location: str) -> Sheet:
+    """Return the sheet of one ECG file.
+
+    Raises:
+        RecordError: it cannot be read.
+    """
+    record = read_ecg(location)
+    form = next(name for name in ECG_FORMATS if ECG_FORMATS.get(name).recognises(location))
+    codes = ecg_quality(record, _as_long_as(record))
+    return Sheet(
+        "Electrocardiogram", _facts(record, form), tuple(map(_in_words, codes)), _tables(record), (_paper(record),)
+    )
+
+
+def _as_long_as(record: EcgRecord) -> EcgPreparation:
+    """Return the default preparation, for at most the record's length: how long is enough is for the experiment."""
+    usual = EcgPreparation()
+    seconds = record.amplitude_mv.shape[1] / record.rate_hz
+    return EcgPreparation(duration_s=min(usual.duration_s, seconds))
+
+
+def _facts(record: EcgRecord, form: str) -> tuple[tuple[str, str], ...]:
+    header, present = record.header, record.present
+    filters = {"high-pass": header.highpass_hz, "low-pass": header.lowpass_hz, "notch": header.notch_hz}
+    facts = {
+        "format": form,
+        "leads": ", ".join(lead for lead, there in zip(LEADS, present, strict=True) if there),
+        "absent leads": ", ".join(lead for lead, there in zip(LEADS, present, strict=True) if not there),
+        "calculated leads": ", ".join(header.derived_leads),
+        "length": f"{record.amplitude_mv.shape[1] / record.rate_hz:.2f} s ({record.amplitude_mv.shape[1]} samples)",
+        "sampling rate": f"{record.rate_hz:g} Hz",
+        "acquired": header.acquired_at or "not said",
+        "device": header.device or "not said",
+        "filters": ", ".join(f"{name} {hz:g} Hz" for name, hz in filters.items() if hz is not None) or "not said",
+        "device statements": "; ".join(header.statements),
+    }
+    return tuple((name, value) for name, value in facts.items() if value)
+
+
+def _in_words(code: str) -> str:
+    return f"{code.replace('_', ' ')}{': it would be quarantined' if code in FATAL_ECG else ''}"
+
+
+def _tables(record: EcgRecord) -> tuple[SheetTable, ...]:
+    leads = [("lead", "lowest (mV)", "highest (mV)", "standard deviation (mV)", "missing samples")]
+    for lead, row in zip(LEADS, record.amplitude_mv, strict=True):
+        known = row[np.isfinite(row)]
+        numbers = (f"{known.min():.3f}", f"{known.max():.3f}", f"{known.std():.3f}") if known.size else ("-",) * 3
+        leads.append((lead, *numbers, str(row.size - known.size)))
+    measured: Rows = (("measurement", "value"), *((n, f"{v:g}") for n, v in record.header.measurements.items()))
+    tables = [SheetTable(tuple(leads), "Amplitudes by lead")]
+    return (*tables, SheetTable(measured, "What the device measured")) if len(measured) > 1 else tuple(tables)
+
+
+def _paper(record: EcgRecord) -> Picture:
+    drawn = record.amplitude_mv[:, : round(LONGEST_DRAWN_S * record.rate_hz)]
+    shown = drawn.shape[1] / record.rate_hz
+    rhythm = "II" if np.isfinite(drawn[LEADS.index("II")]).any() else None
+    cut = drawn.shape[1] < record.amplitude_mv.shape[1]
+    return Picture(
+        ecg_paper(drawn, record.rate_hz, title="As recorded", rhythm=rhythm),
+        "12-lead electrocardiogram on millimetre paper",
+        f"25 mm/s and 10 mm/mV{f'; the first {shown:.0f} s' if cut else ''}. Nothing is filtered.",
+    )
