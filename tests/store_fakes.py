@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -37,18 +40,23 @@ class FakeSource:
     read_log: str = ""
     shift: float = 0.0
     flag: str = ""
+    withdrawn: tuple[str, ...] = ()
+    mounted: str = ""
 
     def records(self) -> list[RecordRef]:
         refs = [RecordRef(s, "2", "ecg", f"{s}.xml") for s in self._names() if int(s[4:]) % 4 != 3]
         if self.cmr:
             refs += [RecordRef(s, "2", "cmr", f"{s}.zip") for s in self._names() if int(s[4:]) % 3 == 0]
-        return sorted([*refs, *self.extra], key=lambda r: (r.subject, r.visit, r.modality, r.location))
+        extra = [ref for ref in self.extra if ref.subject not in self.withdrawn]
+        return sorted([*refs, *extra], key=lambda r: (r.subject, r.visit, r.modality, r.location))
 
     def read(self, ref: RecordRef) -> EcgRecord | CineRecord:
         if self.read_log:
             with Path(self.read_log).open("a") as stream:
                 stream.write(f"{ref.modality} {ref.location}\n")
         time.sleep(self.slow_s)
+        if self.mounted and not Path(self.mounted).exists():
+            raise RecordError("unreadable", "the file cannot be read", got="Stale file handle")
         if ref.modality == "cmr":
             return _cine(ref.subject)
         trouble = self.trouble.get(ref.subject, "none")
@@ -83,7 +91,7 @@ class FakeSource:
         return [{"reason": "unknown_code", "column": "sex", "count": 1}]
 
     def _names(self) -> list[str]:
-        return [f"SIM-{i:05d}" for i in range(self.subjects)]
+        return [name for i in range(self.subjects) if (name := f"SIM-{i:05d}") not in self.withdrawn]
 
 
 def _ill(subject: str) -> bool:
@@ -127,7 +135,50 @@ def _crash_once(flag: Path) -> None:
         os._exit(9)
 
 
+def _hang(subject: str) -> EcgRecord:
+    while True:
+        try:
+            time.sleep(60)
+        except Exception:  # noqa: S112 - a reader that swallows every error it knows of
+            continue
+
+
+def _hang_deaf(subject: str) -> EcgRecord:
+    """Hang as code outside Python does: no signal comes through, and no other thread runs."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    ctypes.PyDLL(None).sleep(60)
+    raise AssertionError("nobody stopped it")
+
+
+def _eat(subject: str) -> EcgRecord:
+    np.ones(3 << 30, dtype=np.uint8)
+    raise AssertionError("there was memory")
+
+
+def _recurse(subject: str) -> EcgRecord:
+    return _recurse(subject)
+
+
+def _abort(subject: str) -> EcgRecord:
+    os.abort()
+
+
+def _cancel(subject: str) -> EcgRecord:
+    raise asyncio.CancelledError(f"for {subject}")
+
+
+def _absent(subject: str) -> EcgRecord:
+    raise FileNotFoundError(2, "no such file", f"/secret/{subject}.xml")
+
+
 _TROUBLES = {
+    "hang": _hang,
+    "deaf": _hang_deaf,
+    "eat": _eat,
+    "recurse": _recurse,
+    "abort": _abort,
+    "cancel": _cancel,
+    "absent": _absent,
     "refuse": _refuse,
     "fail": _fail,
     "leave": _leave,

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import FrameType
 from typing import IO
 
@@ -27,7 +28,7 @@ class Limits:
 
     Attributes:
         seconds: time to read and prepare it.
-        memory_bytes: memory of a worker process, its libraries included; not enforced where records are prepared in
+        memory_bytes: what a worker process may take besides its libraries; not enforced where records are prepared in
             the process of the caller or by dask, whose workers have a limit of their own.
 
     Raises:
@@ -57,11 +58,20 @@ class TimedOut(BaseException):
 
 
 def limit_memory(memory_bytes: int) -> None:
-    """Limit the memory of this process; what asks for more gets a MemoryError."""
+    """Limit what this process may take beyond what it has; what asks for more gets a MemoryError."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    allowed = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+    allowed = _data_bytes() + memory_bytes
     with contextlib.suppress(OSError, ValueError):  # a system that has no such limit
-        resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (allowed if hard == resource.RLIM_INFINITY else min(allowed, hard), hard))
+
+
+def _data_bytes() -> int:
+    """Return the size of this process's data segment, which counts stacks and buffers of threads on many cores."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmData:")), 0)
 
 
 @contextmanager

@@ -125,6 +125,10 @@ class FolderSource:
         archive, inner = split_location(path.strip())
         return str(self.root / inner) if archive is None else f"{self.root / archive}{SEPARATOR}{inner}"
 
+    def withdrawal_lists(self) -> list[Path]:
+        """Return the file that says who has withdrawn, if there is one."""
+        return [] if self.withdrawn is None else [self.withdrawn]
+
     @cached_property
     def _withdrawn(self) -> frozenset[str]:
         if self.withdrawn is None:
