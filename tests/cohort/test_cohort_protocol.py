@@ -56,6 +56,48 @@ def protocol(cohort: Cohort, out: Path, **options: object) -> Protocol:
     return Protocol.open(out, cohort)
 
 
+@dataclass(frozen=True)
+class Dated(FakeSource):
+    """The cholesterol of one training subject is from after the visit."""
+
+    def instances(self) -> pd.DataFrame:
+        table = self.table()
+        return table.assign(**{name: 2 for name in table.columns[2:]})
+
+    def days_after_visit(self) -> pd.DataFrame:
+        table = self.table()
+        return table.assign(**{name: 30.0 * (name == "age_years") for name in table.columns[2:]})
+
+
+def test_every_column_has_its_role_in_the_protocol(cohort: Cohort, tmp_path: Path) -> None:
+    opened = protocol(cohort, tmp_path / "p")
+    roles = {entry["column"]: entry for entry in opened.artifact.json("roles.json")}
+    assert list(roles) == list(cohort.table.columns)
+    assert opened.contract is not None
+    assert [name for name, entry in roles.items() if entry["used"]] == list(opened.contract.names)
+
+
+def test_all_features_without_a_value_are_named_at_once(cohort: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(DataContractError, match="beef_frequency, lamb_frequency"):
+        protocol(cohort, tmp_path / "p", features=["age_years", "beef_frequency", "lamb_frequency"])
+
+
+def test_a_label_is_refused_before_anything_else_is_said_of_the_features(cohort: Cohort, tmp_path: Path) -> None:
+    for allowed in ([], ["lvef_percent"]):
+        with pytest.raises(LabelLeakageError, match="lvef_percent"):
+            protocol(cohort, tmp_path / "p", features=["age_years", "lvef_percent"], allow_leaks=allowed)
+
+
+def test_values_from_after_the_visit_are_refused_by_name(tmp_path: Path) -> None:
+    dated = fake_cohort(tmp_path, Dated(subjects=120))
+    assert dated.instances is not None
+    assert set(dated.instances["age_years"].dropna()) == {2}
+    with pytest.raises(LabelLeakageError, match="age_years: dated_after"):
+        protocol(dated, tmp_path / "p")
+    (finding,) = protocol(dated, tmp_path / "q", allow_leaks=["age_years"]).findings
+    assert finding.reason == "dated_after"
+
+
 def test_rows_partition_the_cohort_by_subject(cohort: Cohort, tmp_path: Path) -> None:
     opened = protocol(cohort, tmp_path / "p")
     rows = [opened.rows(s) for s in SPLITS]

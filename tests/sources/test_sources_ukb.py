@@ -15,6 +15,7 @@ from cardiobind.formats.ukb_titles import SAME_TITLE, TITLES
 from cardiobind.modalities.features import FEATURES
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources import SOURCES, UkbSource
+from cardiobind.sources.ukb_codes import answers, to_codes
 from cardiobind.sources.ukb_events import EVENT_FIELDS
 from cardiobind.sources.ukb_features import fields_of
 from ingest_fixtures import cardiosoft_xml, random_counts, stack, ukb_cine, write_zip
@@ -142,7 +143,7 @@ def test_a_titled_table_keeps_deaths_and_the_medication_of_women(tmp_path: Path)
         },
     )
     assert source.table()["bp_medication"].tolist() == [1.0]
-    assert source.events()["code"].tolist() == ["I219", "I48"]
+    assert source.events()["code"].tolist() == ["any", "I219", "I48"]
 
 
 def test_titles_are_understood(tmp_path: Path) -> None:
@@ -210,6 +211,77 @@ def test_a_phenotype_is_of_its_own_visit_and_the_scanners_own_value_fills_gaps(t
     source = with_table(tmp_path, columns)
     np.testing.assert_equal(source.table()["lvef_percent"].to_numpy(), [60.5, 41.0, np.nan])
     assert source.instances()["lvef_percent"].tolist() == [2, 2, -1]
+
+
+def test_the_day_of_a_value_is_that_of_its_assessment_or_of_the_questionnaire(tmp_path: Path) -> None:
+    columns = {
+        "eid": [A, B], "p53_i0": ["2008-05-01", None], "p53_i2": ["2016-05-01", "2016-05-01"],
+        "p50_i2": [170, None], "p50_i0": [None, 168], "p48_i0": [90, None], "p21001_i2": [None, 25],
+        "p20416_i0": [3, 2], "p20400": ["2016-05-31", None],
+    }  # fmt: skip
+    source = with_table(tmp_path, columns)
+    days = source.days_after_visit().set_index("subject")
+    np.testing.assert_equal(days["height_cm"].to_numpy(), [0.0, np.nan])
+    np.testing.assert_equal(days["waist_cm"].to_numpy(), [-2922.0, np.nan])
+    np.testing.assert_equal(days["bmi_kg_m2"].to_numpy(), [np.nan, 0.0])
+    np.testing.assert_equal(days["six_units_frequency"].to_numpy(), [30.0, np.nan])
+    assert cell(source, "six_units_frequency") == "monthly"
+
+
+@pytest.mark.parametrize(
+    ("column", "raw", "feature", "expected"),
+    [
+        ("p22189", "-1", "townsend_index", -1.0),
+        ("p22189", "-3", "townsend_index", -3.0),
+        ("p189", "-2.5", "townsend_index", -2.5),
+        ("p24181_i2", "-10", "lv_longitudinal_strain_percent", -10.0),
+        ("p12680_i2", "-7", "pwa_augmentation_pressure_mmhg", -7.0),
+        ("p1080_i2", "-10", "computer_hours", 0.5),
+        ("p1618_i2", "-6", "alcohol_with_meals", "varies"),
+        ("p1618_i2", "It varies", "alcohol_with_meals", "varies"),
+        ("p924_i2", "-7", "walking_pace", np.nan),
+        ("p20414_i0", "-818", "alcohol_frequency_online", np.nan),
+        ("p20414_i0", "Prefer not to answer", "alcohol_frequency_online", np.nan),
+        ("p120007", "-121", "ever_diabetes_online", np.nan),
+        ("p120007", "Do not know", "ever_diabetes_online", np.nan),
+        ("p6150_i2", "-7", "stroke_by_doctor", 0.0),
+        ("p6150_i2", "None of the above", "high_bp_by_doctor", 0.0),
+        ("p3079_i2", "Yes", "pacemaker", 1.0),
+        ("p1259_i2", "Yes, more than one household member smokes", "smokers_in_household", "several"),
+    ],
+)
+def test_a_negative_number_is_missing_only_where_the_fields_coding_says_so(
+    tmp_path: Path, column: str, raw: str, feature: str, expected: object
+) -> None:
+    source = with_table(tmp_path, {"eid": [A], "p53_i2": ["2016-05-01"], column: [raw]})
+    np.testing.assert_equal(cell(source, feature), expected)
+    assert not [i for i in source.issues() if i["column"] == feature and i["reason"] == "not_a_number"]
+
+
+def test_every_category_can_be_read_as_code_and_as_label() -> None:
+    for feature in FEATURES:
+        if feature.kind == "category":
+            labels = answers(feature, feature.ukb_field)
+            assert set(feature.ukb_codes) <= set(labels.values()), feature.name
+            read, unknown = to_codes(pd.Series([text.upper() for text in labels]), labels)
+            assert (read.tolist(), unknown) == ([float(code) for code in labels.values()], 0)
+
+
+def test_a_label_that_a_coding_has_not_is_no_number(tmp_path: Path) -> None:
+    source = with_table(
+        tmp_path, {"eid": [A], "p53_i2": ["2016-05-01"], "p50_i2": ["Do not know"], "p1160_i2": ["yes"]}
+    )
+    found = {(i["reason"], i["column"]): i["count"] for i in source.issues()}
+    assert found["not_a_number", "height_cm"] == 1
+    assert found["not_a_number", "sleep_hours"] == 1
+
+
+def test_two_columns_of_one_title_are_not_taken_for_either(tmp_path: Path) -> None:
+    put(tmp_path / "table.csv", f"eid,Weight | Instance 2,Weight | Instance 2,p50_i2\n{A},80,81,170\n")
+    source = UkbSource(tmp_path)
+    assert cell(source, "height_cm") == 170.0
+    assert "weight_kg" not in source.table()
+    assert {"reason": "ambiguous_header", "column": "Weight | Instance 2", "count": 2} in source.issues()
 
 
 def test_lists_of_a_parquet_file_are_answers(tmp_path: Path) -> None:
@@ -317,8 +389,8 @@ def test_deaths_first_occurrences_and_self_report_are_events(tmp_path: Path) -> 
         },
     )  # fmt: skip
     assert triples(source) == [
-        ("icd10", "E119", "2020-02-03"), ("icd10", "I21", "2015-06-07"), ("icd10", "I219", "2020-02-03"),
-        ("icd10", "I48", "1902-02-02"), ("self_report", "1075", ""),
+        ("death", "any", "2020-02-03"), ("icd10", "E119", "2020-02-03"), ("icd10", "I21", "2015-06-07"),
+        ("icd10", "I219", "2020-02-03"), ("icd10", "I48", "1902-02-02"), ("self_report", "1075", ""),
     ]  # fmt: skip
 
 

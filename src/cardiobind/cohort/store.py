@@ -76,6 +76,23 @@ class Cohort:
         return table.reindex(np.where(rows >= 0, rows, len(table))).reset_index(drop=True)
 
     @cached_property
+    def instances(self) -> pd.DataFrame | None:
+        """Assessment each value of `table` is from, -1 missing; None where the source does not say."""
+        return self._beside_table("instances")
+
+    @cached_property
+    def days_after_visit(self) -> pd.DataFrame | None:
+        """Days from the visit to the day each value of `table` is from, NaN unknown; None where no value is dated."""
+        return self._beside_table("days_after_visit")
+
+    def _beside_table(self, name: str) -> pd.DataFrame | None:
+        if f"{name}.parquet" not in self.artifact.manifest["files"]:
+            return None
+        frame = pd.read_parquet(self.artifact.file(f"{name}.parquet")).drop(columns=KEYS)
+        rows = self.samples["tabular"].to_numpy()
+        return frame.reindex(np.where(rows >= 0, rows, len(frame))).reset_index(drop=True)
+
+    @cached_property
     def quarantine(self) -> pd.DataFrame:
         """Records left out: subject, visit, modality, reason, detail."""
         return pd.read_parquet(self.artifact.file("quarantine.parquet"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -60,6 +60,17 @@ class Source(Protocol):
 
     def issues(self) -> list[dict[str, Any]]:
         """Return what is wrong with the data set as a whole: reason, column, count; no identifier."""
+
+
+@runtime_checkable
+class DatedSource(Protocol):
+    """A source that knows when each value of its table was measured."""
+
+    def instances(self) -> pd.DataFrame:
+        """Return, in the shape of `table`, the assessment each value is from (-1: missing)."""
+
+    def days_after_visit(self) -> pd.DataFrame:
+        """Return, in the shape of `table`, days from the visit to the day a value is from (NaN: unknown)."""
 
 
 SOURCES: Registry[Callable[..., Source]] = Registry("source")

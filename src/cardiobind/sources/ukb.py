@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources.base import SOURCES, RecordRef, issue
 from cardiobind.sources.ukb_events import read_events
 from cardiobind.sources.ukb_files import find_records, find_table, find_withdrawals, read_withdrawals
-from cardiobind.sources.ukb_table import UkbTable, load_table, read_features, read_visits
+from cardiobind.sources.ukb_follow_up import parse_end_of_records
+from cardiobind.sources.ukb_table import UkbTable, days_after_visit, load_table, read_features, read_visits
 
 
 @SOURCES.register("ukb")
@@ -28,14 +30,18 @@ class UkbSource:
         root: folder of the bulk files: flat, one folder a field, or the platform's ``Bulk/...`` tree.
         table: CSV, tab-separated or Parquet; by default ``table.parquet``, ``table.csv`` or ``ukb*`` in `root`.
         withdrawals: list of eids to leave out, besides every ``w*_*.csv`` in `root`.
+        end_of_records: until when hospital records are complete, as ``"england=2022-10-31"`` for each country or one
+            date for all; empty: unknown, so that no time to an event is known either.
 
     Raises:
         InputError: `root` is no folder or `table` no file.
+        ConfigError: `end_of_records` cannot be understood.
     """
 
     def __init__(
-        self, root: Path | str, table: Path | str | None = None, withdrawals: Path | str | None = None
-    ) -> None:
+        self, root: Path | str, table: Path | str | None = None, withdrawals: Path | str | None = None,
+        end_of_records: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.root = Path(root)
         if not self.root.is_dir():
             raise InputError("the folder of the source is not there", where=self.root)
@@ -43,9 +49,11 @@ class UkbSource:
         if self.table_path is not None and not self.table_path.is_file():
             raise InputError("the table is not there", where=self.table_path)
         self.withdrawals = Path(withdrawals) if withdrawals else None
+        self.end_of_records = (end_of_records,) if isinstance(end_of_records, str) else tuple(end_of_records)
+        self._ends = parse_end_of_records(self.end_of_records)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (UkbSource, (self.root, self.table_path, self.withdrawals))
+        return (UkbSource, (self.root, self.table_path, self.withdrawals, self.end_of_records))
 
     def records(self) -> list[RecordRef]:
         """Return the resting ECGs and short-axis cines of all visits, sorted."""
@@ -67,8 +75,15 @@ class UkbSource:
         """Return, in the shape of `table`, the assessment each value was taken from (-1: missing)."""
         return self._features[1]
 
+    def days_after_visit(self) -> pd.DataFrame:
+        """Return, in the shape of `table`, days from the visit to the day each value is from (NaN: unknown).
+
+        That day is the one of the assessment (field 53), or the one on which an online questionnaire was answered.
+        """
+        return days_after_visit(self._raw, self._visits, self.instances())
+
     def events(self) -> pd.DataFrame:
-        """Return diagnoses, operations, causes of death, first occurrences and self-reported illnesses."""
+        """Return diagnoses, operations, deaths, first occurrences, outcomes, self-report and the end of follow-up."""
         return self._events[0]
 
     def visits(self) -> pd.DataFrame:
@@ -79,6 +94,7 @@ class UkbSource:
         """Return files and rows left out, absent columns, unusable cells, values from the baseline visit."""
         counts = {**self._found[1], "table_rows_left_out": self._raw.left_out, "unparsed_date": self._events[1]}
         found = [issue(reason, "", count) for reason, count in counts.items() if count]
+        found += [issue("ambiguous_header", header, count) for header, count in self._raw.ambiguous.items()]
         return [*found, *self._features[2]] if self.table_path else [*found, issue("no_table", "", 1)]
 
     def withdrawal_lists(self) -> list[Path]:
@@ -108,4 +124,4 @@ class UkbSource:
     @cached_property
     def _events(self) -> tuple[pd.DataFrame, int]:
         frame = self._raw.frame.reset_index()
-        return read_events(frame, frame["subject"], self._raw.columns)
+        return read_events(frame, frame["subject"], self._raw.columns, self._ends)

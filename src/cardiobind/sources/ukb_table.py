@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cardiobind.errors import RecordError
 from cardiobind.formats import masked, reasons
 from cardiobind.formats.table_file import read_table, table_columns
 from cardiobind.formats.ukb_headers import Column, columns_by_field, identifier_column
-from cardiobind.modalities.features import CORE_FEATURES, FEATURES
+from cardiobind.modalities.features import CORE_FEATURES, FEATURE_BY_NAME, FEATURES
 from cardiobind.sources.base import VISIT_COLUMNS, issue
 from cardiobind.sources.ukb_events import EVENT_FIELDS
 from cardiobind.sources.ukb_features import columns_of, feature_at, fields_of
@@ -31,11 +32,13 @@ class UkbTable:
         frame: one row a participant, indexed by eid, sorted.
         columns: the columns of each field.
         left_out: rows of withdrawn participants and repeated rows.
+        ambiguous: headers that are there more than once, with how often; none of their columns is read.
     """
 
     frame: pd.DataFrame
     columns: dict[int, list[Column]]
     left_out: int
+    ambiguous: dict[str, int] = field(default_factory=dict)
 
 
 def load_table(path: Path | None, withdrawn: frozenset[str]) -> UkbTable:
@@ -50,13 +53,21 @@ def load_table(path: Path | None, withdrawn: frozenset[str]) -> UkbTable:
     identifier = identifier_column(headers)
     if identifier is None:
         raise RecordError(reasons.BAD_TABLE, "the table has no participant column", where=masked(path), expected="eid")
-    wanted = {VISIT_DATE, *EVENT_FIELDS, *(field for feature in FEATURES for field in fields_of(feature))}
-    columns = {f: c for f, c in columns_by_field(headers).items() if f in wanted}
+    wanted, times = _wanted_fields(), Counter(headers)
+    found = {f: columns for f, columns in columns_by_field(headers).items() if f in wanted}
+    columns = {f: [c for c in cs if times[c.header] == 1] for f, cs in found.items()}
+    ambiguous = {c.header: times[c.header] for cs in found.values() for c in cs if times[c.header] > 1}
     frame = read_table(path, [identifier, *(c.header for cs in columns.values() for c in cs)])
     eids = frame[identifier].astype(str).str.strip().str.removesuffix(".0")
     kept = ~(frame[identifier].isna() | eids.isin(withdrawn) | eids.str.startswith("-") | eids.duplicated()).to_numpy()
     frame = frame[kept].set_axis(pd.Index(eids[kept], name="subject"))
-    return UkbTable(frame.sort_index(), columns, int((~kept).sum()))
+    return UkbTable(frame.sort_index(), columns, int((~kept).sum()), ambiguous)
+
+
+def _wanted_fields() -> frozenset[int]:
+    own = {field for feature in FEATURES for field in fields_of(feature)}
+    days = {feature.ukb_date_field for feature in FEATURES if feature.ukb_date_field is not None}
+    return frozenset({VISIT_DATE, *EVENT_FIELDS, *own, *days})
 
 
 def read_visits(table: UkbTable, attended: Collection[tuple[str, str]]) -> pd.DataFrame:
@@ -102,6 +113,39 @@ def read_features(table: UkbTable, visits: pd.DataFrame) -> tuple[pd.DataFrame, 
     return _joined(values, known), _joined(sources, known), issues + absent
 
 
+def days_after_visit(table: UkbTable, visits: pd.DataFrame, instances: pd.DataFrame) -> pd.DataFrame:
+    """Return days from each visit to the day that each value is from.
+
+    Args:
+        table: the table.
+        visits: subject, visit, date.
+        instances: subject, visit and the assessment of each feature's value, as `read_features` returns them.
+
+    Returns:
+        subject, visit and one float column a feature, NaN where the value is missing or one of the days is unknown.
+    """
+    keys = instances[["subject", "visit"]]
+    visit_day = keys.merge(visits, on=["subject", "visit"], how="left")["date"]
+    places = table.frame.index.get_indexer(pd.Index(keys["subject"]))
+    days: dict[str, pd.Series] = {}
+    for feature in (FEATURE_BY_NAME[str(name)] for name in instances.columns[2:]):
+        instance = instances[feature.name]
+        if feature.ukb_date_field is not None:
+            taken = _dates(table, feature.ukb_date_field, None).take(places).where(instance.to_numpy() >= 0)
+        else:
+            taken = _assessment_days(table, instance, places)
+        days[feature.name] = (taken.reset_index(drop=True) - visit_day).dt.days.astype("float64")
+    return pd.concat([keys, pd.DataFrame(days, index=keys.index)], axis=1)
+
+
+def _assessment_days(table: UkbTable, instance: pd.Series, places: np.ndarray[Any, Any]) -> pd.Series:
+    taken = pd.Series(pd.NaT, index=instance.index, dtype="datetime64[ns]")
+    for number in sorted(set(instance[instance >= 0])):
+        there = (instance == number).to_numpy()
+        taken[there] = _dates(table, VISIT_DATE, int(number)).take(places[there]).to_numpy()
+    return taken
+
+
 def _joined(parts: list[pd.DataFrame], known: list[Any]) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=["subject", "visit", *(feature.name for feature in known)])
@@ -114,8 +158,13 @@ def _measured(table: UkbTable, visit: int) -> np.ndarray[Any, np.dtype[np.bool_]
 
 
 def _visit_rows(table: UkbTable, visit: int, there: np.ndarray[Any, np.dtype[np.bool_]]) -> pd.DataFrame:
-    headers = [c.header for c in table.columns.get(VISIT_DATE, []) if c.instance == visit]
-    text = table.frame[headers[0]] if headers else pd.Series(None, index=table.frame.index, dtype=object)
-    dates = pd.to_datetime(text, errors="coerce", format="ISO8601").to_numpy(dtype="datetime64[ns]")
+    dates = _dates(table, VISIT_DATE, visit).to_numpy(dtype="datetime64[ns]")
     rows = pd.DataFrame({"subject": table.frame.index, "visit": str(visit), "date": dates})
     return rows.loc[there, VISIT_COLUMNS]
+
+
+def _dates(table: UkbTable, field: int, instance: int | None) -> pd.Series:
+    """Return the days of a field at one assessment, or at its first if that does not matter; NaT where unknown."""
+    headers = [c.header for c in table.columns.get(field, []) if instance is None or c.instance == instance]
+    text = table.frame[headers[0]] if headers else pd.Series(None, index=table.frame.index, dtype=object)
+    return pd.to_datetime(text, errors="coerce", format="ISO8601").astype("datetime64[ns]")
