@@ -43,10 +43,11 @@ def test_records_read_from_files_equal_those_in_memory(raw: Path) -> None:
 
 
 def test_table_events_and_visits_read_from_files_equal_those_in_memory(raw: Path) -> None:
-    files, memory = UkbSource(raw), SimulatedSource(**OPTIONS)
+    files, memory = UkbSource(raw, end_of_records="2024-03-31"), SimulatedSource(**OPTIONS)
+    told = files.events()["system"].isin(["touchscreen", "self_report_operation"])  # answers are facts of the table
     for ours, theirs in (
         (files.table(), memory.table()),
-        (files.events(), memory.events()),
+        (files.events()[~told].reset_index(drop=True), memory.events()),
         (files.visits(), memory.visits()),
     ):
         pd.testing.assert_frame_equal(ours, theirs, check_dtype=False, check_exact=True, check_column_type=False)

@@ -21,7 +21,8 @@ from cardiobind.simulate import (
     simulate_table,
     simulate_visits,
 )
-from cardiobind.sources.base import SOURCES, RecordRef
+from cardiobind.simulate.table import LAST_FOLLOW_UP
+from cardiobind.sources.base import EVENT_COLUMNS, SOURCES, RecordRef
 
 SIGNALS = ("cmr", "ecg")
 
@@ -77,8 +78,12 @@ class SimulatedSource:
         return simulate_table(self._hearts)
 
     def events(self) -> pd.DataFrame:
-        """Return dated diagnoses."""
-        return simulate_events(self._hearts)
+        """Return dated diagnoses, and the end of the simulation's records as the end of everybody's follow-up."""
+        subjects = self._hearts["subject"].to_numpy()
+        ends = {"system": "follow_up", "code": "end_of_records", "date": pd.Timestamp(LAST_FOLLOW_UP)}
+        followed = pd.DataFrame({"subject": subjects, "visit": "", **ends}).astype({"date": "datetime64[ns]"})
+        events = pd.concat([simulate_events(self._hearts), followed])
+        return events[EVENT_COLUMNS].sort_values(EVENT_COLUMNS, ignore_index=True)
 
     def visits(self) -> pd.DataFrame:
         """Return the imaging visits."""

@@ -40,7 +40,7 @@ SOURCES_OF_CODES = {
 
 INFARCTION = icd10("I21", "I22")
 INFARCTION_ADO = (
-    icd10("I21", "I22", "I23", "I24.1", "I25.2") | icd9("410", "411", "412", "429.79") | self_report("1075")
+    icd10("I21", "I22", "I23", "I24.1", "I25.2") | icd9("410", "411.0", "412", "429.79") | self_report("1075")
     | ukb_algorithm(42000)
 )  # fmt: skip
 REVASCULARISATION = (
@@ -67,7 +67,7 @@ STROKE_ADO = (
     STROKE | icd9("430", "431", "434", "436") | self_report("1081", "1086", "1491", "1583") | ukb_algorithm(42006)
 )  # fmt: skip
 DIABETES = icd10("E10", "E11", "E12", "E13", "E14")
-DIABETES_BROAD = DIABETES | icd9("250") | self_report("1220", "1221", "1222", "1223") | touchscreen("2443:1")
+DIABETES_BROAD = DIABETES | icd9("250") | self_report("1220", "1222", "1223") | touchscreen("2443:1")
 
 WHEN: dict[Timing, tuple[str, str]] = {
     "any": ("", ", any time"),
