@@ -38,15 +38,17 @@ def slice_normal(orientation: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.cross(orientation[:3], orientation[3:])
 
 
-def order_slices(origins_mm: NDArray[np.float64], orientation: NDArray[np.float64], step_mm: float) -> SliceOrder:
+def order_slices(
+    origins_mm: NDArray[np.float64], orientation: NDArray[np.float64], step_mm: float, numbered: bool = False
+) -> SliceOrder:
     """Sort slices from base to apex where the geometry tells, else along their normal.
 
-    Slices that come in descending order where the base is unknown keep it: their numbering is the scanner's.
 
     Args:
         origins_mm: (slices, 3) first pixels; NaN where unknown.
         orientation: (6,) direction cosines; NaN where unknown.
         step_mm: distance of slices, used where their places are unknown.
+        numbered: the scanner numbers the slices; where the base is unknown their order is kept if it descends.
     """
     normal = slice_normal(orientation)
     places = origins_mm @ normal
@@ -55,7 +57,7 @@ def order_slices(origins_mm: NDArray[np.float64], orientation: NDArray[np.float6
         return SliceOrder(np.arange(count), np.arange(count, dtype=np.float64) * step_mm, None)
     cosine = float(normal @ TOWARDS_APEX)
     told = count > 1 and abs(cosine) > TELLING_COSINE
-    if (told and cosine < 0) or (not told and count > 1 and bool((np.diff(places) <= 0).all())):
+    if (told and cosine < 0) or (numbered and not told and count > 1 and bool((np.diff(places) <= 0).all())):
         places = -places
     indices = np.argsort(places, kind="stable")
     return SliceOrder(indices, places[indices].astype(np.float64), True if told else None)

@@ -69,11 +69,13 @@ def _refuse_large(slices: Sequence[Slice], phases: int, location: str) -> None:
 
 
 def _record(slices: Sequence[Slice], view: str, dropped: int) -> CineRecord:
-    first = slices[0].frames[0]
+    first_frames = [one.frames[0] for one in slices]
+    first = first_frames[0]
     order = order_slices(
-        np.array([_vector(one.frames[0].position_mm, 3) for one in slices]),
+        np.array([_vector(frame.position_mm, 3) for frame in first_frames]),
         _vector(first.orientation, 6),
         first.step_mm or 1.0,
+        numbered=numbered_slices(first_frames) > 0,
     )
     sorted_slices = [slices[index] for index in order.indices]
     repaired = [(index, phase) for index, one in enumerate(sorted_slices) for phase in one.repaired]
