@@ -16,7 +16,10 @@ _CANONICAL = {lead.upper(): lead for lead in LEADS}
 _FRONTAL = {
     "I": (1.0, 0.0), "II": (0.0, 1.0), "III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0),
 }  # fmt: skip
-_MILLIVOLTS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "microvolt": 1e-3, "nv": 1e-6}
+_MILLIVOLTS = {
+    "v": 1e3, "mv": 1.0, "millivolts": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "microvolt": 1e-3, "microvolts": 1e-3,
+    "nv": 1e-6,
+}  # fmt: skip
 
 
 def canonical_lead(name: str) -> str | None:

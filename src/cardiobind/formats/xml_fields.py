@@ -1,0 +1,104 @@
+"""What every XML format asks of an element: a number, samples, a date, the interpretation without names."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from itertools import islice
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiobind.errors import RecordError
+from cardiobind.formats import reasons
+from cardiobind.formats.base import decoding, masked
+from cardiobind.formats.ecg_recording import checked_samples, without_names
+
+LONGEST_TEXT = 300
+MOST_TEXTS = 100
+_ABOUT_A_PERSON = re.compile(
+    r"\b(confirmed|reviewed|referred|interpreted|overread|over-read|signed|edited|acquired|ordered|verified|read|seen)"
+    r"\s+by\b|\b(dr|prof|m\.d|physician|clinician|technician|mrn|dob|patient (id|name))\b[.,:]",
+    re.IGNORECASE,
+)
+_DATE_IN_WORDS = re.compile(r"\b\d{1,2}[- ][a-z]{3,9}[- ]\d{2,4}\b( \d{1,2}:\d\d(:\d\d)?)?", re.IGNORECASE)
+_IDENTIFIES = re.compile(r"(last|first|middle|family|given)name$|patientid$|^p?id$|^mrn$|birth|person$", re.IGNORECASE)
+
+
+def number(text: str | None) -> float | None:
+    """Return a finite number, or None for anything else."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def positive(value: float | None, what: str, location: str, most: float = math.inf) -> float:
+    """Return `value` where it is above 0 and at most `most`.
+
+    Raises:
+        RecordError: missing, not above zero, or too large.
+    """
+    if value is None or not 0 < value <= most:
+        expected = "above 0" if math.isinf(most) else f"above 0, at most {most:g}"
+        raise RecordError(
+            reasons.BAD_HEADER, f"{what} is missing or impossible", where=masked(location), expected=expected, got=value
+        )
+    return value
+
+
+def measured(element: Element | None, names: Mapping[str, str]) -> dict[str, float]:
+    """Return the numbers among the children that `names` translates, by the names that CardioSoft gives them."""
+    found = ((child.tag, number(child.text)) for child in (element if element is not None else ()))
+    return {names[tag]: value for tag, value in found if value is not None and tag in names}
+
+
+def real_numbers(text: str, location: str) -> NDArray[np.float64]:
+    """Return the numbers of a text between white space.
+
+    Raises:
+        RecordError: something else than finite numbers, or more than any ECG has.
+    """
+    with decoding(reasons.BAD_NUMBER, "a sample is not a number", location):
+        warnings.simplefilter("error")  # numpy only warns where it stops before the end of the text
+        values = np.fromstring(text, dtype=np.float64, sep=" ") if text.strip() else np.zeros(0)
+    if not np.isfinite(values).all():
+        raise RecordError(reasons.BAD_NUMBER, "a sample is not finite", where=masked(location))
+    if len(values):
+        checked_samples(len(values), location)
+    return values
+
+
+def iso_time(text: str, *layouts: str) -> str | None:
+    """Return a date and time in ISO 8601 where `text` has one of the `layouts` of `strptime`, else None."""
+    for layout in layouts:
+        try:
+            return datetime.strptime(text[:LONGEST_TEXT].strip(), layout).isoformat(timespec="seconds")
+        except ValueError:
+            continue
+    return None
+
+
+def statements(texts: Iterable[str | None], root: Element) -> tuple[str, ...]:
+    """Return the interpretation, one sentence each: lines about a person dropped; dates, numbers and names masked.
+
+    Devices end an interpretation with "Confirmed by NAME (number) on date" and refer to earlier recordings by date.
+
+    Args:
+        texts: what the file holds as interpretation.
+        root: of the file, whose names and numbers of persons are looked for in the texts.
+    """
+    tidy = (" ".join((text or "")[:LONGEST_TEXT].split()) for text in islice(texts, MOST_TEXTS))
+    kept = (_DATE_IN_WORDS.sub("*", line) for line in tidy if not _ABOUT_A_PERSON.search(line))
+    identifiers = (text for element in root.iter() if _IDENTIFIES.search(element.tag) for text in element.itertext())
+    return without_names(kept, (text[:LONGEST_TEXT] for text in islice(filter(str.strip, identifiers), MOST_TEXTS)))
+
+
+def device_name(*parts: str | None) -> str:
+    """Return maker and model on one line of bounded length."""
+    return " ".join(" ".join(part or "" for part in parts).split())[:LONGEST_TEXT]
