@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cardiobind.sources.acdc import AcdcSource
 from cardiobind.sources.base import SOURCES, RecordRef, Source
 from cardiobind.sources.folder import FolderSource
 from cardiobind.sources.mimic_iv_ecg import MimicIvEcgSource
@@ -10,5 +11,6 @@ from cardiobind.sources.simulated import SimulatedSource
 from cardiobind.sources.ukb import UkbSource
 
 __all__ = [
-    "SOURCES", "FolderSource", "MimicIvEcgSource", "PtbxlSource", "RecordRef", "SimulatedSource", "Source", "UkbSource",
+    "SOURCES", "AcdcSource", "FolderSource", "MimicIvEcgSource", "PtbxlSource", "RecordRef", "SimulatedSource",
+    "Source", "UkbSource",
 ]  # fmt: skip

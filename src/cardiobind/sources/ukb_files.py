@@ -13,13 +13,14 @@ from cardiobind.sources.base import RecordRef
 
 MODALITY_OF_FIELD = {"20205": ("ecg", ".xml"), "20209": ("cmr", ".zip")}
 EXERCISE_FIELD = "6025"
+LONG_AXIS_FIELD = "20208"
 TABLE_NAMES = ("table.parquet", "table.csv", "table.tsv")
 _BULK = re.compile(r"^(\d{5,9})_(\d+)_(\d+)_(\d+)(\.\w+)$")
 _WITHDRAWALS = re.compile(r"^w\d+.*\.csv$", re.IGNORECASE)
 
 
 def bulk_files(root: Path) -> Iterator[tuple[str, str, str, int, Path]]:
-    """Yield (eid, field, instance, array, path) of every bulk file below `root` that is an ECG or a short-axis cine."""
+    """Yield (eid, field, instance, array, path) of every bulk file below `root` that is an ECG or a cine."""
     for folder, folders, names in os.walk(root):
         folders.sort()
         for name in sorted(names):
@@ -27,7 +28,8 @@ def bulk_files(root: Path) -> Iterator[tuple[str, str, str, int, Path]]:
             if match is None:
                 continue
             eid, field, instance, array, suffix = match.groups()
-            if field == EXERCISE_FIELD or MODALITY_OF_FIELD.get(field, ("", ""))[1] == suffix.lower():
+            counted_only = field in (EXERCISE_FIELD, LONG_AXIS_FIELD)
+            if counted_only or MODALITY_OF_FIELD.get(field, ("", ""))[1] == suffix.lower():
                 yield eid, field, instance, int(array), Path(folder, name)
 
 
@@ -38,13 +40,16 @@ def find_records(root: Path, withdrawn: frozenset[str]) -> tuple[list[RecordRef]
     lowest array, is taken.
     """
     best: dict[tuple[str, str, str], tuple[bool, int, str]] = {}
-    left_out = {"withdrawn": 0, "duplicate_file": 0, "exercise_ecg": 0}
+    left_out = {"withdrawn": 0, "duplicate_file": 0, "exercise_ecg": 0, "long_axis_not_used": 0}
     for eid, field, instance, array, path in bulk_files(root):
         if eid in withdrawn:
             left_out["withdrawn"] += 1
             continue
         if field == EXERCISE_FIELD:
             left_out["exercise_ecg"] += 1
+            continue
+        if field == LONG_AXIS_FIELD:
+            left_out["long_axis_not_used"] += 1
             continue
         key = (eid, instance, MODALITY_OF_FIELD[field][0])
         rank = ("retest" in path.parent.as_posix().lower(), array, str(path))
