@@ -18,6 +18,7 @@ from cardiobind.formats import reasons
 from cardiobind.formats.base import decoding, masked
 from cardiobind.formats.ecg_recording import checked_samples, without_names
 
+LONGEST_SAMPLE = 8  # letters, with the space
 LONGEST_TEXT = 300
 MOST_TEXTS = 100
 _ABOUT_A_PERSON = re.compile(
@@ -64,6 +65,7 @@ def real_numbers(text: str, location: str) -> NDArray[np.float64]:
     Raises:
         RecordError: something else than finite numbers, or more than any ECG has.
     """
+    checked_samples(max(1, len(text) // LONGEST_SAMPLE), location)
     with decoding(reasons.BAD_NUMBER, "a sample is not a number", location):
         warnings.simplefilter("error")  # numpy only warns where it stops before the end of the text
         values = np.fromstring(text, dtype=np.float64, sep=" ") if text.strip() else np.zeros(0)
