@@ -23,6 +23,8 @@ from cardiobind.modalities.ecg import prepare_ecg
 from cardiobind.sources import RecordRef
 from store_fakes import ECG, FakeSource, fake_cohort
 
+pytestmark = pytest.mark.usefixtures("one_endpoint")
+
 TROUBLE = {
     "SIM-00000": "refuse",
     "SIM-00001": "fail",
@@ -312,5 +314,5 @@ def _environment() -> dict[str, str]:
 
 
 def _start(script: str, *arguments: object) -> subprocess.Popen[bytes]:
-    lines = ["import sys", "from dataclasses import replace", "from store_fakes import *", script]
+    lines = ["import sys", "from dataclasses import replace", "from store_fakes import *", "few_endpoints()", script]
     return subprocess.Popen([sys.executable, "-c", "\n".join(lines), *map(str, arguments)], env=_environment())

@@ -15,6 +15,8 @@ from cardiobind.cohort.guard import TimedOut, time_limit
 from cardiobind.errors import ConfigError, InputError, RecordError
 from store_fakes import FakeSource, fake_cohort
 
+pytestmark = pytest.mark.usefixtures("one_endpoint")
+
 HOSTILE = {
     "SIM-00000": "hang",
     "SIM-00001": "eat",

@@ -22,13 +22,15 @@ from cardiobind.cohort.locks import beside_others, exclusive
 from cardiobind.errors import ArtifactError, ConfigError
 from store_fakes import CMR, ECG, FakeSource, fake_cohort
 
+pytestmark = pytest.mark.usefixtures("one_endpoint")
+
 TROUBLE = {"SIM-00000": "refuse", "SIM-00001": "fail", "SIM-00004": "flat", "SIM-00009": "flat", "SIM-00013": "absent"}
 SOURCE = FakeSource(subjects=40, cmr=True, trouble=TROUBLE)
 OPTIONS: dict[str, Any] = {"ecg": ECG, "cmr": CMR, "chunk": 4, "fingerprint": "f"}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(one_endpoint: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cohort built in one go, in one process."""
     return fake_cohort(tmp_path_factory.mktemp("whole"), SOURCE, name="whole").artifact.path
 
@@ -159,7 +161,7 @@ SHARD = (
 
 def kill_group_after(script: str, folder: Path, ripe: Callable[[], bool], seconds: float) -> bool:
     """Start a script, kill its process group so long after it is ripe; return whether it was still running."""
-    lines = ["import sys", "from store_fakes import *", script]
+    lines = ["import sys", "from store_fakes import *", "few_endpoints()", script]
     paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
         [sys.executable, "-c", "\n".join(lines), str(folder)], start_new_session=True, stderr=subprocess.DEVNULL,
@@ -203,7 +205,7 @@ def test_a_killed_shard_goes_on_to_the_same_cohort(tmp_path: Path, whole: Path) 
 def test_killed_at_any_instant_again_and_again_it_ends_with_the_same_cohort(
     tmp_path: Path, whole: Path, seed: int
 ) -> None:
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311
     scripts = [(draw.choice([SHARD, BUILD]), draw.uniform(0, 0.5)) for _ in range(6)]
     assert kill_and_go_on(tmp_path, whole, scripts, 0.01) >= 1
 
@@ -217,7 +219,8 @@ def test_killed_while_the_cohort_is_committed_it_is_whole_or_not_there(tmp_path:
     def committing() -> bool:
         return bool(list(tmp_path.glob(".cohort.partial-*")))
 
-    kill_group_after(BUILD.format(source=SOURCE), tmp_path, committing, random.Random(seed).uniform(0, 0.1))
+    seconds = random.Random(seed).uniform(0, 0.1)  # noqa: S311
+    kill_group_after(BUILD.format(source=SOURCE), tmp_path, committing, seconds)
     if (tmp_path / "cohort").exists():
         artifact.open_artifact(tmp_path / "cohort", "cohort")
     else:
