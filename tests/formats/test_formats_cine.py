@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +243,39 @@ def test_sunnybrook_is_read_as_slices_by_phases(shared_data: Path, name: str, sl
     assert (np.diff(record.trigger_times_ms, axis=1) > 0).all()
     assert record.meta["repaired_frames"] == []
     assert record.meta["dropped_slices"] == 0
+
+
+def endocardial_areas(folder: Path, patient: str) -> dict[int, float]:
+    """Return slice -> largest area (end-diastole) of its manual contours in pixels, slices numbered as the files are."""
+    with (folder / "link.csv").open() as stream:
+        original = next(row["original_id"] for row in csv.DictReader(stream) if row["patient_id"] == patient)
+    areas: dict[int, float] = {}
+    for path in sorted((folder / "contourfiles" / original / "i-contours").glob("IM-0001-*.txt")):
+        x, y = np.loadtxt(path).T
+        area = abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
+        number = (int(path.name.split("-")[2]) - 1) // 20
+        areas[number] = max(area, areas.get(number, 0.0))
+    return areas
+
+
+@pytest.mark.parametrize("patient", ["SCD0000101", "SCD0000301"])
+def test_sunnybrook_runs_from_base_to_apex_as_its_contours_do(shared_data: Path, patient: str) -> None:
+    folder = shared_data / "sunnybrook"
+    record = read_cine(folder / f"{patient}.zip")
+    assert record.base_to_apex is True
+    with zipfile.ZipFile(folder / f"{patient}.zip") as archive:
+        first = {k: pydicom.dcmread(archive.open(f"{patient}/{20 * k + 1}.dcm")) for k in range(len(record.frames))}
+    place = {k: int(np.argmin(np.abs(record.origins_mm - d.ImagePositionPatient).sum(1))) for k, d in first.items()}
+    for k, dataset in first.items():
+        np.testing.assert_array_equal(record.frames[place[k], 0], dataset.pixel_array)
+    areas = endocardial_areas(folder, patient)
+    falling = np.array([areas[k] for k in sorted(areas, key=lambda k: place[k])])
+    assert len(falling) >= 9
+    assert (np.diff(falling[len(falling) // 2 :]) < 0).all()
+    assert falling[-1] < 0.5 * falling[0]
+    np.testing.assert_allclose(
+        np.linalg.norm(np.diff(record.origins_mm, axis=0), axis=1), record.slice_thickness_mm, atol=0.01
+    )
 
 
 def test_sunnybrook_pixels_are_those_that_pydicom_decodes(shared_data: Path) -> None:
