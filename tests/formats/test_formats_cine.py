@@ -246,7 +246,7 @@ def test_sunnybrook_is_read_as_slices_by_phases(shared_data: Path, name: str, sl
 
 
 def endocardial_areas(folder: Path, patient: str) -> dict[int, float]:
-    """Return slice -> largest area (end-diastole) of its manual contours in pixels, slices numbered as the files are."""
+    """Return slice -> largest area (end-diastole) of its manual contours, slices numbered as the files are."""
     with (folder / "link.csv").open() as stream:
         original = next(row["original_id"] for row in csv.DictReader(stream) if row["patient_id"] == patient)
     areas: dict[int, float] = {}

@@ -51,7 +51,7 @@ def order_slices(
         numbered: the scanner numbers the slices; where the base is unknown their order is kept if it descends.
     """
     normal = slice_normal(orientation)
-    places = origins_mm @ normal
+    places = np.array([origin @ normal for origin in origins_mm])
     count = len(places)
     if not np.isfinite(places).all() or (count > 1 and np.ptp(places) == 0):
         return SliceOrder(np.arange(count), np.arange(count, dtype=np.float64) * step_mm, None)
