@@ -60,9 +60,10 @@ class TimedOut(BaseException):
 def limit_memory(memory_bytes: int) -> None:
     """Limit what this process may take beyond what it has; what asks for more gets a MemoryError."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    allowed = _data_bytes() + memory_bytes
+    wanted = _data_bytes() + memory_bytes
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     with contextlib.suppress(OSError, ValueError):  # a system that has no such limit
-        resource.setrlimit(resource.RLIMIT_DATA, (allowed if hard == resource.RLIM_INFINITY else min(allowed, hard), hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
 
 
 def _data_bytes() -> int:

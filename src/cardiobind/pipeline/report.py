@@ -88,6 +88,7 @@ def build_report(study: Study, metrics: Artifact) -> Report:
         label_definition=define(TASKS.get(experiment.protocol.task)),
         cohort=study.cohort.summary,
         counts=study.cohort.counts,
+        quarantine_examples=study.cohort.quarantine_examples,
         protocol=study.protocol.artifact.json("protocol.json"),
         audit=study.protocol.artifact.json("audit.json"),
         predictions=pd.read_parquet(metrics.file("predictions.parquet")),

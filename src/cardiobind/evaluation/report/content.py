@@ -59,6 +59,7 @@ class Report:
         label_definition: the clinical endpoint in words, with its codes.
         cohort: ``summary.json`` of the cohort.
         counts: ``counts.json`` of the cohort: modality -> read, kept, quarantined.
+        quarantine_examples: some of the records left out, see `cardiobind.cohort.Cohort.quarantine_examples`.
         protocol: ``protocol.json``: task, split, seed, counts by split.
         audit: ``audit.json``: findings and allowed features.
         predictions: what ``metrics`` was computed from; gives curves and calibration.
@@ -79,6 +80,7 @@ class Report:
     label_definition: str = ""
     cohort: Mapping[str, Any] | None = None
     counts: Mapping[str, Mapping[str, int]] | None = None
+    quarantine_examples: Sequence[Mapping[str, Any]] = ()
     protocol: Mapping[str, Any] | None = None
     audit: Mapping[str, Any] | None = None
     predictions: pd.DataFrame | None = None

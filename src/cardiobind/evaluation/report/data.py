@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cardiobind.evaluation.figures import FlowStep, cohort_flow
-from cardiobind.evaluation.report import html
+from cardiobind.evaluation.report import html, left_out
 from cardiobind.evaluation.report.content import Report
 from cardiobind.evaluation.tables import percent
 
-_SET_TO_MISSING = frozenset({"not_a_flag", "not_a_number", "out_of_range", "unknown_category"})
+_SET_TO_MISSING = frozenset({"not_a_flag", "not_a_number", "out_of_range", "unknown_category", "wrong_unit"})
 _FROM_BASELINE = "from_baseline_visit"
 _ABSENT = "absent_column"
 
@@ -32,7 +32,7 @@ def cohort(report: Report) -> str:
 
 
 def quarantine(report: Report) -> str:
-    """Return how many records were read, kept and set aside, with the reasons."""
+    """Return how many records were read, kept and left out, with reasons and examples."""
     if report.counts is None:
         return ""
     summary = report.cohort or {}
@@ -43,10 +43,17 @@ def quarantine(report: Report) -> str:
     parts = [
         html.paragraph("No record is dropped in silence: what was read is kept or is in quarantine with a reason."),
         html.table([["Modality", "Read", "Kept", "Quarantined"], *rows], "Records"),
+        left_out.reasons(summary.get("quarantine", {})),
         *(_flow(modality, counts, summary) for modality, counts in report.counts.items()),
     ]
+    parts.append(left_out.examples(report.quarantine_examples))
     parts.append(_issues(summary.get("table_issues", ())))
-    return "".join([*parts, html.paragraph(report.source("cohort", "counts.json, summary.json"), "source")])
+    return "".join(
+        [
+            *parts,
+            html.paragraph(report.source("cohort", "counts.json, summary.json, quarantine_examples.json"), "source"),
+        ]
+    )
 
 
 def labels(report: Report) -> str:

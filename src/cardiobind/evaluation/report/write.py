@@ -21,7 +21,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("curves", "ROC and precision-recall", results.curves),
     ("calibration", "Calibration", results.calibration),
     ("cohort", "Cohort", data.cohort),
-    ("quarantine", "Records set aside", data.quarantine),
+    ("quarantine", "What was left out", data.quarantine),
     ("labels", "Label definition", data.labels),
     ("audit", "Leakage audit", data.audit),
     ("losses", "Training", learning.losses),
