@@ -43,7 +43,6 @@ def order_slices(
 ) -> SliceOrder:
     """Sort slices from base to apex where the geometry tells, else along their normal.
 
-
     Args:
         origins_mm: (slices, 3) first pixels; NaN where unknown.
         orientation: (6,) direction cosines; NaN where unknown.
