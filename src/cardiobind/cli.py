@@ -212,6 +212,21 @@ def verify(path: Annotated[Path, typer.Argument(help="Folder of an artefact.")])
         print(f"ok  {found.kind:<12} {found.digest[:12]}  {found.path}")  # noqa: T201
 
 
+@app.command()
+def withdrawn(
+    cohort: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
+    listed: Annotated[Path, typer.Argument(help="Text file, one participant a line.", metavar="LIST")],
+) -> None:
+    """Count who of a list of withdrawn participants is still in a cohort; exit with 1 if anybody is."""
+    from cardiobind import pipeline
+
+    count = pipeline.count_withdrawn(cohort, listed)
+    print(f"{count} of the listed participants are in {cohort}")  # noqa: T201
+    if count:
+        print("prepare again under the new list, then delete this cohort and what was made from it", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(1)
+
+
 def _shard(text: str, experiment: str, overrides: list[str] | None, out: Path | None, ingest: Any) -> None:
     from cardiobind import pipeline
     from cardiobind.cohort import Shard

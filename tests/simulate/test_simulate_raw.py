@@ -126,6 +126,15 @@ def test_a_folder_of_other_settings_is_refused(raw: Path) -> None:
         write_raw(SimulationSettings(subjects=21, seed=4), raw)
 
 
+@pytest.mark.parametrize("stated", ["", '"cohort_version": 0,', '"cohort_version": "x",', "}"])
+def test_a_folder_of_another_simulator_is_refused(tmp_path: Path, stated: str) -> None:
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "settings.json").write_text("{" + stated + ' "subjects": 20, "seed": 3}')
+    with pytest.raises(ConfigError, match="another version of the simulator"):
+        write_raw(SETTINGS, tmp_path)
+    assert not list((tmp_path / "bulk").iterdir())
+
+
 def test_no_number_looks_like_a_participant(raw: Path) -> None:
     for name, content in contents(raw).items():
         texts = [content] if name.endswith((".csv", ".xml", ".json")) else []

@@ -9,12 +9,14 @@ from cardiobind.pipeline.pretrain import align, pretrain
 from cardiobind.pipeline.report import report_file
 from cardiobind.pipeline.results import evaluate_cells, evaluate_file
 from cardiobind.pipeline.run import Result, load, run, run_shard, run_until
+from cardiobind.pipeline.withdrawals import count_withdrawn
 
 __all__ = [
     "ARMS",
     "Ingest",
     "Result",
     "align",
+    "count_withdrawn",
     "demo",
     "evaluate_cells",
     "evaluate_file",

@@ -17,7 +17,7 @@ import pandas as pd
 from cardiobind.errors import ConfigError
 from cardiobind.simulate.heart import draw_hearts
 from cardiobind.simulate.rap import table_csv
-from cardiobind.simulate.settings import VISIT, SimulationSettings
+from cardiobind.simulate.settings import COHORT_VERSION, VISIT, SimulationSettings
 from cardiobind.simulate.table import availability, simulate_events, simulate_visits
 from cardiobind.simulate.writers import cardiosoft_xml, dicom_zip
 
@@ -39,7 +39,7 @@ def write_raw(settings: SimulationSettings, out: Path, workers: int = 1, progres
         progress: called with (subjects done, subjects) after every few subjects.
 
     Raises:
-        ConfigError: the folder holds a cohort of other settings.
+        ConfigError: the folder holds a cohort of other settings, or of another version of the simulator.
     """
     (out / "bulk").mkdir(parents=True, exist_ok=True)
     (out / "truth").mkdir(exist_ok=True)
@@ -85,13 +85,29 @@ def _write_chunk(settings: SimulationSettings, out: Path, first: int) -> int:
 
 
 def _claim(path: Path, settings: SimulationSettings) -> None:
-    text = json.dumps(settings.to_json(), indent=1, sort_keys=True) + "\n"
-    if path.exists() and path.read_text() != text:
+    text = json.dumps({"cohort_version": COHORT_VERSION, **settings.to_json()}, indent=1, sort_keys=True) + "\n"
+    there = path.read_text() if path.exists() else text
+    version = _version(there)
+    if version != COHORT_VERSION:
         raise ConfigError(
-            "the folder holds a cohort of other settings", where=path.parents[1], expected=path.read_text().strip(),
+            "the folder holds raw files of another version of the simulator", where=path.parents[1],
+            expected=COHORT_VERSION, got=version or "none stated",
+            hint="delete the folder, or choose another, to have them written anew",
+        )  # fmt: skip
+    if there != text:
+        raise ConfigError(
+            "the folder holds a cohort of other settings", where=path.parents[1], expected=there.strip(),
             got=text.strip(), hint="choose another folder, or the same settings to go on with it",
         )  # fmt: skip
     _write(path, text.encode())
+
+
+def _version(text: str) -> int | None:
+    try:
+        found = json.loads(text).get("cohort_version")
+    except (ValueError, AttributeError):
+        return None
+    return found if isinstance(found, int) else None
 
 
 def _write_truth(hearts: pd.DataFrame, folder: Path) -> None:

@@ -9,6 +9,8 @@ from cardiobind.errors import ConfigError
 
 FIRST_EID = 9_000_001
 VISIT = "2"
+COHORT_VERSION = 1
+"""Raised with every change of what is simulated or how it is written, so that old raw files are not mixed with new."""
 
 
 @dataclass(frozen=True)

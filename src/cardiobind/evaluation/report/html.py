@@ -36,6 +36,8 @@ figure img { max-width: 100%; height: auto; display: block; }
 .pair { display: grid; gap: 1.5rem; align-items: start; }
 .pair { grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); }
 .pair figure { margin: .6rem 0; }
+.row { display: flex; flex-wrap: wrap; gap: 1.5rem; }
+.row figure { margin: .4rem 0; max-width: 22rem; }
 figcaption, .source { font-size: .82rem; color: var(--muted); max-width: 46rem; }
 .source { margin: .2rem 0 .8rem; }
 code, pre { font: .8rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
@@ -108,6 +110,11 @@ def picture(figure: Figure, alt: str, caption: str = "", *, raster: bool = False
 def side_by_side(figures: Sequence[str]) -> str:
     """Return pictures next to each other where there is room."""
     return f'<div class="pair">{"".join(figures)}</div>'
+
+
+def in_a_row(figures: Sequence[str]) -> str:
+    """Return small pictures in a row that wraps."""
+    return f'<div class="row">{"".join(figures)}</div>'
 
 
 def preformatted(text: str) -> str:

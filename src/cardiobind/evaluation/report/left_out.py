@@ -56,8 +56,8 @@ def _of_one_reason(modality: str, reason: str, own: Sequence[Example]) -> str:
     words = list(dict.fromkeys(_words(example) for example in own if example["thumbnail"] is None))
     return "".join(
         [
-            html.paragraph(f"{modality}: {reason} ({explain(reason)[0]})"),
-            html.side_by_side(drawn) if drawn else "",
+            html.heading(f"{modality}, {reason}: {explain(reason)[0]}"),
+            html.in_a_row(drawn) if drawn else "",
             html.bullets(words) if words else "",
         ]
     )
