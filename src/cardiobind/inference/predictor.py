@@ -22,7 +22,7 @@ from cardiobind.formats import masked, read_cine, read_ecg
 from cardiobind.formats.location import split_location
 from cardiobind.inference.bundle import BundleContract, Calibration, open_bundle
 from cardiobind.inference.facts import read_facts
-from cardiobind.modalities.cmr import cmr_quality, prepare_cmr
+from cardiobind.modalities.cmr import prepare_cmr
 from cardiobind.modalities.ecg import ecg_quality, normalise_by_lead_group, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.models import Fusion
@@ -183,7 +183,7 @@ class Predictor:
         record = cmr if isinstance(cmr, CineRecord) else read_cine(_there("cmr", cmr))
         prepared = prepare_cmr(record, settings)
         doubt = ("uncertain_heart_crop",) if prepared.confidence < 0.5 else ()
-        return torch.from_numpy(scale_cmr(prepared.frames[None])), (*cmr_quality(record), *doubt)
+        return torch.from_numpy(scale_cmr(prepared.frames[None])), (*prepared.quality, *doubt)
 
     def _table(
         self, table: Path | str | Mapping[str, Any] | pd.DataFrame, subject: str | None
