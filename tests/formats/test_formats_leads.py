@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardiobind.formats.leads import derive_limb_leads
+from cardiobind.formats.leads import derive_limb_leads, shown_unit
 
 LIMB = ("I", "II", "III", "aVR", "aVL", "aVF")
 RELATIONS = np.array(
@@ -83,3 +83,10 @@ def test_a_missing_sample_stays_missing() -> None:
 
 def test_leads_of_different_lengths_are_left_for_the_reader_to_refuse() -> None:
     assert derive_limb_leads({"I": np.zeros(3), "II": np.zeros(4)})[1] == ()
+
+
+@pytest.mark.parametrize(("unit", "shown"), [("nVperLsb", True), ("kV", True), ("microvolt/bit", True), ("", True),
+                                             ("SECRETNAME", False), ("Smith", False), ("Vera", False)])  # fmt: skip
+def test_an_error_quotes_a_unit_but_never_a_name(unit: str, shown: bool) -> None:
+    assert (shown_unit(unit) == repr(unit)) is shown
+    assert shown or unit not in shown_unit(unit)

@@ -15,7 +15,7 @@ from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import ECG_FORMATS, Format, masked
 from cardiobind.formats.ecg_recording import LARGEST_RATE_HZ, finished_record
-from cardiobind.formats.leads import canonical_lead, millivolts_per
+from cardiobind.formats.leads import canonical_lead, millivolts_per, shown_unit
 from cardiobind.formats.safe_xml import begins_with_root, read_xml
 from cardiobind.formats.xml_fields import device_name, iso_time, number, positive, real_numbers, statements
 from cardiobind.modalities.records import EcgHeader, EcgRecord
@@ -122,7 +122,7 @@ def _rate_hz(sequences: Element, location: str) -> float:
     if unit not in _PER_SECOND:
         raise RecordError(
             reasons.WRONG_UNIT, "the time increment's unit is unknown", where=masked(location),
-            expected=" | ".join(_PER_SECOND), got=repr(unit[:20]),
+            expected=" | ".join(_PER_SECOND), got=shown_unit(unit),
         )  # fmt: skip
     return positive(_PER_SECOND[unit] / step, "the rate", location, LARGEST_RATE_HZ)
 

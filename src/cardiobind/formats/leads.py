@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,6 +17,9 @@ _CANONICAL = {lead.upper(): lead for lead in LEADS}
 _FRONTAL = {
     "I": (1.0, 0.0), "II": (0.0, 1.0), "III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0),
 }  # fmt: skip
+_LIKE_A_UNIT = re.compile(
+    r"\W*|[a-zµμ%]{1,2}|[a-zµμ]{0,5}(v|volts?|hz|seconds?)((/|per)(lsb|bit|count))?", re.IGNORECASE
+)
 _MILLIVOLTS = {
     "v": 1e3, "mv": 1.0, "millivolts": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "microvolt": 1e-3, "microvolts": 1e-3,
     "nv": 1e-6,
@@ -38,9 +42,14 @@ def millivolts_per(unit: str, location: str) -> float:
     if scale is None:
         raise RecordError(
             reasons.WRONG_UNIT, "the amplitude's unit is unknown", where=masked(location),
-            expected="V | mV | uV | nV", got=repr(unit[:20]),
+            expected="V | mV | uV | nV", got=shown_unit(unit),
         )  # fmt: skip
     return scale
+
+
+def shown_unit(unit: str) -> str:
+    """Return a unit as an error may quote it: what does not look like one may be a name and is not shown."""
+    return repr(unit) if _LIKE_A_UNIT.fullmatch(unit) else f"{len(unit)} letters that are no unit"
 
 
 def derive_limb_leads(

@@ -46,9 +46,10 @@ def positive(value: float | None, what: str, location: str, most: float = math.i
         RecordError: missing, not above zero, or too large.
     """
     if value is None or not 0 < value <= most:
+        got = "no number" if value is None else f"{value:g}"
         expected = "above 0" if math.isinf(most) else f"above 0, at most {most:g}"
         raise RecordError(
-            reasons.BAD_HEADER, f"{what} is missing or impossible", where=masked(location), expected=expected, got=value
+            reasons.BAD_HEADER, f"{what} is missing or impossible", where=masked(location), expected=expected, got=got
         )
     return value
 
