@@ -137,10 +137,13 @@ def hostile(folder: Path) -> dict[str, Path]:
         + b"\xfe\xff\x00\xe0\0\0\0\0" * (length // 8)
         + items[at:]
     )
+    plain = classic(volume(), 0, 0)
+    elements = b"".join(b"\x19\x00" + struct.pack("<H", 0x1000 + n % 50_000) + b"SH\0\0" for n in range(1_000_000))
     files = {
-        "sides.dcm": huge_dicom(65535, 65535, 2), "stack.dcm": huge_dicom(4096, 4096, 99),
+        "elements.dcm": plain[:at] + elements + plain[at:], "sides.dcm": huge_dicom(65535, 65535, 2),
+        "stack.dcm": huge_dicom(4096, 4096, 99),
         "deep.dcm": deep_dicom(20_000),
-        "items.dcm": items, "padded.dcm": classic(volume(), 0, 0)[:-400] + bytes(90 << 20), "many.zip": many.getvalue(),
+        "items.dcm": items, "padded.dcm": plain[:-400] + bytes(90 << 20), "many.zip": many.getvalue(),
         "bomb.nii.gz": bomb, "short.nii.gz": gz(image[:40] + dims + image[56:]),
         "twice.nii.gz": gz(gz(bytes(100 << 20))),
     }  # fmt: skip
@@ -171,7 +174,7 @@ def test_hostile_files_take_little_memory_and_time(tmp_path: Path) -> None:
     wanted = {
         "bomb.nii.gz": "read", "short.nii.gz": reasons.TRUNCATED, "twice.nii.gz": reasons.BAD_NIFTI,
         "sides.dcm": reasons.BAD_GEOMETRY, "stack.dcm": reasons.BAD_DICOM, "items.dcm": reasons.TOO_LARGE,
-        "many.zip": reasons.TOO_LARGE, "lying.zip": reasons.BAD_DICOM,
+        "many.zip": reasons.TOO_LARGE, "elements.dcm": reasons.TOO_LARGE, "lying.zip": reasons.BAD_DICOM,
     }  # fmt: skip
     found = {}
     for name, path in hostile(tmp_path).items():
