@@ -133,6 +133,17 @@ def test_the_root_is_told_from_the_first_bytes(head: bytes, found: bool, tmp_pat
     assert begins_with_root(str(tmp_path / NAME), "Root") is found
 
 
+def test_a_file_of_gigabytes_is_refused_without_being_read(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    with path.open("wb") as stream:
+        stream.write(b"<Root>")
+        stream.truncate(1 << 34)
+    start = time.process_time()
+    with pytest.raises(RecordError, match="too large"):
+        read_xml(str(path), "Root")
+    assert time.process_time() - start < 2
+
+
 def test_namespaces_are_removed_and_another_root_is_refused(tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.write_bytes(b"<Root xmlns='urn:x'><child/></Root>")

@@ -34,7 +34,7 @@ from ecg_xml_fixtures import (
     stored_counts,
     twelve_counts,
 )  # fmt: skip
-from ingest_fixtures import cardiosoft_xml, random_counts
+from ingest_fixtures import cardiosoft_xml, random_counts, write_zip
 
 NAME = "9000001.xml"
 EIGHT = stored_counts()
@@ -108,6 +108,13 @@ def test_an_unknown_xml_is_refused_with_the_list_of_known_ones(tmp_path: Path) -
     assert error.reason == reasons.NOT_RECOGNISED
     assert "no ECG format recognises the file" in str(error)
     assert all(kind in str(error) for kind in WRITERS)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_member_of_an_archive_is_read_as_the_file(kind: str, tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", {f"x/{NAME}": WRITERS[kind]()})
+    record = read_ecg(f"{archive}::x/{NAME}")
+    np.testing.assert_array_equal(record.amplitude_mv, read(tmp_path, WRITERS[kind]()).amplitude_mv)
 
 
 # GE Muse
@@ -358,6 +365,9 @@ def test_philips_other_leads_are_left_out(tmp_path: Path) -> None:
     more = {**FULL, "V7": EIGHT["V1"], "PACE": EIGHT["V1"]}
     record = read(tmp_path, sierra_xml(sierra_plain(more), tuple(more), 50))
     assert_leads(record, FULL, 5e-3)
+    channels = [*residual_channels(FULL), EIGHT["V1"], EIGHT["V2"]]
+    named = (*(lead.upper() for lead in TWELVE), "V7", "PACE")
+    assert_leads(read(tmp_path, sierra_xml(sierra_xli(channels), named, 50, compression="XLI")), FULL, 5e-3)
 
 
 def test_philips_zero_is_where_the_offset_says(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def _channels(signal: _Signal, names: list[str], samples: int, location: str) ->
     compression = (signal["compression"] or signal["compressmethod"]).lower()
     if compression in {"", "none", "uncompressed"} or signal["compressflag"].lower() == "false":
         return _plain_channels(signal, len(names), samples, location)
-    if compression != "xli" or names[:6] != LIMB_LEADS:
+    if compression != "xli" or [canonical_lead(name) for name in names[:6]] != LIMB_LEADS:
         raise RecordError(
             reasons.UNSUPPORTED, "a compression that is not read", where=masked(location),
             expected="XLI of leads I II III aVR aVL aVF ...",

@@ -37,7 +37,7 @@ def parse_xml(data: bytes, location: str, *, doctype: bool = False) -> Element:
         RecordError: not well formed, too large, too deep, too many parts, an entity, a DTD inside the file.
     """
     if len(data) > LARGEST_XML_BYTES:
-        raise _refused("the XML is too large to be a recording", location, LARGEST_XML_BYTES, len(data))
+        raise _refused("the XML is too large to be a recording", location, LARGEST_XML_BYTES, "more")
     bounded = _BoundedTree(location)
     with decoding(reasons.BAD_XML, "the XML is not well formed or holds an entity", location):
         parser: Any = _Parser(target=bounded, encoding=_override(data), forbid_dtd=True)
@@ -56,7 +56,8 @@ def read_xml(location: str, root_name: str, *, doctype: bool = False) -> Element
     Raises:
         RecordError: see `parse_xml` and `read_bytes`; another root element than `root_name`.
     """
-    root = parse_xml(read_bytes(location), location, doctype=doctype)
+    data = read_bytes(location, limit=LARGEST_XML_BYTES + 1)
+    root = parse_xml(data, location, doctype=doctype)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     if root.tag != root_name:
