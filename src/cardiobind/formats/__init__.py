@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cardiobind.formats import cardiosoft_xml, dicom_cine, wfdb_ecg
+from cardiobind.errors import InputError
+from cardiobind.formats import (
+    array_ecg,
+    cardiosoft_xml,
+    dicom_cine,
+    dicom_ecg,
+    edf_ecg,
+    hl7_aecg,
+    muse_xml,
+    nifti_cine,
+    philips_sierra_xml,
+    scp_ecg,
+    wfdb_ecg,
+)
 from cardiobind.formats.base import CINE_FORMATS, ECG_FORMATS, Format, masked, read_with
-from cardiobind.modalities.records import CineRecord, EcgRecord
+from cardiobind.modalities.records import VIEWS, CineRecord, EcgRecord
 
 __all__ = [
-    "CINE_FORMATS", "ECG_FORMATS", "Format", "cardiosoft_xml", "dicom_cine", "masked", "read_cine", "read_ecg",
+    "CINE_FORMATS",
+    "ECG_FORMATS",
+    "Format",
+    "array_ecg",
+    "cardiosoft_xml",
+    "dicom_cine",
+    "dicom_ecg",
+    "edf_ecg",
+    "hl7_aecg",
+    "masked",
+    "muse_xml",
+    "nifti_cine",
+    "philips_sierra_xml",
+    "read_cine",
+    "read_ecg",
+    "scp_ecg",
     "wfdb_ecg",
 ]  # fmt: skip
 
@@ -29,16 +57,21 @@ def read_ecg(location: str | Path) -> EcgRecord:
     return read_with(ECG_FORMATS, str(location))
 
 
-def read_cine(location: str | Path) -> CineRecord:
-    """Read a short-axis cine of any registered format.
+def read_cine(location: str | Path, view: str = "sax") -> CineRecord:
+    """Read the cine of one view, of any registered format.
 
     Args:
-        location: a folder or a zip archive of DICOM files.
+        location: a folder or a zip archive of DICOM files, a DICOM file of many frames, a NIfTI file, or the folder of
+            one subject's NIfTI files.
+        view: one of `cardiobind.modalities.records.VIEWS`.
 
     Returns:
         Slices by phases, with spacing, positions and trigger times.
 
     Raises:
-        RecordError: the format is unknown or the bytes are wrong.
+        InputError: there is no such view.
+        RecordError: the format is unknown, the bytes are wrong or hold no cine of this view.
     """
-    return read_with(CINE_FORMATS, str(location))
+    if view not in VIEWS:
+        raise InputError("there is no such view", where="view", expected=" | ".join(VIEWS), got=view)
+    return read_with(CINE_FORMATS, str(location), view=view)

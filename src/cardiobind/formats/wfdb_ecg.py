@@ -1,5 +1,6 @@
-"""WFDB records (PTB-XL, MIMIC-IV-ECG, PhysioNet): plain 16-bit signals decoded here, every other format by wfdb.
+"""WFDB records (PTB-XL, MIMIC-IV-ECG, PhysioNet's Challenges): plain signal files decoded here, the rest by wfdb.
 
+The ``.mat`` files of the Challenges are signal files with 24 bytes before the samples, which their header states.
 Source: https://physionet.org/physiotools/wag/header-5.htm and signal-5.htm.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,32 +19,50 @@ from numpy.typing import NDArray
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import ECG_FORMATS, Format, decoding, masked
-from cardiobind.formats.leads import canonical_lead, millivolts_per, stack_leads
-from cardiobind.formats.location import SEPARATOR, location_exists, read_bytes, split_location
-from cardiobind.modalities.records import EcgHeader, EcgRecord
+from cardiobind.formats.ecg_recording import LARGEST_LEAD_SAMPLES, finished_record, read_bounded
+from cardiobind.formats.leads import canonical_lead, millivolts_per
+from cardiobind.formats.location import beside, location_exists, read_bytes, split_location
+from cardiobind.formats.wfdb_signals import FORMATS, bytes_needed, decode_counts, samples_held
+from cardiobind.modalities.records import LEADS, EcgHeader, EcgRecord
 
 DEFAULT_GAIN = 200.0
-LARGEST_SAMPLES = 100_000_000
+LARGEST_SAMPLES = LARGEST_LEAD_SAMPLES * len(LEADS)
+LARGEST_SAMPLES_OF_WFDB = 3_000_000
+LARGEST_HEADER_BYTES = 1 << 20
 _INVALID = {
     "80": -(1 << 7), "508": -(1 << 7), "310": -(1 << 9), "311": -(1 << 9), "212": -(1 << 11), "16": -(1 << 15),
     "61": -(1 << 15), "160": -(1 << 15), "516": -(1 << 15), "24": -(1 << 23), "524": -(1 << 23), "32": -(1 << 31),
 }  # fmt: skip
+_FORMAT = re.compile(r"^(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?$")
 _GAIN = re.compile(r"^([-+.\deE]+)(?:\(([-+]?\d+)\))?(?:/(\S+))?$")
+_TIME = re.compile(r"^(\d\d?):(\d\d):(\d\d(?:\.\d+)?)$")
+_DATE = re.compile(r"^(\d\d?)[/-](\d\d?|[A-Z][a-z]{2})[/-](\d{4})$")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DIAGNOSES = re.compile(r"^#\s*Dx\s*:\s*([\d,\s]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Signal:
-    """One signal line of a header; `plain` means 16 bits, one sample a frame, no skew, no offset.
+    """One signal line of a header.
 
-    `invalid` is the count that stands for an absent sample in this storage format.
+    Attributes:
+        file, form, offset: where its samples are, in which format, after how many bytes.
+        plain: a format that is decoded here, one sample a frame, no skew.
+        per_frame: samples of a frame.
+        invalid: the count that stands for an absent sample in this storage format.
+        initial: value of the first sample, which format 8 counts from.
     """
 
     file: str
+    form: str
+    offset: int
     plain: bool
+    per_frame: int
     invalid: int | None
     gain: float
     baseline: int
     unit: str
+    initial: int
     checksum: int | None
     lead: str
 
@@ -55,15 +75,18 @@ class Header:
     samples: int | None
     started_at: str | None
     signals: tuple[Signal, ...]
+    statements: tuple[str, ...] = ()
 
 
 def recognises(location: str) -> bool:
-    """Tell whether there is a WFDB header at `location` (named with or without its suffix)."""
+    """Tell whether there is a WFDB header at `location` (named with or without .hea, .dat or .mat)."""
     return location_exists(f"{_stem(location)}.hea")
 
 
 def read_wfdb(location: str) -> EcgRecord:
-    """Read a record's twelve leads by name, in mV; an invalid sample is NaN.
+    """Read a record's twelve leads by name, in mV; an invalid sample is NaN, limb leads not stored are derived.
+
+    Of the comments only the diagnoses (``#Dx: 426783006,...``) are kept, as statements ``SNOMED 426783006``.
 
     Args:
         location: record path with or without ``.hea``, or ``archive.zip::record``.
@@ -72,7 +95,7 @@ def read_wfdb(location: str) -> EcgRecord:
         RecordError: header or signal file missing or damaged, checksum wrong, unit unknown, none of the twelve leads.
     """
     stem = _stem(location)
-    header = parse_header(_text(f"{stem}.hea"), stem)
+    header = parse_header(read_bounded(f"{stem}.hea", LARGEST_HEADER_BYTES).decode("latin-1"), stem)
     digital = _digital(stem, header)
     _check_checksums(digital, header, stem)
     leads: dict[str, NDArray[np.float64]] = {}
@@ -80,7 +103,8 @@ def read_wfdb(location: str) -> EcgRecord:
         lead = canonical_lead(signal.lead)
         if lead is not None and lead not in leads:
             leads[lead] = _millivolts(digital[:, column], signal, stem)
-    return EcgRecord(stack_leads(leads, stem), header.rate_hz, EcgHeader(acquired_at=header.started_at))
+    about = EcgHeader(acquired_at=header.started_at, statements=header.statements)
+    return finished_record(leads, header.rate_hz, about, stem)
 
 
 def parse_header(text: str, location: str) -> Header:
@@ -99,69 +123,113 @@ def parse_header(text: str, location: str) -> Header:
             raise RecordError(reasons.TRUNCATED, "the header ends before its signal lines", where=masked(location))
         rate_hz = float(re.split(r"[/(]", rest[0])[0]) if rest else 250.0
         samples = int(rest[1]) if len(rest) > 1 else None
-        return _checked(Header(rate_hz, samples or None, _started_at(rest[2:4]), signals), location)
+        header = Header(rate_hz, samples or None, _started_at(rest[2:]), signals, tuple(_diagnoses(text)))
+        return _checked(header, location)
 
 
 def _parse_signal(line: str) -> Signal:
     file, form, *rest = line.split(maxsplit=8)
     rest += [""] * (7 - len(rest))
-    gain, _, _, _, checksum, _, lead = rest
-    match = _GAIN.match(gain or "0")
-    if match is None or PurePosixPath(file).name != file:
+    gain, _, _, initial, checksum, _, lead = rest
+    match, kind = _GAIN.match(gain or "0"), _FORMAT.match(form)
+    if match is None or kind is None or PurePosixPath(file).name != file:
         raise ValueError("bad signal line")
     value, baseline, unit = match.groups()
     zero = int(baseline if baseline is not None else rest[2] or 0)
+    base, per_frame, skew, offset = kind.groups()
     return Signal(
-        file,
-        form == "16",
-        _INVALID.get(re.split(r"[x:+]", form)[0]),
-        float(value) or DEFAULT_GAIN,
-        zero,
-        unit or "mV",
-        int(checksum) if checksum else None,
-        lead,
+        file=file,
+        form=base,
+        offset=int(offset or 0),
+        plain=base in FORMATS and int(per_frame or 1) == 1 and int(skew or 0) == 0,
+        per_frame=int(per_frame or 1),
+        invalid=_INVALID.get(base),
+        gain=float(value) or DEFAULT_GAIN,
+        baseline=zero,
+        unit=unit or "mV",
+        initial=int(initial or 0),
+        checksum=int(checksum) if checksum else None,
+        lead=lead,
     )
 
 
 def _checked(header: Header, location: str) -> Header:
     samples = header.samples or 0
-    finite = all(np.isfinite(s.gain) and abs(s.baseline) < 1 << 31 for s in header.signals)
-    size = samples * len(header.signals)
-    if not (0 < header.rate_hz < 1e6) or samples < 0 or size > LARGEST_SAMPLES or not finite:
+    finite = all(
+        np.isfinite(s.gain) and max(abs(s.baseline), abs(s.initial)) < 1 << 31 and 0 < s.per_frame <= 1 << 10
+        for s in header.signals
+    )
+    if not (0 < header.rate_hz < 1e6) or samples < 0 or not header.signals or not finite:
         raise RecordError(reasons.BAD_HEADER, "impossible rate, length or gain", where=f"{masked(location)}.hea")
+    frame = sum(signal.per_frame for signal in header.signals)
+    plain = all(signal.plain for signal in header.signals)
+    _refuse_long(samples * frame, LARGEST_SAMPLES if plain else LARGEST_SAMPLES_OF_WFDB, location)
     return header
 
 
-def _started_at(fields: list[str]) -> str | None:
-    match = re.fullmatch(r"(\d\d?)/(\d\d?)/(\d{4})", fields[1]) if len(fields) == 2 else None
-    if match is None:
-        return None
-    day, month, year = (int(g) for g in match.groups())
-    return f"{year:04d}-{month:02d}-{day:02d}T{fields[0]}"
-
-
-def _digital(stem: str, header: Header) -> NDArray[np.int64]:
-    files = {signal.file for signal in header.signals}
-    if len(files) == 1 and all(signal.plain for signal in header.signals):
-        return _decode_16(read_bytes(_beside(stem, files.pop())), header, stem)
-    return _decode_with_wfdb(stem, header, files)
-
-
-def _decode_16(data: bytes, header: Header, stem: str) -> NDArray[np.int64]:
-    columns = len(header.signals)
-    samples = header.samples or len(data) // (2 * columns)
-    if len(data) < 2 * columns * samples:
+def _refuse_long(samples: int, most: int, location: str) -> None:
+    if samples > most:
         raise RecordError(
-            reasons.TRUNCATED, "the signal file ends before its data do", where=f"{masked(stem)}.dat",
-            expected=f"{2 * columns * samples} bytes", got=len(data),
+            reasons.BAD_HEADER, "the record is too long to be a resting ECG", where=f"{masked(location)}.hea",
+            expected=f"at most {most} samples of all signals", got=samples,
         )  # fmt: skip
-    values = np.frombuffer(data, "<i2", count=columns * samples)
-    return values.reshape(samples, columns).astype(np.int64)
+
+
+def _started_at(fields: list[str]) -> str | None:
+    """Return the start; PhysioNet writes time and date, the Challenges' files date and time."""
+    clock = next((match for field in fields if (match := _TIME.match(field))), None)
+    day = next((match for field in fields if (match := _DATE.match(field))), None)
+    if clock is None or day is None:
+        return None
+    month = day.group(2)
+    number = _MONTHS.index(month) + 1 if month in _MONTHS else int(month)
+    hour, minute, second = clock.groups()
+    return f"{int(day.group(3)):04d}-{number:02d}-{int(day.group(1)):02d}T{int(hour):02d}:{minute}:{second}"
+
+
+def _diagnoses(text: str) -> Iterator[str]:
+    """Yield the SNOMED CT codes of the comments, of at least eight digits, so that none is taken for a participant."""
+    for codes in _DIAGNOSES.findall(text):
+        yield from (f"SNOMED {int(code):08d}" for code in re.findall(r"\d{6,18}", codes))
+
+
+def _digital(stem: str, header: Header) -> NDArray[np.integer[Any]]:
+    """Return (samples, signals) counts."""
+    columns: dict[str, list[int]] = {}
+    for column, signal in enumerate(header.signals):
+        columns.setdefault(signal.file, []).append(column)
+    if not all(_is_plain([header.signals[k] for k in group]) for group in columns.values()):
+        return _decode_with_wfdb(stem, header, set(columns))
+    decoded = {file: _decode(stem, [header.signals[k] for k in group], header) for file, group in columns.items()}
+    if len({len(counts) for counts in decoded.values()}) > 1:
+        raise RecordError(reasons.WRONG_LENGTH, "the signal files differ in length", where=masked(stem))
+    order = np.argsort([k for group in columns.values() for k in group])
+    return np.concatenate(list(decoded.values()), axis=1)[:, order] if len(columns) > 1 else decoded.popitem()[1]
+
+
+def _is_plain(signals: list[Signal]) -> bool:
+    return all(signal.plain for signal in signals) and len({(s.form, s.offset) for s in signals}) == 1
+
+
+def _decode(stem: str, signals: list[Signal], header: Header) -> NDArray[np.int32]:
+    """Return (samples, signals of this file) counts."""
+    form, columns = signals[0].form, len(signals)
+    data = read_bounded(beside(stem, signals[0].file))[signals[0].offset :]
+    samples = header.samples or samples_held(form, len(data)) // columns
+    _refuse_long(samples * columns, LARGEST_SAMPLES, stem)
+    needed = bytes_needed(form, samples * columns)
+    if len(data) < needed or samples == 0:
+        raise RecordError(
+            reasons.TRUNCATED, "the signal file ends before its data do", where=masked(signals[0].file),
+            expected=f"{needed} bytes", got=len(data),
+        )  # fmt: skip
+    initial = np.array([signal.initial for signal in signals], np.int64)
+    return decode_counts(form, data, samples, columns, initial)
 
 
 def _decode_with_wfdb(stem: str, header: Header, files: set[str]) -> NDArray[np.int64]:
     name = PurePosixPath(split_location(stem)[1]).name
-    contents = {file: read_bytes(_beside(stem, file)) for file in files}
+    contents = {file: read_bounded(beside(stem, file)) for file in files}
     contents[f"{name}.hea"] = read_bytes(f"{stem}.hea")
     with tempfile.TemporaryDirectory() as folder:
         for file, data in contents.items():
@@ -183,8 +251,8 @@ def _samples_by_wfdb(stem: str) -> NDArray[np.int64]:
     return np.asarray(read_record(stem, physical=False).d_signal, np.int64)
 
 
-def _check_checksums(digital: NDArray[np.int64], header: Header, stem: str) -> None:
-    sums = digital.sum(axis=0) & 0xFFFF
+def _check_checksums(digital: NDArray[np.integer[Any]], header: Header, stem: str) -> None:
+    sums = digital.sum(axis=0, dtype=np.int64) & 0xFFFF
     for signal, found in zip(header.signals, sums, strict=True):
         if signal.checksum is not None and signal.checksum & 0xFFFF != found:
             raise RecordError(
@@ -193,24 +261,13 @@ def _check_checksums(digital: NDArray[np.int64], header: Header, stem: str) -> N
             )  # fmt: skip
 
 
-def _millivolts(counts: NDArray[np.int64], signal: Signal, stem: str) -> NDArray[np.float64]:
-    values = (counts - signal.baseline) / signal.gain * millivolts_per(signal.unit, stem)
+def _millivolts(counts: NDArray[np.integer[Any]], signal: Signal, stem: str) -> NDArray[np.float64]:
+    values = (counts.astype(np.float64) - signal.baseline) / signal.gain * millivolts_per(signal.unit, stem)
     return np.where(counts == signal.invalid, np.nan, values) if signal.invalid is not None else values
 
 
-def _text(location: str) -> str:
-    return read_bytes(location).decode("latin-1")
-
-
-def _beside(stem: str, file: str) -> str:
-    archive, path = split_location(stem)
-    if archive is None:
-        return str(Path(path).parent / file)
-    return f"{archive}{SEPARATOR}{(PurePosixPath(path).parent / file).as_posix()}"
-
-
 def _stem(location: str) -> str:
-    return re.sub(r"\.(hea|dat)$", "", location)
+    return re.sub(r"\.(hea|dat|mat)$", "", location)
 
 
 ECG_FORMATS.register("wfdb")(Format("wfdb", recognises, read_wfdb))
