@@ -94,8 +94,7 @@ def test_a_death_is_an_event_whatever_is_known_of_it(tmp_path: Path) -> None:
     }  # fmt: skip
     source = ukb(tmp_path, columns)
     assert found(source, "death") == [(A, "any", "2020-02-03"), (B, "any", "")]
-    labels = label(TASKS.get("death_incident"), source.events(), source.visits())
-    np.testing.assert_equal(labels["label"].to_numpy(), [1.0, np.nan, 0.0])
+    assert label(TASKS.get("death"), source.events(), source.visits())["label"].tolist() == [1.0, 1.0, 0.0]
 
 
 def test_main_and_secondary_diagnoses_stand_in_where_the_whole_list_is_absent(tmp_path: Path) -> None:

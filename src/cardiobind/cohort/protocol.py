@@ -67,8 +67,7 @@ def make_protocol(
         LabelLeakageError: a feature gives the label away.
         DataContractError: a feature asked for has no value in the training rows.
     """
-    if task is not None and task in TASKS:
-        check_trainable(task)
+    labels = _trainable_labels(cohort, task)
     splits = _assign(cohort, split, seed, fractions, aliases)
     training = np.flatnonzero(splits == "train")
     with_row = cohort.rows_with(training, ["tabular"])
@@ -77,7 +76,6 @@ def make_protocol(
     refuse_leaks(declared_leaks(chosen, task), allow_leaks)
     _check_present(table, chosen)
     contract = TableContract.fit(table, chosen) if chosen else None
-    labels = None if task is None else cohort.labels(task)
     days = None if cohort.days_after_visit is None else cohort.days_after_visit.iloc[with_row]
     findings = audit_leakage(table, chosen, task, None if labels is None else labels[with_row], days)
     refuse_leaks(findings, allow_leaks)
@@ -157,6 +155,14 @@ class Protocol:
         """Input of each modality's encoder."""
         tabular = {} if self.contract is None else {"tabular": self.contract.spec()}
         return {**self.cohort.specs, **tabular}
+
+
+def _trainable_labels(cohort: Cohort, task: str | None) -> NDArray[np.float64] | None:
+    if task is None:
+        return None
+    if task in TASKS:
+        check_trainable(task)
+    return cohort.labels(task)
 
 
 def _assign(

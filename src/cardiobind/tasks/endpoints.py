@@ -5,7 +5,8 @@ and death records alone, as published work with these inputs does (key ``mmcl``)
 ICD-9, operations, self-report and UK Biobank's own outcomes. Where a published list is repeated, its slips are not: the
 comma between ``'I249'`` and ``'I250'`` that one lacks, so that both codes are lost, is here.
 
-Where a code stands in several lists, the widest says so by prefix: I21 holds I21.0-I21.9.
+A variant's name begins with that of its disease, so that what leaks the one is known to leak the other
+(`cardiobind.cohort.leakage`). Codes of ICD and OPCS are prefixes: I21 holds I21.0 to I21.9.
 """
 
 from __future__ import annotations
@@ -29,9 +30,8 @@ SOURCES_OF_CODES = {
     "commas put right",
     "ukb_ado": "UK Biobank resource 460, algorithmically defined outcomes (category 42): infarction, stroke",
     "metagrs": "Inouye et al., Genomic risk prediction of coronary artery disease in 480,000 adults (JACC 2018)",
-    "hf_ukb": "UKBB_filter of the UK Digital Heart Project: ICD-10, ICD-9 and self-report codes of heart failure",
-    "af_ukb": "compiled for this package from the codings of UK Biobank: ICD-10, ICD-9, OPCS-4 (ablation), self-report",
-    "diabetes_ukb": "compiled for this package from the codings of UK Biobank: ICD-10, ICD-9, self-report, touchscreen",
+    "ukbb_filter": "UKBB_filter of the UK Digital Heart Project: codes of heart failure and of coronary disease",
+    "compiled": "compiled for this package from the codings that UK Biobank publishes (ICD, OPCS-4, self-report)",
     "register": "death register: date of death (field 40000), whatever the cause",
     "ptbxl": "Wagner et al., PTB-XL (Scientific Data 2020): diagnostic superclasses",
     "imaging": "phenotypes that UK Biobank derives from the cine MRI, as features of the role `label`",
@@ -95,31 +95,27 @@ SUPERCLASSES = {
 }
 
 
-def _disease(
-    name: str, title: str, codes: CodeSet, source: str, *timings: Timing, family: str, survival: bool = False
-) -> None:
+def _disease(name: str, title: str, codes: CodeSet, source: str, *timings: Timing, survival: bool = False) -> None:
     """Register a disease at each of the times asked for, and the time to it."""
     for timing in timings or ("any",):
         suffix, words = WHEN[timing]
-        task = Task(
-            name + suffix, "binary", "auroc", f"{title}{words}", codes, timing=timing, source=source, family=family
-        )
+        task = Task(name + suffix, "binary", "auroc", f"{title}{words}", codes, timing=timing, source=source)
         TASKS.register(task.name)(task)
     if survival:
         own = Task(
             f"{name}_survival", "survival", "concordance", f"Time from imaging to {title[0].lower()}{title[1:]}", codes,
-            timing="incident", source=source, family=family,
+            timing="incident", source=source,
         )  # fmt: skip
         TASKS.register(own.name)(own)
 
 
 _ALWAYS: tuple[Timing, ...] = ("any", "prevalent", "incident")
-_disease("mi", "Myocardial infarction", INFARCTION, "mmcl", *_ALWAYS, family="mi", survival=True)
-_disease("cad", "Coronary artery disease", CORONARY, "mmcl", *_ALWAYS, family="cad", survival=True)
-_disease("af", "Atrial fibrillation or flutter", FIBRILLATION, "mmcl", *_ALWAYS, family="af", survival=True)
-_disease("hf", "Heart failure", HEART_FAILURE, "mmcl", *_ALWAYS, family="hf", survival=True)
-_disease("stroke", "Stroke", STROKE, "mmcl", *_ALWAYS, family="stroke", survival=True)
-_disease("diabetes", "Diabetes mellitus", DIABETES, "mmcl", *_ALWAYS, family="diabetes", survival=True)
+_disease("mi", "Myocardial infarction", INFARCTION, "mmcl", *_ALWAYS, survival=True)
+_disease("cad", "Coronary artery disease", CORONARY, "mmcl", *_ALWAYS, survival=True)
+_disease("af", "Atrial fibrillation or flutter", FIBRILLATION, "compiled", *_ALWAYS, survival=True)
+_disease("hf", "Heart failure", HEART_FAILURE, "ukbb_filter", *_ALWAYS, survival=True)
+_disease("stroke", "Stroke", STROKE, "ukb_ado", *_ALWAYS, survival=True)
+_disease("diabetes", "Diabetes mellitus", DIABETES, "compiled", *_ALWAYS, survival=True)
 TASKS.register("mi_vs_norm")(
     Task(
         "mi_vs_norm", "binary", "auroc", "Myocardial infarction against a normal ECG", scp("MI"),
@@ -136,35 +132,28 @@ TASKS.register("ptbxl_superclasses")(
 )  # fmt: skip
 _disease(
     "mi_ukb_algorithm", "Myocardial infarction by UK Biobank's algorithm", INFARCTION_ADO, "ukb_ado", *_ALWAYS,
-    family="mi", survival=True,
-)  # fmt: skip
-_disease(
-    "stemi", "Infarction with ST elevation (transmural)",
-    icd10("I21.0", "I21.1", "I21.2", "I21.3") | ukb_algorithm(42002), "ukb_ado", family="mi",
-)  # fmt: skip
-_disease(
-    "nstemi", "Infarction without ST elevation (subendocardial)", icd10("I21.4") | ukb_algorithm(42004), "ukb_ado",
-    family="mi",
-)  # fmt: skip
-_disease("cad_narrow", "Infarction, recent or old", icd10("I21", "I22", "I25.2"), "mmcl", *_ALWAYS, family="cad")
-_disease("cad_metagrs", "Coronary disease of the metaGRS", CORONARY_METAGRS, "metagrs", *_ALWAYS, family="cad")
-_disease("cad_broad", "Coronary disease from all sources", CORONARY_BROAD, "metagrs", *_ALWAYS, family="cad")
-_disease("af_broad", "Atrial fibrillation from all sources", FIBRILLATION_BROAD, "af_ukb", *_ALWAYS, family="af")
-_disease("hf_broad", "Heart failure from all sources", HEART_FAILURE_BROAD, "hf_ukb", *_ALWAYS, family="hf")
-_disease(
-    "stroke_ukb_algorithm", "Stroke by UK Biobank's algorithm", STROKE_ADO, "ukb_ado", *_ALWAYS, family="stroke",
     survival=True,
 )  # fmt: skip
 _disease(
-    "stroke_ischaemic", "Ischaemic stroke", icd10("I63") | ukb_algorithm(42008), "ukb_ado", *_ALWAYS, family="stroke"
-)
+    "mi_stemi", "Infarction with ST elevation (transmural)",
+    icd10("I21.0", "I21.1", "I21.2", "I21.3") | ukb_algorithm(42002), "ukb_ado",
+)  # fmt: skip
 _disease(
-    "stroke_intracerebral", "Intracerebral haemorrhage", icd10("I61") | ukb_algorithm(42010), "ukb_ado", family="stroke"
-)
+    "mi_nstemi", "Infarction without ST elevation (subendocardial)", icd10("I21.4") | ukb_algorithm(42004), "ukb_ado",
+)  # fmt: skip
+_disease("cad_narrow", "Infarction, recent or old", icd10("I21", "I22", "I25.2"), "ukbb_filter", *_ALWAYS)
+_disease("cad_metagrs", "Coronary disease of the metaGRS", CORONARY_METAGRS, "metagrs", *_ALWAYS)
+_disease("cad_broad", "Coronary disease from all sources", CORONARY_BROAD, "compiled", *_ALWAYS)
+_disease("af_broad", "Atrial fibrillation from all sources", FIBRILLATION_BROAD, "compiled", *_ALWAYS)
+_disease("hf_broad", "Heart failure from all sources", HEART_FAILURE_BROAD, "ukbb_filter", *_ALWAYS)
 _disease(
-    "stroke_subarachnoid", "Subarachnoid haemorrhage", icd10("I60") | ukb_algorithm(42012), "ukb_ado", family="stroke"
-)
-_disease("diabetes_broad", "Diabetes from all sources", DIABETES_BROAD, "diabetes_ukb", *_ALWAYS, family="diabetes")
-_disease("death", "Death of any cause", death(), "register", "incident", family="death", survival=True)
+    "stroke_ukb_algorithm", "Stroke by UK Biobank's algorithm", STROKE_ADO, "ukb_ado", *_ALWAYS,
+    survival=True,
+)  # fmt: skip
+_disease("stroke_ischaemic", "Ischaemic stroke", icd10("I63") | ukb_algorithm(42008), "ukb_ado", *_ALWAYS)
+_disease("stroke_intracerebral", "Intracerebral haemorrhage", icd10("I61") | ukb_algorithm(42010), "ukb_ado")
+_disease("stroke_subarachnoid", "Subarachnoid haemorrhage", icd10("I60") | ukb_algorithm(42012), "ukb_ado")
+_disease("diabetes_broad", "Diabetes from all sources", DIABETES_BROAD, "compiled", *_ALWAYS)
+_disease("death", "Death of any cause", death(), "register", survival=True)
 for _name, _title in PHENOTYPES.items():
     TASKS.register(_name)(Task(_name, "regression", "mae", _title, column=_name, source="imaging"))

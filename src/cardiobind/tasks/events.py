@@ -61,7 +61,7 @@ class EventTable:
 
 def known_days(dates: pd.Series) -> pd.Series:
     """Return the day of each date, NaT where it is unknown or one of `UNKNOWN_DATES`."""
-    days = pd.to_datetime(dates).dt.normalize()
+    days = pd.to_datetime(dates).astype("datetime64[ns]").dt.normalize()
     return days.mask(days.isin(UNKNOWN_DATES))
 
 

@@ -35,7 +35,6 @@ class Task:
         column: of the table, for regression; its unit is in its name.
         members: names of the binary tasks of a multilabel task, in order.
         source: where the definition is from, a key of `cardiobind.tasks.SOURCES_OF_CODES`.
-        family: the disease, named by its first task; what leaks that task leaks this one as well.
     """
 
     name: str
@@ -48,7 +47,6 @@ class Task:
     column: str = ""
     members: tuple[str, ...] = ()
     source: str = ""
-    family: str = ""
 
 
 TASKS: Registry[Task] = Registry("task")
