@@ -79,6 +79,14 @@ def test_who_comes_back_is_read(tmp_path: Path) -> None:
     assert all_bytes(back.artifact.path) == all_bytes(whole.artifact.path)
 
 
+def test_where_nothing_was_left_out(tmp_path: Path) -> None:
+    clean = FakeSource(subjects=8)
+    first = fake_cohort(tmp_path, clean, name="first")
+    left = replace(clean, withdrawn=("SIM-00002",))
+    again = fake_cohort(tmp_path, left, name="again", earlier=first.artifact)
+    assert all_bytes(again.artifact.path) == all_bytes(fake_cohort(tmp_path, left, name="scratch").artifact.path)
+
+
 def test_shards_of_the_store_are_cut_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "SHARD_ROWS", 4)
     first = fake_cohort(tmp_path, SOURCE, name="first")

@@ -73,8 +73,7 @@ def remaining_parts(cohort: Artifact, refs: Iterable[RecordRef]) -> list[Part] |
     held = Counter([*_keys(index), *_keys(rejected)])
     if any(held[key] != count for key, count in wanted.items()):
         return None
-    index = index[[key in wanted for key in _keys(index)]]
-    left = rejected[[key in wanted for key in _keys(rejected)]]
+    index, left = _of(wanted, index), _of(wanted, rejected)
     examples = [e for e in cohort.json(QUARANTINE_EXAMPLES) if e["row"] in left.index]
     if _could_be_replaced(cohort.json(QUARANTINE_EXAMPLES), examples, left):
         return None
@@ -86,6 +85,10 @@ def remaining_parts(cohort: Artifact, refs: Iterable[RecordRef]) -> list[Part] |
 
 def _keys(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(frame["modality"], frame["subject"], strict=True))
+
+
+def _of(wanted: Mapping[tuple[str, str], int], frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.loc[np.array([key in wanted for key in _keys(frame)], dtype=bool)]
 
 
 def _could_be_replaced(
