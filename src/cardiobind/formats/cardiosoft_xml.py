@@ -5,7 +5,7 @@ Source: layout as described by public readers of the field (ml4h, ECGProcess, uk
 
 from __future__ import annotations
 
-import math
+import re
 import warnings
 from xml.etree.ElementTree import Element
 
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import ECG_FORMATS, Format, masked
-from cardiobind.formats.leads import canonical_lead, derive_limb_leads, stack_leads
+from cardiobind.formats.ecg_recording import checked_samples, finished_record
+from cardiobind.formats.leads import canonical_lead, shown_unit
 from cardiobind.formats.safe_xml import begins_with_root, read_xml
+from cardiobind.formats.xml_fields import device_name, iso_time, number, statements
 from cardiobind.modalities.records import EcgHeader, EcgRecord
 
 LARGEST_COUNT = 1 << 30
+_NO_LIST = re.compile(r"[^\s,]\s+[^\s,]|^,|,\s*,|,$")
 _STRIPS = ("StripData", "Strip/StripData", "StripData/Strip")
 _EXERCISE_PARTS = ("FullDisclosure", "TrendData", "Protocol")
 _NOTCHES = {"Filter50Hz": 50.0, "Filter60Hz": 60.0}
@@ -49,8 +52,7 @@ def read_cardiosoft_xml(location: str) -> EcgRecord:
     counts = _lead_counts(strip, location)
     _check_lead_number(strip, len(counts), location)
     named = {name: values * mv_per_count for lead, values in counts.items() if (name := canonical_lead(lead))}
-    complete, derived = derive_limb_leads(named)
-    return EcgRecord(stack_leads(complete, location), rate_hz, _header(root, derived))
+    return finished_record(named, rate_hz, _header(root), location)
 
 
 def _rest_strip(root: Element, location: str) -> Element:
@@ -60,7 +62,8 @@ def _rest_strip(root: Element, location: str) -> Element:
     if named or ("rest" not in kind and any(root.find(part) is not None for part in _EXERCISE_PARTS)):
         raise RecordError(
             reasons.EXERCISE_ECG, "an exercise ECG (field 6025) where a resting ECG is wanted", where=masked(location),
-            expected="ObservationType RestECG", hint="use the files of field 20205",
+            expected="ObservationType RestECG",
+            hint="the resting ECGs of the imaging visit are field 20205; bicycle tests are not read",
         )  # fmt: skip
     if strip is None:
         raise RecordError(reasons.NO_WAVEFORM, "no StripData/WaveformData in the file", where=masked(location))
@@ -72,7 +75,7 @@ def _lead_counts(strip: Element, location: str) -> dict[str, NDArray[np.int32]]:
     for waveform in strip.iterfind("WaveformData"):
         lead = (waveform.get("lead") or "").strip()
         if lead.upper() in counts:
-            raise RecordError(reasons.BAD_HEADER, "a lead is there twice", where=masked(location), got=repr(lead[:20]))
+            raise RecordError(reasons.BAD_HEADER, "a lead is there twice", where=masked(location))
         counts[lead.upper()] = _numbers(waveform.text or "", location)
     _check_length(strip, counts, location)
     return counts
@@ -80,8 +83,9 @@ def _lead_counts(strip: Element, location: str) -> dict[str, NDArray[np.int32]]:
 
 def _numbers(text: str, location: str) -> NDArray[np.int32]:
     samples = text.strip().removesuffix(",")
+    checked_samples(samples.count(",") + 1, location)
     try:
-        return _fast_numbers(samples) if len(samples.split()) == 1 else _slow_numbers(samples)
+        return _integers(samples) if samples else np.zeros(0, np.int32)
     except (ValueError, OverflowError, DeprecationWarning):
         raise RecordError(
             reasons.BAD_NUMBER, "a sample is not a whole number", where=f"{masked(location)} WaveformData",
@@ -89,7 +93,10 @@ def _numbers(text: str, location: str) -> NDArray[np.int32]:
         ) from None  # fmt: skip
 
 
-def _fast_numbers(samples: str) -> NDArray[np.int32]:
+def _integers(samples: str) -> NDArray[np.int32]:
+    """Parse integers between commas; where there is white space, `numpy.fromstring` reads an empty entry as 0."""
+    if len(samples.split(None, 1)) > 1 and _NO_LIST.search(samples):
+        raise ValueError("two numbers without a comma, or a comma too many")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         values = np.fromstring(samples, dtype=np.int64, sep=",")
@@ -98,15 +105,8 @@ def _fast_numbers(samples: str) -> NDArray[np.int32]:
     return values.astype(np.int32)
 
 
-def _slow_numbers(samples: str) -> NDArray[np.int32]:
-    """Parse text with white space between samples, where `numpy.fromstring` would read an empty entry as 0."""
-    return (
-        np.array([int(sample) for sample in samples.split(",")], dtype=np.int32) if samples else np.zeros(0, np.int32)
-    )
-
-
 def _check_length(strip: Element, counts: dict[str, NDArray[np.int32]], location: str) -> None:
-    total = _number(strip.findtext("ChannelSampleCountTotal"))
+    total = number(strip.findtext("ChannelSampleCountTotal"))
     wrong = sorted({len(values) for values in counts.values() if total is not None and len(values) != total})
     if wrong:
         reason = reasons.TRUNCATED if max(wrong) < (total or 0) else reasons.WRONG_LENGTH
@@ -117,7 +117,7 @@ def _check_length(strip: Element, counts: dict[str, NDArray[np.int32]], location
 
 
 def _check_lead_number(strip: Element, found: int, location: str) -> None:
-    stated = _number(strip.findtext("NumberOfLeads"))
+    stated = number(strip.findtext("NumberOfLeads"))
     if stated is not None and found < stated:
         raise RecordError(
             reasons.TRUNCATED, "leads are missing", where=f"{masked(location)} NumberOfLeads", expected=stated,
@@ -127,44 +127,34 @@ def _check_lead_number(strip: Element, found: int, location: str) -> None:
 
 def _positive(strip: Element, field: str, units: set[str], location: str) -> float:
     element = strip.find(field)
-    value = _number(element.text if element is not None else None)
+    value = number(element.text if element is not None else None)
     where = f"{masked(location)} StripData/{field}"
     if element is None or value is None or not value > 0:
         raise RecordError(reasons.BAD_HEADER, f"{field} is missing or impossible", where=where, expected="above 0")
     unit = (element.get("units") or "").strip()
     if unit.lower() not in units:
         raise RecordError(
-            reasons.WRONG_UNIT, f"{field} has another unit", where=where, expected=max(units), got=repr(unit[:20])
+            reasons.WRONG_UNIT, f"{field} has another unit", where=where, expected=max(units), got=shown_unit(unit)
         )
     return value
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _header(root: Element, derived: tuple[str, ...]) -> EcgHeader:
-    statements = [text.strip() for element in root.iterfind(".//DiagnosisText") if (text := element.text)]
-    measured = {_with_unit(e): _number(e.text) for e in root.iterfind("RestingECGMeasurements/*") if len(e) == 0}
+def _header(root: Element) -> EcgHeader:
+    measured = {_with_unit(e): number(e.text) for e in root.iterfind("RestingECGMeasurements/*") if len(e) == 0}
     return EcgHeader(
         acquired_at=_acquired_at(root.find("ObservationDateTime")),
-        device=(root.findtext(".//DeviceInfo/Desc") or "CardioSoft").strip(),
-        highpass_hz=_number(root.findtext("FilterSetting/HighPass")),
-        lowpass_hz=_number(root.findtext("FilterSetting/LowPass")),
+        device=device_name(root.findtext(".//DeviceInfo/Desc") or "CardioSoft"),
+        highpass_hz=number(root.findtext("FilterSetting/HighPass")),
+        lowpass_hz=number(root.findtext("FilterSetting/LowPass")),
         notch_hz=next((hz for name, hz in _NOTCHES.items() if _is_on(root.findtext(f"FilterSetting/{name}"))), None),
-        statements=tuple(s for s in statements if s),
+        statements=statements((e.text for e in root.iterfind(".//DiagnosisText")), root),
         measurements={name: value for name, value in measured.items() if value is not None},
-        derived_leads=derived,
     )
 
 
 def _with_unit(element: Element) -> str:
     unit = (element.get("units") or "").strip()
-    return f"{element.tag}_{unit}" if unit else element.tag
+    return f"{element.tag}_{unit}" if unit.isalpha() else element.tag
 
 
 def _is_on(text: str | None) -> bool:
@@ -174,11 +164,10 @@ def _is_on(text: str | None) -> bool:
 def _acquired_at(element: Element | None) -> str | None:
     if element is None:
         return None
-    parts = [_number(element.findtext(tag)) for tag in ("Year", "Month", "Day", "Hour", "Minute", "Second")]
+    parts = [number(element.findtext(tag)) for tag in ("Year", "Month", "Day", "Hour", "Minute", "Second")]
     if any(part is None for part in parts):
         return None
-    year, month, day, hour, minute, second = (int(part or 0) for part in parts)
-    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
+    return iso_time("-".join(f"{part:.0f}" for part in parts if part is not None), "%Y-%m-%d-%H-%M-%S")
 
 
 ECG_FORMATS.register("cardiosoft_xml")(Format("cardiosoft_xml", recognises, read_cardiosoft_xml))
