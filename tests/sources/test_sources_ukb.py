@@ -267,6 +267,19 @@ def test_every_category_can_be_read_as_code_and_as_label() -> None:
             assert (read.tolist(), unknown) == ([float(code) for code in labels.values()], 0)
 
 
+def test_a_workbook_gives_the_table_its_csv_gives(tmp_path: Path) -> None:
+    columns = {"eid": [int(A), int(B)], "p53_i2": ["2016-05-01"] * 2, "p31": [1, 0], "p4080_i2_a0": [120, None]}
+    with_table(tmp_path / "csv", columns)
+    (tmp_path / "excel").mkdir()
+    with pd.ExcelWriter(tmp_path / "excel" / "table.xlsx") as book:
+        pd.DataFrame({"nothing": [1]}).to_excel(book, sheet_name="Notes", index=False)
+        pd.DataFrame(columns).to_excel(book, sheet_name="Visits", index=False)
+    source = UkbSource(tmp_path / "excel", table=f"{tmp_path / 'excel' / 'table.xlsx'}::Visits")
+    pd.testing.assert_frame_equal(source.table(), UkbSource(tmp_path / "csv").table())
+    with pytest.raises(RecordError, match="participant column"):
+        UkbSource(tmp_path / "excel").table()
+
+
 def test_a_label_that_a_coding_has_not_is_no_number(tmp_path: Path) -> None:
     source = with_table(
         tmp_path, {"eid": [A], "p53_i2": ["2016-05-01"], "p50_i2": ["Do not know"], "p1160_i2": ["yes"]}

@@ -1,61 +1,81 @@
-"""Tables from CSV, tab-separated and Parquet files, of which only the columns asked for are read, text left as text."""
+"""Tables from text, Parquet and Excel files, of which only the columns asked for are read, text left as text."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow
-import pyarrow.csv
 import pyarrow.parquet
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import decoding, masked
+from cardiobind.formats.excel_table import SEPARATOR, read_sheet, sheet_columns
+from cardiobind.formats.text_table import read_columns, read_header
 
-BLOCK_BYTES = 16 << 20
 _arrow: Any = pyarrow  # pyarrow has no type hints
 _PARQUET = {".parquet", ".pq"}
+_EXCEL = {".xlsx", ".xlsm"}
+_OLD_EXCEL = {".xls", ".xlsb"}
 
 
-def table_columns(path: Path | str) -> list[str]:
+def table_path(location: Path | str) -> Path:
+    """Return the file of a table's location, which may name a sheet: ``clinic.xlsx::Visits``."""
+    return Path(str(location).partition(SEPARATOR)[0])
+
+
+def table_columns(location: Path | str) -> list[str]:
     """Return the column names of a table without reading its rows.
 
+    Args:
+        location: ``.csv``, ``.tsv``, ``.tab``, ``.txt``, ``.parquet`` or ``.xlsx``; of a workbook the first sheet, or
+            the one named behind ``::``.
+
     Raises:
-        RecordError: the file is missing, empty or no table.
+        RecordError: the file is missing, empty, larger than is read, or no table.
     """
-    path = Path(path)
+    path = table_path(location)
     with decoding(reasons.BAD_TABLE, "the table's header cannot be parsed", str(path)):
-        if path.suffix.lower() in _PARQUET:
+        kind = _kind(path)
+        if kind == "parquet":
             return list(_arrow.parquet.read_schema(path).names)
-        with path.open("rb") as stream:
-            line = stream.readline()
-        if not line.strip():
-            raise RecordError(reasons.EMPTY, "the table is empty", where=masked(path))
-        options = _arrow.csv.ReadOptions(block_size=max(BLOCK_BYTES, 2 * len(line)), encoding=_encoding(line))
-        header = _arrow.csv.read_csv(_arrow.BufferReader(line), read_options=options, parse_options=_dialect(line))
-        return list(header.column_names)
+        return sheet_columns(path, _sheet(location)) if kind == "excel" else read_header(path).names
 
 
-def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_table(location: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read columns of a table.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.tab``, ``.txt`` or ``.parquet``.
+        location: as for `table_columns`.
         columns: names to read, or None for all.
 
     Returns:
-        Text columns from a text file, with NaN for an empty cell: which text means missing, and what is a number, is
-        for the caller to say. Parquet keeps its types; a list cell becomes a NumPy array.
+        Text columns from a text file or workbook, with NaN for an empty cell: which text means missing, and what is a
+        number, is for the caller to say. Parquet keeps its types; a list cell becomes a NumPy array.
 
     Raises:
-        RecordError: the file is missing or damaged, or has not such a column.
+        RecordError: the file is missing or damaged, has not such a column, or has it twice.
     """
-    path = Path(path)
-    names = table_columns(path)
+    path, names = table_path(location), table_columns(location)
     wanted = names if columns is None else list(columns)
+    _check_wanted(path, names, wanted)
+    with decoding(reasons.BAD_TABLE, "the table cannot be parsed", str(path)):
+        kind = _kind(path)
+        if kind == "parquet":
+            frame: pd.DataFrame = _arrow.parquet.read_table(path, columns=wanted).to_pandas()
+            return frame
+        return read_sheet(path, _sheet(location), wanted) if kind == "excel" else _text_columns(path, wanted)
+
+
+def _text_columns(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
+    return read_columns(path, read_header(path), wanted)
+
+
+def _check_wanted(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
     absent = sorted(set(wanted) - set(names))
     if absent:
         raise RecordError(
@@ -63,49 +83,23 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pd.Dat
         )
     repeated = sorted({name for name in wanted if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if repeated:
-        raise RecordError(reasons.BAD_TABLE, "two columns have one name", where=masked(path), got=", ".join(repeated))
-    with decoding(reasons.BAD_TABLE, "the table cannot be parsed", str(path)):
-        table = (
-            _arrow.parquet.read_table(path, columns=wanted)
-            if path.suffix.lower() in _PARQUET
-            else _read_text(path, wanted)
-        )
-        frame: pd.DataFrame = table.to_pandas()
-    return frame
+        raise RecordError(
+            reasons.BAD_TABLE, "two columns have one name", where=masked(path),
+            got=", ".join(map(masked, repeated[:5])), hint="is the first line a header?",
+        )  # fmt: skip
 
 
-def _read_text(path: Path, columns: Sequence[str]) -> Any:
-    with path.open("rb") as stream:
-        line = stream.readline()
-    encodings = ["latin-1"] if _encoding(line) == "latin-1" else ["utf-8", "latin-1"]
-    for encoding in encodings:
-        try:
-            return _arrow.csv.read_csv(
-                path,
-                read_options=_arrow.csv.ReadOptions(block_size=max(BLOCK_BYTES, 2 * len(line)), encoding=encoding),
-                parse_options=_dialect(line),
-                convert_options=_arrow.csv.ConvertOptions(
-                    include_columns=list(columns),
-                    column_types={name: _arrow.string() for name in columns},
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=True,
-                    null_values=["", "NA", "NaN", "nan"],
-                ),
-            )
-        except (_arrow.ArrowInvalid, UnicodeDecodeError):
-            if encoding == encodings[-1]:
-                raise
-    raise RecordError(reasons.BAD_TABLE, "the table is in no known encoding", where=masked(path))
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix in _OLD_EXCEL:
+        raise RecordError(
+            reasons.UNSUPPORTED, "this kind of workbook is not read", where=masked(path),
+            hint="save it as .xlsx or CSV",
+        )  # fmt: skip
+    if suffix in _EXCEL and path.is_file() and not zipfile.is_zipfile(path):
+        raise RecordError(reasons.BAD_TABLE, "the workbook is damaged", where=masked(path))
+    return "parquet" if suffix in _PARQUET else "excel" if suffix in _EXCEL else "text"
 
 
-def _dialect(line: bytes) -> Any:
-    tab = line.count(b"\t") > line.count(b",")
-    return _arrow.csv.ParseOptions(delimiter="\t" if tab else ",", newlines_in_values=True)
-
-
-def _encoding(line: bytes) -> str:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+def _sheet(location: Path | str) -> str:
+    return str(location).partition(SEPARATOR)[2]

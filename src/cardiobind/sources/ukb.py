@@ -11,6 +11,7 @@ import pandas as pd
 
 from cardiobind.errors import InputError
 from cardiobind.formats import read_cine, read_ecg
+from cardiobind.formats.table_file import table_path
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources.base import SOURCES, RecordRef, issue
 from cardiobind.sources.ukb_events import read_events
@@ -28,7 +29,7 @@ class UkbSource:
 
     Args:
         root: folder of the bulk files: flat, one folder a field, or the platform's ``Bulk/...`` tree.
-        table: CSV, tab-separated or Parquet; by default ``table.parquet``, ``table.csv`` or ``ukb*`` in `root`.
+        table: text, Parquet or Excel (``clinic.xlsx::Sheet``); by default ``table.parquet``, ``table.csv`` or ``ukb*`` in `root`.
         withdrawals: list of eids to leave out, besides every ``w*_*.csv`` in `root`.
         end_of_records: until when hospital records are complete, as ``"england=2022-10-31"`` for each country or one
             date for all; empty: unknown, so that no time to an event is known either.
@@ -46,7 +47,7 @@ class UkbSource:
         if not self.root.is_dir():
             raise InputError("the folder of the source is not there", where=self.root)
         self.table_path = Path(table) if table else find_table(self.root)
-        if self.table_path is not None and not self.table_path.is_file():
+        if self.table_path is not None and not table_path(self.table_path).is_file():
             raise InputError("the table is not there", where=self.table_path)
         self.withdrawals = Path(withdrawals) if withdrawals else None
         self.end_of_records = (end_of_records,) if isinstance(end_of_records, str) else tuple(end_of_records)

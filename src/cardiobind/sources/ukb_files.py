@@ -14,7 +14,7 @@ from cardiobind.sources.base import RecordRef
 MODALITY_OF_FIELD = {"20205": ("ecg", ".xml"), "20209": ("cmr", ".zip")}
 EXERCISE_FIELD = "6025"
 LONG_AXIS_FIELD = "20208"
-TABLE_NAMES = ("table.parquet", "table.csv", "table.tsv")
+TABLE_NAMES = ("table.parquet", "table.csv", "table.tsv", "table.xlsx")
 _BULK = re.compile(r"^(\d{5,9})_(\d+)_(\d+)_(\d+)(\.\w+)$")
 _WITHDRAWALS = re.compile(r"^w\d+.*\.csv$", re.IGNORECASE)
 
@@ -59,7 +59,7 @@ def find_records(root: Path, withdrawn: frozenset[str]) -> tuple[list[RecordRef]
 
 
 def find_table(root: Path) -> Path | None:
-    """Return the table in `root`: ``table.parquet``, ``table.csv``, ``table.tsv``, else the first ``ukb*`` file."""
+    """Return the table in `root`: ``table.parquet``, ``table.csv``, ``table.tsv``, ``table.xlsx``, else the first ``ukb*`` file."""
     for name in TABLE_NAMES:
         if (root / name).is_file():
             return root / name
