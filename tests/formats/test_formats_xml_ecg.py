@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from cardiobind.errors import RecordError
 from cardiobind.formats import ECG_FORMATS, read_ecg, reasons
 from cardiobind.formats.philips_xli import decode_xli, rebuild_limb_leads
+from cardiobind.formats.xml_fields import statements
 from cardiobind.modalities.records import LEADS, EcgRecord
 from ecg_xml_fixtures import (
     CANARY,
@@ -482,3 +484,28 @@ def test_a_resting_ecg_with_eight_leads_gets_the_others_derived(tmp_path: Path) 
     record = read(tmp_path, cardiosoft_xml(EIGHT, leads=8))
     assert record.header.derived_leads == ("III", "aVR", "aVL", "aVF")
     assert_leads(record, FULL, 5e-3)
+
+
+# What is kept of an interpretation
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("Sinus rhythm", "Sinus rhythm"),
+        ("  ST elevation\n caused by  injury ", "ST elevation caused by injury"),
+        ("2 beats 50 ms, V-rate 50-99", "2 beats 50 ms, V-rate 50-99"),
+        ("cited on or before 14-FEB-2011", "cited on or before *"),
+        ("compared with 3 March 2016 09:15", "compared with *"),
+        ("Confirmed by Vlay, Stephen (1008)", None),
+        ("Referred By: PREOP", None),
+        ("Dr. Smith was told", None),
+        ("Patient name: Smith", None),
+        ("Abnormal ECG of Jane", "Abnormal ECG of *"),
+        ("", None),
+    ],
+)
+def test_a_sentence_is_kept_without_person_or_date(line: str, kept: str | None) -> None:
+    root = Element("File")
+    SubElement(root, "PatientFirstName").text = "Jane"
+    assert statements([line, None], root) == (() if kept is None else (kept,))

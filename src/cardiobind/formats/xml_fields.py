@@ -26,7 +26,10 @@ _ABOUT_A_PERSON = re.compile(
     r"\s+by\b|\b(dr|prof|m\.d|physician|clinician|technician|mrn|dob|patient (id|name))\b[.,:]",
     re.IGNORECASE,
 )
-_DATE_IN_WORDS = re.compile(r"\b\d{1,2}[- ][a-z]{3,9}[- ]\d{2,4}\b( \d{1,2}:\d\d(:\d\d)?)?", re.IGNORECASE)
+_DATE_IN_WORDS = re.compile(
+    r"\b\d{1,2}[- ](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[- ]\d{2,4}\b( \d{1,2}:\d\d(:\d\d)?)?",
+    re.IGNORECASE,
+)
 _IDENTIFIES = re.compile(r"(last|first|middle|family|given)name$|patientid$|^p?id$|^mrn$|birth|person$", re.IGNORECASE)
 
 
