@@ -60,7 +60,7 @@ def _refuse_undecodable(syntax: Any, name: str) -> None:
     title = UID(known).name if known.startswith("1.2.840.10008.") else known
     try:
         available = get_decoder(UID(known)).is_available
-    except NotImplementedError:
+    except RuntimeError:
         raise RecordError(reasons.UNSUPPORTED, "a transfer syntax that is not read", where=name, got=title) from None
     if not available:
         raise RecordError(
