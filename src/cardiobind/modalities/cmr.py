@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cardiobind.errors import RecordError
 from cardiobind.modalities.cine_phases import CinePhases, find_phases
 from cardiobind.modalities.cmr_quality import (
+    DOUBTFUL_CMR,
     FATAL_CMR,
     FEWEST_PHASES,
     MEANINGS,
@@ -25,6 +26,7 @@ from cardiobind.modalities.spec import InputSpec
 
 __all__ = ["FATAL_CMR", "FRAME_NAMES", "CmrPreparation", "PreparedCine", "cmr_quality", "cmr_spec", "prepare_cmr"]
 FRAME_NAMES = ("end_systole", "mid_beat", "end_diastole")
+_DOUBTFUL_CONFIDENCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class PreparedCine:
         slice_index: which slice.
         es_phase, mid_phase, ed_phase: which phases.
         centre_mm: (row, column) of the crop's centre, from the centre of the first pixel.
-        confidence: 0-1, how much the phases and the place can be trusted; below about 0.3 look at the picture.
+        confidence: 0-1, how much the phases and the place can be trusted; below 0.3 look at the picture.
         quality: what `cmr_quality` says of the record.
     """
 
@@ -86,17 +88,21 @@ def prepare_cmr(record: CineRecord, settings: CmrPreparation) -> PreparedCine:
         raise RecordError(code, MEANINGS[code], expected=expected, got=got)
     heart = locate_heart(record.frames, record.pixel_spacing_mm)
     found = find_phases(record.frames, record.pixel_spacing_mm, heart.centres_mm, record.trigger_times_ms)
+    quality = quality_of_located(record, heart, found)
     centre = (float(heart.centres_mm[found.slice_index, 0]), float(heart.centres_mm[found.slice_index, 1]))
     chosen = record.frames[found.slice_index, [found.es_phase, found.mid_phase, found.ed_phase]]
     crop = crop_square(chosen, record.pixel_spacing_mm, centre, settings.crop_mm, settings.size_px)
     return PreparedCine(
         scale_to_bytes(crop), found.slice_index, found.es_phase, found.mid_phase, found.ed_phase, centre,
-        _confidence(heart, found), quality_of_located(record, heart, found),
+        _confidence(heart, found, quality), quality,
     )  # fmt: skip
 
 
-def _confidence(heart: HeartLocation, found: CinePhases) -> float:
-    """Return the geometric mean of five signs, each 0-1, that what beats is one contracting ventricle."""
+def _confidence(heart: HeartLocation, found: CinePhases, quality: tuple[str, ...]) -> float:
+    """Return the geometric mean of five signs, each 0-1, that what beats is one contracting ventricle.
+
+    Codes of `DOUBTFUL_CMR` allow 0.25 at most: preparations of such cines fail unnoticed by the signs.
+    """
     signs = (
         _ramp(heart.sharpness, 0.0, 0.4),
         _ramp(heart.motion_excess, 0.05, 0.4),
@@ -104,7 +110,8 @@ def _confidence(heart: HeartLocation, found: CinePhases) -> float:
         _ramp(found.coherence, 0.3, 0.8),
         _ramp(found.smoothness, 0.7, 0.95),
     )
-    return math.prod(signs) ** (1 / len(signs))
+    most = _DOUBTFUL_CONFIDENCE if DOUBTFUL_CMR & set(quality) else 1.0
+    return min(math.prod(signs) ** (1 / len(signs)), most)
 
 
 def _ramp(value: float, none: float, full: float) -> float:

@@ -24,6 +24,7 @@ MEANINGS = {
     "no_motion": "nothing moves in the cine",
 }
 FATAL_CMR = frozenset(MEANINGS)
+DOUBTFUL_CMR = frozenset({"wrong_orientation", "slices_misaligned", "noisy", "frames_out_of_order"})
 
 _FEWEST_PIXELS = 16
 _FEW_SLICES = 4
@@ -32,7 +33,7 @@ _LARGEST_INTENSITY = 1e9
 _WIDEST_GAP = 1.5
 _LEAST_TILT_DEG = 15.0
 _LONGEST_POOL = 1.4
-_LARGEST_JUMP_MM = 12.0
+_LARGEST_JUMP_MM = 13.0
 _LARGEST_WRAP = 1.2
 _LARGEST_DISORDER = 0.7
 _LEAST_CONTRAST = 0.15
@@ -52,7 +53,7 @@ def cmr_quality(record: CineRecord) -> tuple[str, ...]:
         Of the files: few_slices (under 4), no_trigger_times, repaired_frames, missing_slices (left out by the reader,
         or a gap of 1.5 times the usual distance).
         Seen: wrong_orientation (slices within 15 degrees of axial, coronal or sagittal, or a long blood pool),
-        slices_misaligned (a heart over 12 mm beside its neighbours), noisy (blood less than 4 standard deviations of
+        slices_misaligned (a heart over 13 mm beside its neighbours), noisy (blood less than 4 standard deviations of
         noise above muscle), low_contrast (under 0.15 of the images' range), frames_out_of_order, mistriggered (the last
         frame does not lead to the first), little_motion (what moves is not gathered in a heart).
     """
