@@ -6,11 +6,12 @@ from cardiobind.sources.acdc import AcdcSource
 from cardiobind.sources.base import SOURCES, RecordRef, Source
 from cardiobind.sources.folder import FolderSource
 from cardiobind.sources.mimic_iv_ecg import MimicIvEcgSource
+from cardiobind.sources.mnms import MnmsSource
 from cardiobind.sources.ptbxl import PtbxlSource
 from cardiobind.sources.simulated import SimulatedSource
 from cardiobind.sources.ukb import UkbSource
 
 __all__ = [
-    "SOURCES", "AcdcSource", "FolderSource", "MimicIvEcgSource", "PtbxlSource", "RecordRef", "SimulatedSource",
-    "Source", "UkbSource",
+    "SOURCES", "AcdcSource", "FolderSource", "MimicIvEcgSource", "MnmsSource", "PtbxlSource", "RecordRef",
+    "SimulatedSource", "Source", "UkbSource",
 ]  # fmt: skip
