@@ -139,7 +139,7 @@ def test_each_feature_is_in_the_page_of_features_with_its_field(repository: Path
     assert not absent, absent
 
 
-@pytest.mark.parametrize(("registry", "page"), [(TASKS, "docs/howto"), (SOURCES, "README.md")])
+@pytest.mark.parametrize(("registry", "page"), [(TASKS, "docs/explanation"), (SOURCES, "README.md")])
 def test_what_can_be_chosen_is_documented(repository: Path, registry: Registry[object], page: str) -> None:
     place = repository / page
     found = place.read_text() if place.is_file() else "\n".join(f.read_text() for f in place.glob("*.md"))
