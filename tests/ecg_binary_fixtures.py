@@ -83,7 +83,12 @@ def dicom_group(
 
 
 def dicom_ecg_bytes(
-    groups: Sequence[Dataset], *, sop_class: str = TWELVE_LEAD_ECG, implicit: bool = False, syntax: str | None = None
+    groups: Sequence[Dataset],
+    *,
+    sop_class: str = TWELVE_LEAD_ECG,
+    implicit: bool = False,
+    syntax: str | None = None,
+    statements: Sequence[str] | None = None,
 ) -> bytes:
     """Return a waveform object with canaries in every element that names a person."""
     meta = FileMetaDataset()
@@ -95,13 +100,21 @@ def dicom_ecg_bytes(
     dataset.ReferringPhysicianName, dataset.InstitutionName = f"Dr {CANARY}", f"{CANARY} hospital"
     dataset.AcquisitionDateTime = "20160307090530.250000+0100"
     dataset.Manufacturer, dataset.ManufacturerModelName = "Maker", "Model 1"
-    dataset.WaveformAnnotationSequence = DicomSequence(annotations())
+    dataset.WaveformAnnotationSequence = DicomSequence(
+        annotations() if statements is None else [said(text) for text in statements]
+    )
     dataset.WaveformSequence = DicomSequence(groups)
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     data = buffer.getvalue()
     uid = str(meta.TransferSyntaxUID).encode()
     return data if syntax is None else data.replace(uid.ljust(20, b"\0"), syntax.encode().ljust(20, b"\0"), 1)
+
+
+def said(text: str) -> Dataset:
+    item = Dataset()
+    item.UnformattedTextValue, item.ReferencedWaveformChannels = text, [1, 0]
+    return item
 
 
 def annotations() -> list[Dataset]:

@@ -57,6 +57,12 @@ def test_the_header_is_kept_and_nobody_is_named(tmp_path: Path) -> None:
     assert header.derived_leads == ()
 
 
+def test_a_sentence_about_a_person_is_dropped(tmp_path: Path) -> None:
+    lines = ["Normal ECG", "Confirmed by Somebody Else", "Compared with 3 May 2011"]
+    data = dicom_ecg_bytes([dicom_group(lead_counts())], statements=lines)
+    assert read(data, tmp_path).header.statements == ("Normal ECG", "Compared with *")
+
+
 @pytest.mark.parametrize(
     ("unit", "sensitivity", "scale"), [("uV", 2.5, 0.0025), ("mV", 0.0025, 0.0025), ("nV", 2500, 0.0025)]
 )

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import ECG_FORMATS, Format, decoding, masked
-from cardiobind.formats.ecg_recording import checked_samples, finished_record, read_bounded, without_names
+from cardiobind.formats.ecg_recording import (
+    LONGEST_TEXT,
+    checked_samples,
+    finished_record,
+    interpretation,
+    read_bounded,
+    without_names,
+)
 from cardiobind.formats.leads import millivolts_per
 from cardiobind.formats.location import read_bytes
 from cardiobind.modalities.records import LEADS, EcgHeader, EcgRecord
@@ -252,14 +259,14 @@ def _on_one_time_axis(groups: list[_Group], location: str) -> dict[str, NDArray[
 def _header(dataset: Any, groups: list[_Group]) -> EcgHeader:
     channels = [channel for group in groups for channel in group.channels]
     maker = (str(dataset.get(name) or "").strip() for name in ("Manufacturer", "ManufacturerModelName"))
-    named = without_names([" ".join(part for part in maker if part)], _identifiers(dataset))
+    named = without_names([" ".join(part[:64] for part in maker if part)], _identifiers(dataset))
     return EcgHeader(
         acquired_at=_acquired_at(dataset),
         device=named[0] if named else "",
         highpass_hz=_filter(channels, "FilterLowFrequency"),
         lowpass_hz=_filter(channels, "FilterHighFrequency"),
         notch_hz=_filter(channels, "NotchFilterFrequency"),
-        statements=without_names(_statements(dataset), _identifiers(dataset)),
+        statements=interpretation(_statements(dataset), _identifiers(dataset)),
         measurements=dict(_measured(dataset)),
     )
 
@@ -301,7 +308,7 @@ def _measured(dataset: Any) -> Iterator[tuple[str, float]]:
 
 def _identifiers(dataset: Any) -> list[str]:
     values = (dataset.get(name) for name in _IDENTIFIERS)
-    return [str(value) for value in values if value]
+    return [str(value)[:LONGEST_TEXT] for value in values if value]
 
 
 ECG_FORMATS.register("dicom_ecg")(Format("dicom_ecg", recognises, read_dicom_ecg))

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,17 @@ LARGEST_ECG_BYTES = 1 << 26
 LARGEST_LEAD_SAMPLES = 1_000_000
 LARGEST_RATE_HZ = 1e6
 SHORTEST_NAME = 3
+LONGEST_TEXT = 300
+MOST_TEXTS = 100
+_ABOUT_A_PERSON = re.compile(
+    r"\b(confirmed|reviewed|referred|interpreted|overread|over-read|signed|edited|acquired|ordered|verified|read|seen)"
+    r"\s+by\b|\b(dr|prof|m\.d|physician|clinician|technician|mrn|dob|patient (id|name))\b[.,:]",
+    re.IGNORECASE,
+)
+_DATE_IN_WORDS = re.compile(
+    r"\b\d{1,2}[- ](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[- ]\d{2,4}\b( \d{1,2}:\d\d(:\d\d)?)?",
+    re.IGNORECASE,
+)
 _NUMBER_OR_DATE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}|\d{5,}"
 _NOBODY = {"unknown", "none", "anonymous"}
 
@@ -80,6 +92,20 @@ def finished_record(
     if derived:
         amplitude_mv = stack_leads(complete, location)
     return EcgRecord(amplitude_mv, float(rate_hz), replace(header, derived_leads=derived))
+
+
+def interpretation(texts: Iterable[str | None], identifiers: Iterable[str]) -> tuple[str, ...]:
+    """Return a device's statements, one sentence each: lines about a person dropped; dates, numbers and names masked.
+
+    Devices end an interpretation with "Confirmed by NAME (number) on date" and refer to earlier recordings by date.
+
+    Args:
+        texts: what the file holds as interpretation.
+        identifiers: names, numbers and dates of the same file that belong to a person.
+    """
+    tidy = (" ".join((text or "")[:LONGEST_TEXT].split()) for text in islice(texts, MOST_TEXTS))
+    kept = (_DATE_IN_WORDS.sub("*", line) for line in tidy if not _ABOUT_A_PERSON.search(line))
+    return without_names(kept, (text[:LONGEST_TEXT] for text in islice(identifiers, MOST_TEXTS)))
 
 
 def without_names(statements: Iterable[str], identifiers: Iterable[str]) -> tuple[str, ...]:

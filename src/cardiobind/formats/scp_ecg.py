@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import ECG_FORMATS, Format, decoding, masked
-from cardiobind.formats.ecg_recording import checked_samples, finished_record, read_bounded, without_names
+from cardiobind.formats.ecg_recording import (
+    LONGEST_TEXT,
+    checked_samples,
+    finished_record,
+    interpretation,
+    read_bounded,
+    without_names,
+)
 from cardiobind.formats.leads import canonical_lead
 from cardiobind.formats.location import read_bytes
 from cardiobind.modalities.records import EcgHeader, EcgRecord
@@ -178,16 +185,15 @@ def _amplitudes(decoded: list[Any], leads: list[_Lead], location: str) -> dict[s
 
 def _header(parsed: Any) -> EcgHeader:
     device, filters, identifiers = parsed.recording.device, parsed.recording.acquisition.filters, _identifiers(parsed)
-    named = without_names([f"{device.manufacturer or ''} {device.model or ''}"], identifiers)
-    interpretation = parsed.interpretation
-    statements = [line for line, _ in (interpretation.statements if interpretation is not None else ())]
+    named = without_names([f"{device.manufacturer or ''} {device.model or ''}"[:LONGEST_TEXT]], identifiers)
+    statements = [line for line, _ in (parsed.interpretation.statements if parsed.interpretation is not None else ())]
     return EcgHeader(
         acquired_at=parsed.recording.date.strftime("%Y-%m-%dT%H:%M:%S") if parsed.recording.date else None,
         device=named[0] if named else "",
         highpass_hz=filters.highpass,
         lowpass_hz=filters.lowpass,
         notch_hz=filters.notch if filters.notch_active else None,
-        statements=without_names(statements, identifiers),
+        statements=interpretation(statements, identifiers),
         measurements=dict(_measured(parsed)),
     )
 
@@ -209,7 +215,7 @@ def _identifiers(parsed: Any) -> list[str]:
         recording.referring_physician, recording.technician, parsed.raw_metadata.get("confirming_physician"),
         device.institution, device.department, device.serial_number,
     )  # fmt: skip
-    return [str(value) for value in values if value]
+    return [str(value)[:LONGEST_TEXT] for value in values if value]
 
 
 ECG_FORMATS.register("scp_ecg")(Format("scp_ecg", recognises, read_scp_ecg))

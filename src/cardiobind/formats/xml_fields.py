@@ -7,7 +7,6 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from itertools import islice
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -16,20 +15,9 @@ from numpy.typing import NDArray
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import decoding, masked
-from cardiobind.formats.ecg_recording import checked_samples, without_names
+from cardiobind.formats.ecg_recording import LONGEST_TEXT, checked_samples, interpretation
 
 LONGEST_SAMPLE = 8  # letters, with the space
-LONGEST_TEXT = 300
-MOST_TEXTS = 100
-_ABOUT_A_PERSON = re.compile(
-    r"\b(confirmed|reviewed|referred|interpreted|overread|over-read|signed|edited|acquired|ordered|verified|read|seen)"
-    r"\s+by\b|\b(dr|prof|m\.d|physician|clinician|technician|mrn|dob|patient (id|name))\b[.,:]",
-    re.IGNORECASE,
-)
-_DATE_IN_WORDS = re.compile(
-    r"\b\d{1,2}[- ](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[- ]\d{2,4}\b( \d{1,2}:\d\d(:\d\d)?)?",
-    re.IGNORECASE,
-)
 _IDENTIFIES = re.compile(r"(last|first|middle|family|given)name$|patientid$|^p?id$|^mrn$|birth|person$", re.IGNORECASE)
 
 
@@ -91,18 +79,14 @@ def iso_time(text: str, *layouts: str) -> str | None:
 
 
 def statements(texts: Iterable[str | None], root: Element) -> tuple[str, ...]:
-    """Return the interpretation, one sentence each: lines about a person dropped; dates, numbers and names masked.
-
-    Devices end an interpretation with "Confirmed by NAME (number) on date" and refer to earlier recordings by date.
+    """Return the interpretation, as `cardiobind.formats.ecg_recording.interpretation` cleans it.
 
     Args:
         texts: what the file holds as interpretation.
         root: of the file, whose names and numbers of persons are looked for in the texts.
     """
-    tidy = (" ".join((text or "")[:LONGEST_TEXT].split()) for text in islice(texts, MOST_TEXTS))
-    kept = (_DATE_IN_WORDS.sub("*", line) for line in tidy if not _ABOUT_A_PERSON.search(line))
-    identifiers = (text for element in root.iter() if _IDENTIFIES.search(element.tag) for text in element.itertext())
-    return without_names(kept, (text[:LONGEST_TEXT] for text in islice(filter(str.strip, identifiers), MOST_TEXTS)))
+    named = (text for element in root.iter() if _IDENTIFIES.search(element.tag) for text in element.itertext())
+    return interpretation(texts, filter(str.strip, named))
 
 
 def device_name(*parts: str | None) -> str:
