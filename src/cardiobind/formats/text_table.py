@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import masked
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 4 << 20
 LARGEST_HEADER_BYTES = 16 << 20
 MOST_HEADER_LINES = 1000
 MOST_COLUMNS = 200_000
@@ -53,10 +55,11 @@ def read_header(path: Path) -> Header:
             reasons.UNSUPPORTED, "the table has too many columns", where=masked(path),
             expected=f"at most {MOST_COLUMNS}", got=line.count(delimiter.encode()) + 1,
         )  # fmt: skip
-    options = _arrow.csv.ReadOptions(block_size=max(BLOCK_BYTES, 2 * len(line)), encoding=_encoding(line))
-    parsing = _arrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    table = _arrow.csv.read_csv(_arrow.BufferReader(line), read_options=options, parse_options=parsing)
-    return Header(list(table.column_names), line, delimiter)
+    text = io.StringIO(line.decode(_encoding(line)), newline="")
+    try:
+        return Header(next(csv.reader(text, delimiter=delimiter)), line, delimiter)
+    except (csv.Error, StopIteration):
+        raise RecordError(reasons.BAD_TABLE, "the table's header cannot be parsed", where=masked(path)) from None
 
 
 def read_columns(path: Path, header: Header, columns: Sequence[str]) -> pd.DataFrame:

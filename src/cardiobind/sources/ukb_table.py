@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,8 @@ def read_features(table: UkbTable, visits: pd.DataFrame) -> tuple[pd.DataFrame, 
         frame = table.frame.loc[rows["subject"]]
         keys = rows[["subject", "visit"]].reset_index(drop=True)
         found = {feature.name: feature_at(feature, int(str(visit)), frame, table.columns) for feature in known}
-        values.append(keys.assign(**{name: one.values for name, one in found.items()}))
-        sources.append(keys.assign(**{name: one.instance for name, one in found.items()}))
+        values.append(_beside(keys, {name: one.values for name, one in found.items()}))
+        sources.append(_beside(keys, {name: one.instance for name, one in found.items()}))
         for name, one in found.items():
             baseline = int((one.instance == 0).sum()) if visit != "0" else 0
             for reason, count in {**one.problems, "from_baseline_visit": baseline}.items():
@@ -144,6 +144,10 @@ def _assessment_days(table: UkbTable, instance: pd.Series, places: np.ndarray[An
         there = (instance == number).to_numpy()
         taken[there] = _dates(table, VISIT_DATE, int(number)).take(places[there]).to_numpy()
     return taken
+
+
+def _beside(keys: pd.DataFrame, columns: Mapping[str, np.ndarray[Any, Any]]) -> pd.DataFrame:
+    return pd.concat([keys, pd.DataFrame(dict(columns), index=keys.index)], axis=1)
 
 
 def _joined(parts: list[pd.DataFrame], known: list[Any]) -> pd.DataFrame:
