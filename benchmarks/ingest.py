@@ -1,0 +1,229 @@
+"""Raw file to store: records per second and core, memory, scaling and cost: python benchmarks/ingest.py [--quick].
+
+Each format is prepared by 1 and by 2 processes of a pool in one run, each time under a process of its own so that the
+peak of memory is its own; start-up is measured with two records and taken off. Prints Markdown, then one JSON line.
+Formats that `WRITERS` has no writer for are listed, not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cardiobind.cohort import build_cohort
+from cardiobind.formats import ECG_FORMATS, read_cine, read_ecg
+from cardiobind.modalities.cmr import CmrPreparation
+from cardiobind.modalities.ecg import EcgPreparation
+from cardiobind.modalities.records import LEADS
+from cardiobind.simulate import SimulationSettings, draw_hearts, simulate_ecg
+from cardiobind.simulate.writers import cardiosoft_xml, dicom_zip
+from cardiobind.sources import RecordRef
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import ecg_binary_fixtures as binary
+import ecg_xml_fixtures as xml
+
+PARTICIPANTS = 60_000
+CORES = (2, 64, 1000)
+SETTINGS = SimulationSettings(subjects=4, ecg_fraction=1.0, cmr_fraction=1.0, slices=10, phases=50, image_px=208)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Records that are `count` readings of a few files of one modality; no table."""
+
+    modality: str
+    locations: tuple[str, ...]
+    count: int
+
+    def records(self) -> list[RecordRef]:
+        places = [self.locations[i % len(self.locations)] for i in range(self.count)]
+        return [RecordRef(f"SIM-{i:06d}", "2", self.modality, place) for i, place in enumerate(places)]
+
+    def read(self, ref: RecordRef) -> Any:
+        return read_ecg(ref.location) if ref.modality == "ecg" else read_cine(ref.location)
+
+    def table(self) -> pd.DataFrame:
+        return pd.DataFrame({"subject": [], "visit": []}, dtype="str")
+
+    def events(self) -> pd.DataFrame:
+        frame = pd.DataFrame({name: [] for name in ("subject", "visit", "system", "code")}, dtype="str")
+        return frame.assign(date=pd.Series([], dtype="datetime64[ns]"))
+
+    def visits(self) -> pd.DataFrame:
+        return self.table().assign(date=pd.Series([], dtype="datetime64[ns]"))
+
+    def issues(self) -> list[dict[str, Any]]:
+        return []
+
+
+def write_cardiosoft(folder: Path, index: int) -> Path:
+    heart = next(draw_hearts(SETTINGS, index, 1).itertuples(index=False))
+    path = folder / f"{index}.xml"
+    path.write_bytes(cardiosoft_xml(heart, SETTINGS))
+    return path
+
+
+def write_wfdb(folder: Path, index: int) -> Path:
+    signal = np.round(1000 * simulate_ecg(draw_hearts(SETTINGS, index, 1), SETTINGS)[0]).astype("<i2")
+    name, samples = f"{index:05d}_hr", signal.shape[1]
+    (folder / f"{name}.dat").write_bytes(signal.T.tobytes())
+    lines = [f"{name} 12 500 {samples}"]
+    for lead, row in zip(LEADS, signal, strict=True):
+        checksum = int(row.astype(np.int64).sum()) & 0xFFFF
+        signed = checksum - 0x10000 if checksum > 0x7FFF else checksum
+        lines.append(f"{name}.dat 16 1000/mV 16 0 {row[0]} {signed} 0 {lead}")
+    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
+    return folder / name
+
+
+def write_cine(folder: Path, index: int) -> Path:
+    heart = next(draw_hearts(SETTINGS, index, 1).itertuples(index=False))
+    path = folder / f"{index}.zip"
+    path.write_bytes(dicom_zip(heart, SETTINGS))
+    return path
+
+
+def counts(index: int) -> dict[str, np.ndarray]:
+    """Return the leads of one simulated ECG in steps of 5 microvolts."""
+    signal = np.round(200 * simulate_ecg(draw_hearts(SETTINGS, index, 1), SETTINGS)[0]).astype(np.int64)
+    return dict(zip(LEADS, signal, strict=True))
+
+
+def stored(content: Callable[[dict[str, np.ndarray]], bytes], suffix: str) -> Callable[[Path, int], Path]:
+    """Return a writer of one file by the constructed fixtures of the tests."""
+
+    def write(folder: Path, index: int) -> Path:
+        path = folder / f"{index}{suffix}"
+        path.write_bytes(content(counts(index)))
+        return path
+
+    return write
+
+
+def muse(leads: dict[str, np.ndarray]) -> bytes:
+    return xml.muse_xml(xml.muse_waveform({lead: leads[lead] for lead in xml.STORED}))
+
+
+def sierra(leads: dict[str, np.ndarray]) -> bytes:
+    return xml.sierra_xml(xml.sierra_plain(leads), tuple(leads), len(leads["I"]))
+
+
+WRITERS: Mapping[str, Callable[[Path, int], Path]] = {
+    "cardiosoft_xml": write_cardiosoft,
+    "wfdb": write_wfdb,
+    "muse_xml": stored(muse, ".xml"),
+    "hl7_aecg": stored(lambda leads: xml.hl7_aecg(xml.aecg_series(xml.aecg_set(leads))), ".xml"),
+    "philips_sierra_xml": stored(sierra, ".xml"),
+    "scp_ecg": stored(lambda leads: binary.scp_bytes(leads, avm=5000), ".scp"),
+    "edf_ecg": stored(lambda leads: binary.edf_bytes(leads), ".edf"),
+    "dicom_ecg": stored(lambda leads: binary.dicom_ecg_bytes([binary.dicom_group(leads)]), ".dcm"),
+}
+
+
+def timed(source: Copies, workers: int, folder: Path) -> dict[str, float]:
+    """Return seconds and memory of one build; runs in a process of its own."""
+    ecg = EcgPreparation() if source.modality == "ecg" else None
+    cmr = CmrPreparation() if source.modality == "cmr" else None
+    began = time.perf_counter()
+    cohort = build_cohort(
+        source, folder / "cohort", work=folder / "work", ecg=ecg, cmr=cmr, workers=workers,
+        chunk=max(2, source.count // 8), config={}, fingerprint="benchmark",
+    )  # fmt: skip
+    seconds = time.perf_counter() - began
+    kept = cohort.json("counts.json")[source.modality]["kept"]
+    if kept != source.count:
+        raise SystemExit(f"{source.count - kept} records of the benchmark were quarantined")
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {"seconds": seconds, "peak_mib": peak / 1024}
+
+
+def in_own_process(source: Copies, workers: int) -> dict[str, float]:
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    with tempfile.TemporaryDirectory() as folder:
+        process = context.Process(target=_send, args=(sender, source, workers, Path(folder)))
+        process.start()
+        sender.close()
+        try:
+            found: dict[str, float] = receiver.recv()
+        except EOFError:
+            raise SystemExit("a run of the benchmark failed") from None
+        process.join()
+    return found
+
+
+def _send(sender: Any, source: Copies, workers: int, folder: Path) -> None:
+    sender.send(timed(source, workers, folder))
+
+
+def measure(name: str, modality: str, locations: tuple[str, ...], count: int) -> dict[str, Any]:
+    """Return rates, memory, scaling and cost of one format."""
+    size_mb = sum(file_bytes(place) for place in locations) / len(locations) / 1e6
+    runs = {}
+    for workers in (1, 2):
+        start = in_own_process(Copies(modality, locations, 2), workers)["seconds"]
+        full = in_own_process(Copies(modality, locations, count + 2), workers)
+        runs[workers] = {"rate": count / max(full["seconds"] - start, 1e-9), "peak_mib": full["peak_mib"]}
+    rate = runs[1]["rate"]
+    return {
+        "format": name, "records": count, "records_per_s_core": rate, "mb_per_s": rate * size_mb, "file_mb": size_mb,
+        "peak_mib": runs[2]["peak_mib"], "scaling_2_over_1": runs[2]["rate"] / rate,
+        "hours": {str(cores): PARTICIPANTS / rate / cores / 3600 for cores in CORES},
+        "core_hours": PARTICIPANTS / rate / 3600,
+    }  # fmt: skip
+
+
+def file_bytes(location: str) -> int:
+    """Return the size of a recording: its file, or all files of that stem."""
+    path = Path(location)
+    files = [path] if path.is_file() else list(path.parent.glob(f"{path.name}.*"))
+    return sum(file.stat().st_size for file in files)
+
+
+def markdown(rows: list[dict[str, Any]], skipped: list[str]) -> str:
+    head = ["format", "records/s/core", "MB/s", "MB a record", "peak MiB a process", "2 processes over 1"]
+    lines = [[*head, *(f"{PARTICIPANTS:,} on {c} cores" for c in CORES)]]
+    for row in rows:
+        hours = [_duration(row["hours"][str(c)]) for c in CORES]
+        numbers = ("records_per_s_core", "mb_per_s", "file_mb", "peak_mib", "scaling_2_over_1")
+        lines.append([row["format"], *(f"{row[n]:.3g}" for n in numbers), *hours])
+    lines.insert(1, ["---"] * len(lines[0]))
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return table + (f"\n\nNot measured, no writer of their files here: {', '.join(skipped)}." if skipped else "")
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min" if hours >= 1 / 60 else f"{3600 * hours:.0f} s"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few records: to see that it runs")
+    quick = parser.parse_args().quick
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in [n for n in ECG_FORMATS if n in WRITERS]:
+            (Path(folder) / name).mkdir()
+            places = tuple(str(WRITERS[name](Path(folder) / name, i)) for i in range(SETTINGS.subjects))
+            rows.append(measure(name, "ecg", places, 16 if quick else 400))
+        cines = tuple(str(write_cine(Path(folder), i)) for i in range(1 if quick else SETTINGS.subjects))
+        rows.append(measure("cine zip of 500 DICOM files", "cmr", cines, 4 if quick else 24))
+    print(markdown(rows, [n for n in ECG_FORMATS if n not in WRITERS]))
+    print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()
