@@ -24,7 +24,16 @@ from cardiobind.modalities.heart_location import HeartLocation, locate_heart
 from cardiobind.modalities.records import CineRecord
 from cardiobind.modalities.spec import InputSpec
 
-__all__ = ["FATAL_CMR", "FRAME_NAMES", "CmrPreparation", "PreparedCine", "cmr_quality", "cmr_spec", "prepare_cmr"]
+__all__ = [
+    "DOUBTFUL_CMR",
+    "FATAL_CMR",
+    "FRAME_NAMES",
+    "CmrPreparation",
+    "PreparedCine",
+    "cmr_quality",
+    "cmr_spec",
+    "prepare_cmr",
+]
 FRAME_NAMES = ("end_systole", "mid_beat", "end_diastole")
 _DOUBTFUL_CONFIDENCE = 0.25
 
