@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
-from scipy.signal import resample_poly
 
 from cardiobind.errors import InputError, RecordError
+from cardiobind.modalities.ecg_quality import FATAL_ECG, ecg_quality
+from cardiobind.modalities.ecg_settings import EcgPreparation
 from cardiobind.modalities.records import LEADS, EcgRecord
+from cardiobind.modalities.resampling import resample
 from cardiobind.modalities.spec import InputSpec
+
+__all__ = [
+    "ECG_UNIT_UV", "FATAL_ECG", "LEAD_GROUPS", "EcgPreparation", "asymmetric_least_squares", "clip_to_sd",
+    "ecg_quality", "ecg_spec", "normalise_by_lead_group", "prepare_ecg", "resample",
+]  # fmt: skip
 
 ECG_UNIT_UV = 1
 LEAD_GROUPS = (slice(0, 3), slice(3, 6), slice(6, 12))
-FATAL_ECG = frozenset({"wrong_shape", "bad_rate", "too_short", "all_flat", "implausible_amplitude"})
 
 _BASELINE_RATE_HZ = 500
-_FLAT_RANGE_MV = 0.01
-_LARGEST_RANGE_MV = 20.0
-_MOST_STEPS_OF_A_RATIO = 1000
 _MEANINGS = {
     "wrong_shape": "the ECG is not an array of 12 leads by samples",
     "bad_rate": "the sampling rate of the ECG is not a positive number",
@@ -31,33 +31,6 @@ _MEANINGS = {
     "all_flat": "no lead of the ECG carries a signal",
     "implausible_amplitude": "the amplitudes of the ECG are not plausible in millivolts; the unit may be wrong",
 }
-
-
-@dataclass(frozen=True)
-class EcgPreparation:
-    """How an ECG is prepared; the defaults are those of arXiv 2411.05900.
-
-    Attributes:
-        rate_hz: samples per second after resampling.
-        duration_s: length kept, from the start of the record; a shorter record is refused.
-        clip_sd: amplitudes are limited to the record's mean +- this many of its standard deviations.
-        baseline_lambda: smoothness of the baseline at 500 Hz; scaled by (rate / 500)^4 at another rate, so that the
-            same slow waves are removed.
-        baseline_asymmetry: weight of samples above the baseline; those below weigh one minus it.
-        baseline_iterations: number of reweighted fits.
-    """
-
-    rate_hz: int = 500
-    duration_s: float = 10.0
-    clip_sd: float = 4.0
-    baseline_lambda: float = 1e7
-    baseline_asymmetry: float = 0.3
-    baseline_iterations: int = 5
-
-    @property
-    def samples(self) -> int:
-        """Number of samples of a prepared ECG."""
-        return round(self.rate_hz * self.duration_s)
 
 
 def ecg_spec(settings: EcgPreparation) -> InputSpec:
@@ -106,88 +79,6 @@ def _refuse(codes: tuple[str, ...], record: EcgRecord, settings: EcgPreparation)
                 expected=f"{len(LEADS)} leads, at least {settings.duration_s} s",
                 got=f"shape {np.shape(record.amplitude_mv)} at {record.rate_hz} Hz",
             )
-
-
-def ecg_quality(record: EcgRecord, settings: EcgPreparation | None = None) -> tuple[str, ...]:
-    """Return the codes of what is wrong with an ECG, worst first; those in `FATAL_ECG` make it unusable.
-
-    Args:
-        record: the ECG as read.
-        settings: gives the duration that ``too_short`` refers to; the default preparation if None.
-
-    Returns:
-        Some of wrong_shape, bad_rate, too_short, all_flat, implausible_amplitude (range above 20 mV in half of the
-        leads), flat_lead (range under 0.01 mV), missing_lead (no sample), non_finite (gaps within a lead).
-    """
-    wanted = settings or EcgPreparation()
-    amplitude_mv = np.asarray(record.amplitude_mv)
-    if amplitude_mv.ndim != 2 or amplitude_mv.shape[0] != len(LEADS):
-        return ("wrong_shape",)
-    if not (math.isfinite(record.rate_hz) and record.rate_hz > 0 and _ratio(record.rate_hz, wanted.rate_hz) > 0):
-        return ("bad_rate",)
-    if _resampled_length(amplitude_mv.shape[1], record.rate_hz, wanted.rate_hz) < wanted.samples:
-        return ("too_short",)
-    return _signal_codes(amplitude_mv)
-
-
-def _signal_codes(amplitude_mv: NDArray[np.floating[Any]]) -> tuple[str, ...]:
-    finite = np.isfinite(amplitude_mv)
-    present = finite.any(axis=1)
-    range_mv = _robust_range(amplitude_mv, finite)
-    flat = present & (_full_range(amplitude_mv, finite) < _FLAT_RANGE_MV)
-    signal = present & ~flat
-    found = {
-        "all_flat": not signal.any(),
-        "implausible_amplitude": bool(signal.any()) and float(np.median(range_mv[signal])) > _LARGEST_RANGE_MV,
-        "flat_lead": bool(flat.any()),
-        "missing_lead": not present.all(),
-        "non_finite": bool((~finite[present]).any()),
-    }
-    return tuple(code for code, is_so in found.items() if is_so)
-
-
-def _full_range(amplitude_mv: NDArray[np.floating[Any]], finite: NDArray[np.bool_]) -> NDArray[np.float64]:
-    low = np.where(finite, amplitude_mv, np.inf).min(axis=1).astype(np.float64)
-    high = np.where(finite, amplitude_mv, -np.inf).max(axis=1).astype(np.float64)
-    return np.asarray(high - low)
-
-
-def _robust_range(amplitude_mv: NDArray[np.floating[Any]], finite: NDArray[np.bool_]) -> NDArray[np.float64]:
-    filled = np.where(finite, amplitude_mv, 0.0).astype(np.float64)
-    cut = max(1, filled.shape[1] // 100)
-    ordered = np.partition(filled, (cut - 1, filled.shape[1] - cut), axis=1)
-    return np.asarray(ordered[:, -cut] - ordered[:, cut - 1])
-
-
-def _ratio(rate_hz: float, wanted_hz: float) -> Fraction:
-    return Fraction(wanted_hz / rate_hz).limit_denominator(_MOST_STEPS_OF_A_RATIO)
-
-
-def _resampled_length(samples: int, rate_hz: float, wanted_hz: float) -> int:
-    return math.ceil(samples * _ratio(rate_hz, wanted_hz))
-
-
-def resample(signal: NDArray[np.float64], rate_hz: float, wanted_hz: float) -> NDArray[np.float64]:
-    """Return a signal at another rate, low-pass filtered where the rate falls; linear, constants kept to 0.1 %.
-
-    Args:
-        signal: (..., samples), finite.
-        rate_hz: its samples per second.
-        wanted_hz: those of the result.
-
-    Returns:
-        (..., ceil(samples x wanted / rate)) float64.
-
-    Raises:
-        InputError: a rate is not positive, or the two differ by more than a factor of 1000.
-    """
-    if not (rate_hz > 0 and wanted_hz > 0 and _ratio(rate_hz, wanted_hz) > 0):
-        raise InputError("the signal cannot be resampled", expected="positive rates", got=(rate_hz, wanted_hz))
-    ratio = _ratio(rate_hz, wanted_hz)
-    if ratio == 1:
-        return signal.copy()
-    resampled: NDArray[np.float64] = resample_poly(signal, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
-    return resampled
 
 
 def clip_to_sd(signal: NDArray[np.float64], sd: float) -> NDArray[np.float64]:

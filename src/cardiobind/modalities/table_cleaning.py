@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cardiobind.modalities.features import FEATURE_BY_NAME, Feature
+from cardiobind.modalities.wrong_units import WRONG_UNIT, in_another_unit
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,17 @@ def clean_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Returns:
         The table (numbers and flags as float64, categories as labels, NaN where missing: an impossible value is never
-        replaced by another) and a frame of (column, reason, count) with reason out_of_range, not_a_number,
-        not_a_flag or unknown_category.
+        replaced by another) and a frame of (column, reason, count, expected) with reason out_of_range, wrong_unit,
+        not_a_number, not_a_flag or unknown_category; `expected` names the unit that a column seems to be in.
     """
     cleaned = frame.copy()
-    problems: list[tuple[str, str, int]] = []
+    problems: list[tuple[str, str, int, str]] = []
     for name in [str(column) for column in frame.columns if column in FEATURE_BY_NAME]:
         feature = FEATURE_BY_NAME[name]
         column = clean_column(frame[name], feature)
         cleaned[name] = _as_series(column.codes, feature, frame.index)
-        problems += [(name, reason, count) for reason, count in column.problems.items()]
-    return cleaned, pd.DataFrame(problems, columns=["column", "reason", "count"])
+        problems += [(name, reason, count, column.expected) for reason, count in column.problems.items()]
+    return cleaned, pd.DataFrame(problems, columns=["column", "reason", "count", "expected"])
 
 
 def clean_column(values: pd.Series[Any], feature: Feature) -> CleanColumn:
@@ -60,13 +61,20 @@ def clean_column(values: pd.Series[Any], feature: Feature) -> CleanColumn:
         return _clean_category(values, feature)
     numbers, not_numbers = _to_numbers(values)
     if feature.kind == "flag":
-        bad, reason, expected = ~np.isin(numbers, (0.0, 1.0)), "not_a_flag", "0 or 1"
-    else:
-        bad, reason = (numbers < feature.low) | (numbers > feature.high), "out_of_range"
-        expected = f"{feature.low} to {feature.high}"
-    bad &= np.isfinite(numbers)
-    counts = {"not_a_number": not_numbers, reason: int(bad.sum())}
-    return CleanColumn(np.where(bad, np.nan, numbers), _positive(counts), expected)
+        bad = np.isfinite(numbers) & ~np.isin(numbers, (0.0, 1.0))
+        counts = {"not_a_number": not_numbers, "not_a_flag": int(bad.sum())}
+        return CleanColumn(np.where(bad, np.nan, numbers), _positive(counts), "0 or 1")
+    return _clean_number(numbers, not_numbers, feature)
+
+
+def _clean_number(numbers: NDArray[np.float64], not_numbers: int, feature: Feature) -> CleanColumn:
+    other = in_another_unit(numbers, feature)
+    outside = np.isfinite(numbers) & ((numbers < feature.low) | (numbers > feature.high)) & ~other.cells
+    counts = {
+        "not_a_number": not_numbers, "out_of_range": int(outside.sum()), WRONG_UNIT: int(other.cells.sum()),
+    }  # fmt: skip
+    expected = f"{feature.low} to {feature.high}{other.suggestion}"
+    return CleanColumn(np.where(outside | other.cells, np.nan, numbers), _positive(counts), expected)
 
 
 def _clean_category(values: pd.Series[Any], feature: Feature) -> CleanColumn:
