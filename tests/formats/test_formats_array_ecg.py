@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -141,8 +142,23 @@ def test_a_layout_that_is_none(tmp_path: Path, content: str) -> None:
     assert error_of(tmp_path / "a.csv").reason == reasons.BAD_HEADER
 
 
-def test_the_example_and_the_documentation_agree_with_the_model() -> None:
-    assert ArrayLayout.model_validate(json.loads(EXAMPLE)).axis == "samples_first"
+def test_the_layouts_of_the_documentation_are_valid() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "formats_ecg.md").read_text()
+    shown = re.findall(r"```json\n(.*?)\n```", page, re.DOTALL)
+    assert EXAMPLE in shown
+    assert [ArrayLayout.model_validate(json.loads(layout)).rate_hz for layout in shown] == [500, 500]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npy"])
+def test_a_real_signal_written_out_comes_back(shared_data: Path, tmp_path: Path, suffix: str) -> None:
+    real = read_ecg(shared_data / "ptbxl" / "sample" / "records500" / "00000" / "00063_hr").amplitude_mv
+    microvolts = np.round(real.T * 1000).astype(np.int16)
+    if suffix == "csv":
+        (tmp_path / "a.csv").write_text(csv(microvolts))
+    else:
+        np.save(tmp_path / "a.npy", microvolts)
+    declare(tmp_path, LAYOUT)
+    np.testing.assert_allclose(read_ecg(tmp_path / f"a.{suffix}").amplitude_mv, real, atol=1e-6)
 
 
 @pytest.mark.parametrize(

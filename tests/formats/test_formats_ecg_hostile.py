@@ -1,10 +1,14 @@
-"""Damaged and hostile ECG files of the binary and text formats: a RecordError, in bounded time and memory."""
+"""Damaged and hostile ECG files of the binary and text formats: a RecordError, in bounded time and memory.
+
+`CARDIOBIND_FUZZ=20000 pytest tests/formats/test_formats_ecg_hostile.py -k damaged` is the longer run.
+"""
 
 from __future__ import annotations
 
 import functools
 import io
 import json
+import os
 import struct
 import tempfile
 import time
@@ -42,7 +46,12 @@ from ecg_binary_fixtures import (
 
 LAYOUT = json.dumps({"leads": list(MDC), "rate_hz": 500, "unit": "uV"}).encode()
 MEGABYTE = 1 << 20
-fuzz = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+fuzz = settings(
+    max_examples=int(os.environ.get("CARDIOBIND_FUZZ", "80")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+)
 PAYLOADS = st.one_of(
     st.binary(max_size=4),
     st.sampled_from([b"-1", b"1e999", b"nan", b"\xff\xff", b"\xff\xff\xff\xff", b",", b"99999999", b"\0\0\0\x80"]),
@@ -184,7 +193,7 @@ def npz_bomb() -> bytes:
         zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open("a.npy", "w", force_zip64=True) as f,
     ):
-        header = b"{'descr':'<f8','fortran_order':False,'shape':(999999,12)}\n"
+        header = f"{{'descr':'<f8','fortran_order':False,'shape':({128 * MEGABYTE // 96},12)}}\n".encode()
         f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
         for _ in range(128):
             f.write(bytes(MEGABYTE))
