@@ -243,3 +243,13 @@ def test_pixels_beyond_the_budget_are_read_again(tmp_path: Path, monkeypatch) ->
     path = tmp_path / "e.dcm"
     path.write_bytes(enhanced(truth))
     np.testing.assert_array_equal(read_cine(path).frames, truth.pixels)
+
+
+def test_what_lies_beside_the_images_is_not_read(tmp_path: Path) -> None:
+    truth = volume()
+    folder = folder_of(tmp_path / "study", ge(truth))
+    with (folder / "film.avi").open("wb") as stream:
+        stream.truncate(300 << 20)
+    (folder / "sa.nii.gz").write_bytes(b"made of these files")
+    (folder / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    np.testing.assert_array_equal(read_cine(folder).frames, truth.pixels)

@@ -84,7 +84,8 @@ def test_any_rotation_gives_one_record(first, second, flips, apex_first: bool) -
 @pytest.mark.parametrize(
     ("step", "unit", "ms"),
     [
-        (0.04, "sec", 40.0), (40.0, "msec", 40.0), (40_000.0, "usec", 40.0), (0.04, "unknown", np.nan),
+        (0.04, "sec", 40.0), (40.0, "msec", 40.0), (40_000.0, "usec", 40.0), (0.04, "unknown", 40.0),
+        (40.0, "unknown", 40.0), (1.0, "unknown", np.nan), (np.nan, "sec", np.nan),
         (40.0, "sec", np.nan), (0.0, "sec", np.nan), (1.0, "msec", np.nan),
     ],
 )  # fmt: skip

@@ -69,10 +69,10 @@ class DicomFiles:
         """
         kept_bytes = 0
         for name in self._names():
-            data = self._bytes(name)
             if PurePosixPath(name).name.lower() in MANIFESTS:
-                self.descriptions |= manifest_descriptions(data.decode("latin-1"))
-            elif name.lower().endswith(".dcm") or data[128:132] == b"DICM":
+                self.descriptions |= manifest_descriptions(self._bytes(name).decode("latin-1"))
+            elif name.lower().endswith(".dcm") or self._bytes(name, 132)[128:] == b"DICM":
+                data = self._bytes(name)
                 dataset = _parse(data, name)
                 kept_bytes += len(data)
                 if kept_bytes <= KEPT_BYTES:
@@ -115,11 +115,11 @@ class DicomFiles:
             )  # fmt: skip
         return names
 
-    def _bytes(self, name: str) -> bytes:
+    def _bytes(self, name: str, limit: int | None = None) -> bytes:
         if not self._is_single and not Path(self.location).is_dir():
-            return read_member(open_archive(self.location), name)
+            return read_member(open_archive(self.location), name, limit)
         with decoding(reasons.UNREADABLE, "the file cannot be read", name):
-            return read_bytes(name) if Path(name).stat().st_size else b""
+            return read_bytes(name, limit) if Path(name).stat().st_size else b""
 
 
 class _Counted(io.BytesIO):

@@ -36,7 +36,8 @@ from cardiobind.modalities.records import CineRecord
 
 _TO_THE_RIGHT, _DOWNWARDS = (1.0, 0.5, 0.0), (0.0, 0.5, -1.0)
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
-_MS = {8: 1000.0, 16: 1.0, 24: 0.001}
+_SECONDS, _MILLISECONDS = 8, 16
+_MS = {_SECONDS: 1000.0, _MILLISECONDS: 1.0, 24: 0.001}
 _SHORTEST_CYCLE_MS, _LONGEST_CYCLE_MS = 200.0, 5000.0
 _LARGEST_INFLATION = 1040
 """Deflate cannot pack more than 1,032 bytes into one."""
@@ -222,9 +223,10 @@ def _spacing(header: Any, affine: NDArray[np.float64] | None, mm: float, locatio
 
 
 def _step_ms(step: float, unit: int, phases: int) -> float:
-    """Return the time between phases; NaN where no unit makes a plausible heart beat of it."""
-    cycle = step * _MS.get(unit, math.nan) * phases
-    return cycle / phases if _SHORTEST_CYCLE_MS <= cycle <= _LONGEST_CYCLE_MS else math.nan
+    """Return the time between phases; NaN where its unit, or without one s or ms, makes no plausible heart beat."""
+    scales = [_MS[unit]] if unit in _MS else [_MS[_SECONDS], _MS[_MILLISECONDS]]
+    steps = (step * scale for scale in scales)
+    return next((ms for ms in steps if _SHORTEST_CYCLE_MS <= ms * phases <= _LONGEST_CYCLE_MS), math.nan)
 
 
 def _refuse_size(header: Header, most_bytes: int, location: str) -> None:

@@ -50,8 +50,9 @@ def view_of_name(location: str) -> str | None:
 
 
 def is_nifti_folder(location: str) -> bool:
-    """Tell whether NIfTI images lie directly in a folder."""
-    return bool(_images(Path(location)))
+    """Tell whether NIfTI images, and no DICOM files that they were made from, lie directly in a folder."""
+    folder = Path(location)
+    return bool(_images(folder)) and not any(path.suffix.lower() == ".dcm" for path in folder.iterdir())
 
 
 def find_nifti(location: str, view: str) -> str:
