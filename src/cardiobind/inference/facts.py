@@ -10,7 +10,7 @@ import pandas as pd
 
 from cardiobind.errors import DataContractError, InputError
 from cardiobind.formats import masked
-from cardiobind.formats.table_file import read_table, table_columns
+from cardiobind.formats.table_file import read_table, table_columns, table_path
 from cardiobind.formats.ukb_headers import identifier_column
 from cardiobind.modalities.features import FEATURE_BY_NAME, Feature
 from cardiobind.modalities.table_cleaning import clean_column
@@ -79,7 +79,7 @@ def _known(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _from_file(path: Path, subject: str | None) -> pd.DataFrame:
-    if not path.is_file():
+    if not table_path(path).is_file():
         raise InputError("no such file", where=f"table, {masked(path)}")
     headers = table_columns(path)
     identifier = SUBJECT if SUBJECT in headers else identifier_column(headers)
