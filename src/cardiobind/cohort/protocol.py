@@ -67,7 +67,6 @@ def make_protocol(
         LabelLeakageError: a feature gives the label away.
         DataContractError: a feature asked for has no value in the training rows.
     """
-    labels = _trainable_labels(cohort, task)
     splits = _assign(cohort, split, seed, fractions, aliases)
     training = np.flatnonzero(splits == "train")
     with_row = cohort.rows_with(training, ["tabular"])
@@ -76,6 +75,7 @@ def make_protocol(
     refuse_leaks(declared_leaks(chosen, task), allow_leaks)
     _check_present(table, chosen)
     contract = TableContract.fit(table, chosen) if chosen else None
+    labels = _trainable_labels(cohort, task)
     days = None if cohort.days_after_visit is None else cohort.days_after_visit.iloc[with_row]
     findings = audit_leakage(table, chosen, task, None if labels is None else labels[with_row], days)
     refuse_leaks(findings, allow_leaks)
