@@ -41,6 +41,7 @@ _MEANINGS = {
     "non_finite": "there are samples or pixels that are not numbers",
     "implausible_intensity": "there are pixels far brighter than any scanner writes",
     "no_motion": "nothing moves in the images",
+    "wrong_view": "the cine is a long-axis view where short-axis slices are prepared",
 }
 
 _ADVICE = {

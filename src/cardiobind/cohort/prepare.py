@@ -15,7 +15,7 @@ from cardiobind.cohort.examples import thumbnail
 from cardiobind.cohort.guard import Limits, TimedOut, time_limit
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
-from cardiobind.modalities.cmr import CmrPreparation, cmr_quality, cmr_spec, prepare_cmr
+from cardiobind.modalities.cmr import CmrPreparation, cmr_spec, prepare_cmr
 from cardiobind.modalities.ecg import EcgPreparation, ecg_quality, ecg_spec, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.modalities.spec import InputSpec
@@ -95,7 +95,7 @@ def _cmr(record: CineRecord, settings: CmrPreparation) -> Prepared:
         "phases": [int(cine.es_phase), int(cine.mid_phase), int(cine.ed_phase)],
         "centre_mm": [round(float(c), 3) for c in cine.centre_mm],
     }
-    return Prepared(cine.frames, cmr_quality(record), float(cine.confidence), details)
+    return Prepared(cine.frames, cine.quality, float(cine.confidence), details)
 
 
 _MODALITIES = {
