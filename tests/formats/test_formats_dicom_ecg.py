@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,20 @@ def test_images_are_left_to_the_cine_reader_and_waveforms_are_not(tmp_path: Path
     (tmp_path / "cine" / "wave.dcm").write_bytes(dicom_ecg_bytes([dicom_group(lead_counts())]))
     with pytest.raises(RecordError):
         read_cine(tmp_path / "cine")
+
+
+def test_a_transfer_syntax_is_not_taken_from_inside_another_element(tmp_path: Path) -> None:
+    """A deflated file that shows a plain syntax earlier would be unpacked without bound."""
+    good = dicom_ecg_bytes([dicom_group(lead_counts())])
+    syntax = struct.pack("<HH2sH", 2, 0x10, b"UI", 20) + b"1.2.840.10008.1.2.1\0"
+    deflated = struct.pack("<HH2sH", 2, 0x10, b"UI", 22) + b"1.2.840.10008.1.2.1.99"
+    fake = struct.pack("<HH2sH", 2, 3, b"UI", len(syntax)) + syntax
+    assert syntax in good
+    assert reason_of(good.replace(syntax, fake + deflated), tmp_path) == reasons.UNSUPPORTED
+    endless = struct.pack("<HH2sHI", 2, 0x102, b"OB", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    assert reason_of(good.replace(syntax, syntax + endless + deflated), tmp_path) == reasons.NOT_RECOGNISED
+    late = struct.pack("<HH2sHI", 2, 0x102, b"OB", 0, 4000) + bytes(4000)
+    assert reason_of(good.replace(syntax, syntax + late + deflated), tmp_path) == reasons.UNSUPPORTED
 
 
 def test_inside_an_archive(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ MOST_ITEMS = 20_000
 _ITEM = b"\xfe\xff\x00\xe0"
 SHORTEST_GAP_S = 1.0
 _HEAD_BYTES = 2048
+_UNDEFINED = 0xFFFFFFFF
+_LONG_KINDS = (b"OB", b"OW", b"OD", b"OF", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV")
 _ECG_CLASS = "1.2.840.10008.5.1.4.1.1.9.1."
 _READ_CLASSES = {f"{_ECG_CLASS}{n}" for n in (1, 2, 4)}
 _PLAIN_SYNTAXES = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
@@ -101,27 +104,35 @@ def _pydicom_errors() -> tuple[type[Exception], ...]:
     return InvalidDicomError, BytesLengthException
 
 
-def _meta_uid(head: bytes, element: int) -> str | None:
-    """Return a UID of the file meta information, which is always explicit little endian."""
-    if head[128:132] != b"DICM":
-        return None
-    match = re.search(rb"\x02\x00" + bytes([element]) + rb"\x00UI..([0-9.]+)", head[132:], re.DOTALL)
-    return match.group(1).decode("ascii") if match else None
+def _meta_uid(data: bytes, element: int) -> str | None:
+    """Return a UID of the file meta information (explicit little endian); of two the last, which pydicom takes too."""
+    found, at = None, 132
+    while data[128:132] == b"DICM" and data[at : at + 2] == b"\x02\x00" and at + 12 <= len(data):
+        number, kind, length = struct.unpack_from("<H2sH", data, at + 2)
+        start = at + 8
+        if kind in _LONG_KINDS:
+            length, start = struct.unpack_from("<I", data, at + 8)[0], at + 12
+        if length == _UNDEFINED:
+            return None
+        if number == element:
+            found = data[start : start + length].rstrip(b"\0 ").decode("latin-1")
+        at = start + length
+    return found
 
 
 def _check_kind(data: bytes, location: str) -> None:
-    kind, syntax = _meta_uid(data[:_HEAD_BYTES], 0x02), _meta_uid(data[:_HEAD_BYTES], 0x10)
+    kind, syntax = _meta_uid(data, 0x02), _meta_uid(data, 0x10)
     if not (kind or "").startswith(_ECG_CLASS):
         raise RecordError(reasons.NOT_RECOGNISED, "not a DICOM ECG", where=masked(location))
     if kind not in _READ_CLASSES:
         raise RecordError(
             reasons.UNSUPPORTED, "a DICOM waveform of another kind (ambulatory ECG)", where=masked(location),
-            expected="12-lead, general or general 32-bit ECG", got=f"SOP class {kind}",
+            expected="12-lead, general or general 32-bit ECG",
         )  # fmt: skip
     if syntax not in _PLAIN_SYNTAXES:
         raise RecordError(
             reasons.UNSUPPORTED, "a transfer syntax that is not read", where=masked(location),
-            expected="implicit or explicit little endian", got=syntax,
+            expected="implicit or explicit little endian",
             hint="convert the file with a DICOM toolkit (dcmconv +te)",
         )  # fmt: skip
     items = data.count(_ITEM)
