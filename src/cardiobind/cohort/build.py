@@ -20,6 +20,7 @@ from cardiobind.cohort.executors import make_executor
 from cardiobind.cohort.guard import Limits
 from cardiobind.cohort.ingest import Progress, ingest
 from cardiobind.cohort.locks import Shard, beside_others, exclusive
+from cardiobind.cohort.measured import measured_frames
 from cardiobind.cohort.parts import QUARANTINE_EXAMPLES, Part, chunk_part, remaining_parts
 from cardiobind.cohort.prepare import Settings, signal_spec
 from cardiobind.cohort.store import SCHEMA_VERSION
@@ -57,18 +58,18 @@ def build_cohort(
 ) -> Artifact:
     """Prepare all records of a source and commit them as a cohort.
 
-    Each chunk of records is committed in `work`, so a killed build goes on where it was; the bytes of the result
-    depend neither on where and by how many processes records are prepared, nor on `chunk`, shards, interruptions or
-    `earlier`. A record that cannot be read or used is quarantined with a reason; read = kept + quarantined is checked.
+    Each chunk of records is committed in `work`, so a killed build goes on where it was. The bytes depend neither on
+    who prepares the records nor on `chunk`, shards, interruptions or `earlier`. What cannot be used is quarantined with
+    a reason; read = kept + quarantined is checked.
 
     Args:
         source: records, table and events; it must be picklable.
         out: folder of the cohort; it must not exist.
         work: folder for chunks, emptied at the end; chunks that shards have committed there are used.
         ecg: preparation of ECGs, or None to leave them out.
-        cmr: preparation of cine MRIs, or None to leave them out.
+        cmr: the same of cine MRIs.
         workers: processes; 0 works in this process.
-        dask: address of a scheduler, or ``local``; see `cardiobind.cohort.executors.make_executor`.
+        dask: address of a scheduler; see `cardiobind.cohort.executors.make_executor`.
         limits: time and memory of one record.
         accept_missing: quarantine missing files even where most are missing.
         chunk: records prepared together, the most that a kill costs each worker.
@@ -80,11 +81,9 @@ def build_cohort(
     Raises:
         ArtifactExistsError: there is something at `out`.
         ArtifactError: another build or a shard is at work in `work`, or the counts do not add up.
-        ConfigError: worker processes cannot start.
-        InputError: most files cannot be opened.
+        ConfigError, InputError: as `cardiobind.cohort.ingest.ingest`.
     """
-    if Path(out).exists():
-        raise ArtifactExistsError("there is something at that path already", where=out, hint="choose another path")
+    _refuse_existing(out)
     work, settings = Path(work), _settings(ecg, cmr)
     job = Job(source, settings, work, limits or Limits(), accept_missing)
     refs = _wanted(source, ecg, cmr)
@@ -100,6 +99,11 @@ def build_cohort(
             _write_cohort(folder, source, settings, refs, parts)
         remove_chunks(work)
     return artifact.open_artifact(out, KIND)
+
+
+def _refuse_existing(out: Path) -> None:
+    if Path(out).exists():
+        raise ArtifactExistsError("there is something at that path already", where=out, hint="choose another path")
 
 
 def prepare_shard(
@@ -172,7 +176,7 @@ def _write_cohort(
     issues = [*source.issues(), *table.issues]
     frames = {
         "index": index.drop(columns="position"), "samples": samples, "table": table.rows, "labels": labels,
-        "quarantine": quarantine,
+        "quarantine": quarantine, **measured_frames(source, table.rows),
     }  # fmt: skip
     for name, frame in frames.items():
         frame.to_parquet(folder / f"{name}.parquet", index=False)
