@@ -13,6 +13,7 @@ from cardiobind.cohort.prepare import (
 )
 from cardiobind.cohort.tables import NO_SUBJECT, NO_VALUES
 from cardiobind.formats import reasons
+from cardiobind.modalities import cmr_quality
 
 _FETCH_AGAIN = "Fetch the file again and compare its size; if the original is like that, it has to stay out."
 _LOOK = "Look at one of the files with `cardiobind inspect`; if it is sound, report it: the reader should take it."
@@ -21,6 +22,7 @@ _TELL = "Report it with the place that the example names: a reader should refuse
 _RECORDING = "Look at an example: if the recording is like that, it has to stay out."
 
 _MEANINGS = {
+    **cmr_quality.MEANINGS,
     DUPLICATE_RECORD: "another record, or row, of the same visit is kept",
     READER_FAILURE: "the reader met something it was not written for",
     READER_CRASHED: "the process that read the file died",
@@ -31,16 +33,9 @@ _MEANINGS = {
     NO_VALUES: "the row of the table holds no value",
     NO_SUBJECT: "the row of the table has no subject or visit",
     "all_flat": "no lead carries a signal",
-    "flat": "the images are empty",
     "too_short": "the recording is shorter than the duration asked for",
     "bad_rate": "the sampling rate is not a positive number",
     "implausible_amplitude": "the amplitudes are not plausible in millivolts; the unit may be wrong",
-    "bad_spacing": "the pixel spacing is not a plausible length",
-    "small_field_of_view": "the images are too small to hold a heart",
-    "too_few_phases": "there are too few phases to follow a heart beat",
-    "non_finite": "there are samples or pixels that are not numbers",
-    "implausible_intensity": "there are pixels far brighter than any scanner writes",
-    "no_motion": "nothing moves in the images",
     "wrong_view": "the cine is a long-axis view where short-axis slices are prepared",
 }
 
