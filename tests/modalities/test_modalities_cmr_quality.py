@@ -12,7 +12,10 @@ from scipy.ndimage import zoom
 
 from cardiobind.errors import RecordError
 from cardiobind.modalities import cmr_quality as quality_module
+from cardiobind.modalities.cine_phases import find_phases
 from cardiobind.modalities.cmr import DOUBTFUL_CMR, FATAL_CMR, CmrPreparation, cmr_quality, prepare_cmr
+from cardiobind.modalities.cmr_signs import cine_signs, order_in_time
+from cardiobind.modalities.heart_location import locate_heart
 from cardiobind.modalities.records import VIEWS, CineRecord
 from cardiobind.simulate.settings import SimulationSettings
 from cmr_truth import Truth, displaced, simulated
@@ -167,6 +170,40 @@ def test_other_views_are_refused_with_their_reason(view: str, truths: list[Truth
         prepare_cmr(record, SMALL)
     assert caught.value.reason == "wrong_view"
     assert view in str(caught.value)
+
+
+def test_order_in_time_equals_the_sums_over_pairs() -> None:
+    images = np.random.default_rng(0).normal(size=(2, 9, 4, 5)) + 1e4
+    change = np.array(
+        [[np.sqrt(((images[:, a] - images[:, b]) ** 2).sum()) for a in range(9)] for b in range(9)], dtype=float
+    )
+    noise = min(change[k, k + 1] for k in range(8))
+    change = np.sqrt(np.maximum(change**2 - noise**2, 0))
+    steps = [change[k, k + 1] for k in range(8)]
+    pairs = [change[a, b] for a in range(9) for b in range(a)]
+    wrap, disorder = order_in_time(images)
+    assert wrap == pytest.approx(change[8, 0] / max(*steps[:2], *steps[-2:]), rel=1e-6)
+    assert disorder == pytest.approx(np.mean(steps) / np.mean(pairs), rel=1e-6)
+    assert np.isnan(order_in_time(np.ones((1, 8, 3, 3)))).all()
+
+
+@pytest.mark.parametrize(("ratio", "jump_mm"), [(1.0, 0.0), (1.25, 9.0)])
+def test_shape_and_jump_are_those_drawn(ratio: float, jump_mm: float) -> None:
+    row, column = np.mgrid[:96, :96] * 2.0
+    beat = 1 - 0.15 * (1 - np.cos(2 * np.pi * np.arange(16) / 16))
+    frames = np.empty((5, 16, 96, 96), np.float32)
+    for k in range(5):
+        distance = np.hypot((row - 95) / ratio, column - 95 - jump_mm * (k == 2))
+        for p, share in enumerate(beat):
+            frames[k, p] = 200.0 + 400 * (distance < 22 * share) - 150 * (distance > 34)
+    times = np.tile(50.0 * np.arange(16), (5, 1))
+    record = CineRecord(frames, (2.0, 2.0), 10.0 * np.arange(5), times)
+    heart = locate_heart(frames, (2.0, 2.0))
+    signs = cine_signs(record, heart, find_phases(frames, (2.0, 2.0), heart.centres_mm, times))
+    assert signs.elongation == pytest.approx(ratio, abs=0.04)
+    assert signs.jump_mm == pytest.approx(jump_mm, abs=1.0)
+    assert np.isnan(signs.tilt_deg)
+    assert signs.wrap < 1
 
 
 def test_every_code_is_described() -> None:

@@ -79,7 +79,7 @@ def cine_signs(record: CineRecord, heart: HeartLocation, found: CinePhases) -> C
     ]
     window, _ = _window(record.frames, spacing, heart.centres_mm.mean(axis=0), _REACH_MM)
     smooth = gaussian_filter(window.astype(np.float64), (0, 0, *(_SMOOTHING_MM / spacing)))
-    wrap, disorder = _order_in_time(smooth, spacing)
+    wrap, disorder = order_in_time(smooth)
     return CineSigns(
         tilt_deg=_tilt_deg(record.orientation),
         jump_mm=_jump_mm(pools),
@@ -114,13 +114,20 @@ def _jump_mm(pools: list[Pool | None]) -> float:
     return float(np.nanmax(distance)) if np.isfinite(distance).any() else math.nan
 
 
-def _order_in_time(window: Array, spacing: Array) -> tuple[float, float]:
+def order_in_time(images: Array) -> tuple[float, float]:
     """Return the change from last to first over the steps beside it, and the mean step over the mean of all pairs.
 
     The smallest step is taken for noise, and its square subtracted from all; a still diastole counts as a step of a
-    tenth of the whole change.
+    tenth of the whole change. A change is the Euclidean distance of two images.
+
+    Args:
+        images: (slices, phases, rows, columns), at least 3 phases.
+
+    Returns:
+        `CineSigns.wrap` and `CineSigns.disorder`; NaN where nothing changes.
     """
-    flat = window.swapaxes(0, 1).reshape(window.shape[1], -1)
+    flat = images.swapaxes(0, 1).reshape(images.shape[1], -1)
+    flat = flat - flat.mean(axis=0)
     square = (flat**2).sum(axis=1)
     between = np.maximum(square[:, None] + square[None, :] - 2 * flat @ flat.T, 0.0)
     noise = float(np.diagonal(between, 1).min())
