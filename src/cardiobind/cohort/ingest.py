@@ -69,5 +69,5 @@ def _gone(missing: int, last: Report) -> InputError:
         "most files cannot be opened: the source has probably gone", where="data_root",
         got=f"{missing} files missing or unreadable, {last.out_of_reach} of the last {last.records} among them",
         hint="mount it again and start the same command: it goes on from here; if the files are really missing, "
-        "--accept-missing quarantines them",
+        "`cardiobind prepare --accept-missing` quarantines them",
     )  # fmt: skip

@@ -139,9 +139,12 @@ def named_files(source: Component) -> list[Path]:
 
 
 def withdrawal_lists(source: Source) -> list[Path]:
-    """Return the files in which a source finds who has withdrawn; none of a source that knows no withdrawals."""
+    """Return the files in which a source finds who has withdrawn; none of a source that knows no withdrawals.
+
+    A list that is named and not there is left to the source, which refuses it.
+    """
     lists: Callable[[], list[Path]] = getattr(source, "withdrawal_lists", list)
-    return sorted(lists())
+    return sorted(file for file in lists() if file.is_file())
 
 
 def _files(root: Path, out: Path) -> list[Path]:
@@ -173,7 +176,7 @@ def _config(experiment: Experiment, workspace: Workspace, source: Source) -> dic
         "cmr": None if cmr is None else cmr.model_dump(mode="json", exclude={"encoder", "pretrain"}),
     }
     recipe = artifact.fingerprint("cohort", config, [], artifact.code_digest(COHORT_ROOMS))
-    withdrawn = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in lists)).hexdigest()
+    withdrawn = hashlib.sha256("".join(artifact.file_sha256(file) for file in lists).encode()).hexdigest()
     return {**config, "recipe": recipe, "withdrawals": withdrawn}
 
 
