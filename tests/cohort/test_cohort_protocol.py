@@ -77,6 +77,26 @@ def test_every_column_has_its_role_in_the_protocol(cohort: Cohort, tmp_path: Pat
     assert [name for name, entry in roles.items() if entry["used"]] == list(opened.contract.names)
 
 
+@dataclass(frozen=True)
+class AskedOnline(FakeSource):
+    """Everybody has answered how often they drink six units, some day."""
+
+    def table(self) -> pd.DataFrame:
+        return super().table().assign(six_units_frequency="monthly")
+
+
+def test_what_was_asked_online_is_taken_only_by_name(tmp_path: Path) -> None:
+    asked = fake_cohort(tmp_path, AskedOnline(subjects=120))
+    automatic, named = (
+        protocol(asked, tmp_path / "p"),
+        protocol(asked, tmp_path / "q", features=["six_units_frequency"]),
+    )
+    assert automatic.contract is not None
+    assert "six_units_frequency" not in automatic.contract.names
+    assert named.contract is not None
+    assert named.contract.names == ("six_units_frequency",)
+
+
 def test_all_features_without_a_value_are_named_at_once(cohort: Cohort, tmp_path: Path) -> None:
     with pytest.raises(DataContractError, match="beef_frequency, lamb_frequency"):
         protocol(cohort, tmp_path / "p", features=["age_years", "beef_frequency", "lamb_frequency"])

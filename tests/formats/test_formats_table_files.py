@@ -12,8 +12,11 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openpyxl
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -188,6 +191,22 @@ def test_workbooks_that_claim_too_much_are_refused_in_time(tmp_path: Path) -> No
         began = time.process_time()
         assert refusal(path).reason in (reasons.UNSUPPORTED, reasons.BAD_TABLE), name
         assert time.process_time() - began < 5, name
+
+
+def test_a_parquet_index_is_a_column_and_the_order_is_the_one_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"eid": ["9000001"], "p31": [1], "p50_i2": [170.5]}).set_index("eid").to_parquet(path)
+    frame = read_table(path, ["p50_i2", "eid", "p31"])
+    assert list(frame.columns) == ["p50_i2", "eid", "p31"]
+    assert frame.iloc[0].tolist() == [170.5, "9000001", 1]
+
+
+def test_a_small_file_of_very_many_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    column = pyarrow.DictionaryArray.from_arrays(np.zeros(10_000_001, np.int8), ["9000001"])
+    pyarrow.parquet.write_table(pyarrow.table({"eid": column}), path)
+    assert path.stat().st_size < 1 << 20
+    assert refusal(path, ["eid"]).reason == reasons.UNSUPPORTED
 
 
 def test_a_dimension_of_the_whole_sheet_costs_nothing(tmp_path: Path) -> None:

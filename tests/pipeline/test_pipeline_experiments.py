@@ -10,7 +10,9 @@ import pytest
 
 from cardiobind.config import Experiment
 from cardiobind.errors import CardiobindError, ConfigError, InputError, UnknownNameError
+from cardiobind.modalities.feature_presets import preset
 from cardiobind.pipeline import load, run_until
+from cardiobind.pipeline.components import feature_names
 from cardiobind.pipeline.run import SHIPPED
 
 Make = Callable[..., Experiment]
@@ -21,6 +23,15 @@ def test_shipped_experiments_load(name: str, tmp_path: Path) -> None:
     experiment = load(name, [f"data_root={tmp_path}"])
     assert experiment.name == name
     assert experiment.data_root == str(tmp_path)
+
+
+def test_a_named_set_of_features_is_its_columns_and_an_unknown_one_is_refused(tmp_path: Path) -> None:
+    words = [f"data_root={tmp_path}", "tabular.features=minimal"]
+    assert feature_names(load("demo", words)) == preset("minimal")
+    assert feature_names(load("demo", [*words, 'tabular.features=["age_years"]'])) == ("age_years",)
+    assert feature_names(load("demo", words[:1])) is None
+    with pytest.raises(ConfigError, match="did you mean 'minimal'"):
+        load("demo", [*words, "tabular.features=minimum"])
 
 
 def test_demo_and_ptbxl_are_shipped() -> None:

@@ -51,7 +51,7 @@ def make_protocol(
         out: folder of the protocol; it must not exist.
         task: endpoint, or None where nothing is predicted.
         features: columns of the table to use, in this order; empty for no table; None for every input feature that is
-            observed in the training rows.
+            observed in the training rows, but for those asked online on another day than the visit's.
         split: ``hash`` (keyed by subject) or ``official`` (folds of the data set).
         seed: key of the hash.
         fractions: shares of train, validation and test; unused by ``official``.
@@ -183,7 +183,8 @@ def _assign(
 
 def _choose_features(training: pd.DataFrame, features: Sequence[str] | None) -> list[str]:
     if features is None:
-        return [f for f in INPUT_FEATURES if f in training.columns and training[f].notna().any()]
+        asked_at_visits = [f for f in INPUT_FEATURES if FEATURE_BY_NAME[f].ukb_date_field is None]
+        return [f for f in asked_at_visits if f in training.columns and training[f].notna().any()]
     for name in features:
         if name not in FEATURE_BY_NAME:
             raise ConfigError("unknown feature", got=name, hint=did_you_mean(name, tuple(FEATURE_BY_NAME)))

@@ -20,6 +20,7 @@ from cardiobind.formats.text_table import read_columns, read_header
 _arrow: Any = pyarrow  # pyarrow has no type hints
 _PARQUET = {".parquet", ".pq"}
 _EXCEL = {".xlsx", ".xlsm"}
+MOST_ROWS = 10_000_000
 _OLD_EXCEL = {".xls", ".xlsb"}
 
 
@@ -66,9 +67,20 @@ def read_table(location: Path | str, columns: Sequence[str] | None = None) -> pd
     with decoding(reasons.BAD_TABLE, "the table cannot be parsed", str(path)):
         kind = _kind(path)
         if kind == "parquet":
-            frame: pd.DataFrame = _arrow.parquet.read_table(path, columns=wanted).to_pandas()
-            return frame
+            return _parquet_columns(path, wanted)
         return read_sheet(path, _sheet(location), wanted) if kind == "excel" else _text_columns(path, wanted)
+
+
+def _parquet_columns(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
+    with _arrow.parquet.ParquetFile(path) as file:
+        rows = file.metadata.num_rows
+        if rows > MOST_ROWS:
+            raise RecordError(
+                reasons.UNSUPPORTED, "the table has too many rows", where=masked(path), expected=f"at most {MOST_ROWS}",
+                got=rows,
+            )  # fmt: skip
+        frame: pd.DataFrame = file.read(columns=list(wanted)).to_pandas(ignore_metadata=True)
+    return frame[list(wanted)]
 
 
 def _text_columns(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
