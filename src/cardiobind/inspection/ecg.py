@@ -8,6 +8,8 @@ from cardiobind.evaluation.figures import ecg_paper
 from cardiobind.formats import ECG_FORMATS, read_ecg
 from cardiobind.inspection.sheet import Picture, Rows, Sheet, SheetTable
 from cardiobind.modalities.ecg import FATAL_ECG, EcgPreparation, ecg_quality
+from cardiobind.modalities.ecg_quality import suggested_unit_factor
+from cardiobind.modalities.limb_leads import stored_lead_mistake
 from cardiobind.modalities.records import LEADS, EcgRecord
 
 LONGEST_DRAWN_S = 10.0
@@ -23,7 +25,11 @@ def inspect_ecg(location: str) -> Sheet:
     form = next(name for name in ECG_FORMATS if ECG_FORMATS.get(name).recognises(location))
     codes = ecg_quality(record, _as_long_as(record))
     return Sheet(
-        "Electrocardiogram", _facts(record, form), tuple(map(_in_words, codes)), _tables(record), (_paper(record),)
+        "Electrocardiogram",
+        _facts(record, form),
+        tuple(_in_words(c, record) for c in codes),
+        _tables(record),
+        (_paper(record),),
     )
 
 
@@ -52,8 +58,13 @@ def _facts(record: EcgRecord, form: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in facts.items() if value)
 
 
-def _in_words(code: str) -> str:
-    return f"{code.replace('_', ' ')}{': it would be quarantined' if code in FATAL_ECG else ''}"
+def _in_words(code: str, record: EcgRecord) -> str:
+    words = f"{code.replace('_', ' ')}{': it would be quarantined' if code in FATAL_ECG else ''}"
+    if code == "wrong_unit":
+        return f"{words}: divided by {suggested_unit_factor(record.amplitude_mv):g} it would be in mV"
+    if code == "limb_leads_inconsistent" and (mistake := stored_lead_mistake(record.amplitude_mv)):
+        return f"{words}: {', '.join(f'the row {row} seems to hold {lead}' for row, lead in mistake.items())}"
+    return words
 
 
 def _tables(record: EcgRecord) -> tuple[SheetTable, ...]:

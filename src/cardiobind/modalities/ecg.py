@@ -118,13 +118,15 @@ def asymmetric_least_squares(
             expected="(rows, 3 or more samples), lam > 0, 0 < asymmetry < 1, iterations >= 1",
             got=(signal.shape, lam, asymmetry, iterations),
         )
-    penalty = lam * np.tile(_second_difference_bands(signal.shape[1]), (1, signal.shape[0]))
+    penalty = np.asfortranarray(lam * np.tile(_second_difference_bands(signal.shape[1]), (1, signal.shape[0])))
     flat = signal.ravel()
     weights = np.ones_like(flat)
     for _ in range(iterations):
-        system = penalty.copy()
+        system = penalty.copy(order="F")
         system[0] += weights
-        baseline = solveh_banded(system, weights * flat, overwrite_ab=True, lower=True, check_finite=False)
+        baseline = solveh_banded(
+            system, weights * flat, overwrite_ab=True, overwrite_b=True, lower=True, check_finite=False
+        )
         weights = np.where(flat > baseline, asymmetry, 1 - asymmetry)
     return baseline.reshape(signal.shape)
 

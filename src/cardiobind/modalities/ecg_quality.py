@@ -77,7 +77,7 @@ def _signal_codes(amplitude_mv: NDArray[np.floating[Any]], rate_hz: float) -> se
     range_mv = _robust_range(amplitude_mv, finite)
     flat = present & (_full_range(amplitude_mv, finite) < _FLAT_RANGE_MV)
     signal = present & ~flat
-    usual = float(np.median(range_mv[signal if signal.any() else present])) if present.any() else 0.0
+    usual = _usual(range_mv, signal if signal.any() else present)
     found = {
         "all_flat": not signal.any(),
         "implausible_amplitude": bool(signal.any()) and usual > _LARGEST_RANGE_MV,
@@ -121,6 +121,22 @@ def _beat_codes(slow: NDArray[np.float64]) -> set[str]:
     interval_s = float(np.median(np.diff(peaks))) / ANALYSIS_RATE_HZ
     wrong_rate = is_wrong_rate(beat[:, BEAT_BEFORE - 12 : BEAT_BEFORE + 12], interval_s, ANALYSIS_RATE_HZ)
     return {"wrong_rate"} if wrong_rate else set(swap_codes(beat))
+
+
+def suggested_unit_factor(amplitude_mv: NDArray[np.floating[Any]]) -> float:
+    """Return what the amplitudes of an ECG should be divided by to be mV, as `unit_factor` guesses it.
+
+    Args:
+        amplitude_mv: (leads, samples), NaN where absent.
+    """
+    finite = np.isfinite(amplitude_mv)
+    varies = finite.any(axis=1)
+    varies[varies] = _full_range(amplitude_mv[varies], finite[varies]) > 0
+    return unit_factor(_usual(_robust_range(amplitude_mv, finite), varies))
+
+
+def _usual(range_mv: NDArray[np.float64], leads: NDArray[np.bool_]) -> float:
+    return float(np.median(range_mv[leads])) if leads.any() else 0.0
 
 
 def _full_range(amplitude_mv: NDArray[np.floating[Any]], finite: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -53,7 +53,7 @@ def _whole(amplitude_mv: NDArray[np.floating[Any]]) -> tuple[Array, NDArray[np.b
     """Return the limb leads where all that are there are finite, absent ones as 0, and which are there."""
     limbs = np.asarray(amplitude_mv[:6], dtype=np.float64)
     finite = np.isfinite(limbs)
-    there = finite.any(axis=1)
+    there = np.asarray(finite.any(axis=1))
     return np.where(there[:, None], limbs, 0.0)[:, finite[there].all(axis=0)], there
 
 
