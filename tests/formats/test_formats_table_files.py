@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
+from cardiobind.formats.excel_table import MOST_ROWS
 from cardiobind.formats.table_file import read_table, table_columns
 from cardiobind.formats.ukb_headers import columns_by_field, identifier_column, parse_header
 from cardiobind.sources import UkbSource
@@ -213,7 +214,7 @@ def test_a_dimension_of_the_whole_sheet_costs_nothing(tmp_path: Path) -> None:
     good = workbook(tmp_path / "good.xlsx", one=[["eid", "p31"], [9000001, 1]])
     with zipfile.ZipFile(good) as archive:
         sheet = archive.read(SHEET)
-    path = with_part(good, SHEET, sheet.replace(b'ref="A1:B2"', b'ref="A1:XFD999999"'))
+    path = with_part(good, SHEET, sheet.replace(b'ref="A1:B2"', f'ref="A1:XFD{MOST_ROWS}"'.encode()))
     assert read_table(path).to_numpy().tolist() == [["9000001", "1"]]
 
 
