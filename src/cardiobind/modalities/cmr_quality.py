@@ -33,7 +33,7 @@ _LARGEST_INTENSITY = 1e9
 _WIDEST_GAP = 1.5
 _LEAST_TILT_DEG = 15.0
 _LONGEST_POOL = 1.4
-_LARGEST_JUMP_MM = 13.0
+_LARGEST_JUMP_MM = 10.0
 _LARGEST_WRAP = 1.2
 _LARGEST_DISORDER = 0.7
 _LEAST_CONTRAST = 0.15
@@ -53,9 +53,10 @@ def cmr_quality(record: CineRecord) -> tuple[str, ...]:
         Of the files: few_slices (under 4), no_trigger_times, repaired_frames, missing_slices (left out by the reader,
         or a gap of 1.5 times the usual distance).
         Seen: wrong_orientation (slices within 15 degrees of axial, coronal or sagittal, or a long blood pool),
-        slices_misaligned (a heart over 13 mm beside its neighbours), noisy (blood less than 4 standard deviations of
-        noise above muscle), low_contrast (under 0.15 of the images' range), frames_out_of_order, mistriggered (the last
-        frame does not lead to the first), little_motion (what moves is not gathered in a heart).
+        slices_misaligned (a heart over 10 mm beside its neighbours, in the middle half of the slices), noisy (blood
+        less than 4 standard deviations of noise above muscle), low_contrast (under 0.15 of the images' range),
+        frames_out_of_order, mistriggered (the last frame does not lead to the first), little_motion (what moves is not
+        gathered in a heart).
     """
     faults = fatal_codes(record)
     if faults:

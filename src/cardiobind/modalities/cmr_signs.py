@@ -45,12 +45,13 @@ class CineSigns:
 
     Attributes:
         tilt_deg: angle between the slices' normal and the nearest axis of the body; oblique in every short axis.
-        jump_mm: how far the heart of a slice lies beside the line between its neighbours, at worst.
+        jump_mm: how far the heart of a slice lies beside the line between its neighbours, at worst in the middle half
+            of the slices: at the ends the pool is that of another cavity.
         wrap: change of the image from the last frame to the first over the largest of the two steps before and after.
         disorder: mean change from one frame to the next over that between any two; near 1 without an order in time.
         contrast: brightness of blood above muscle over the range of the images.
         noise_ratio: brightness of blood above muscle over the standard deviation of noise.
-        elongation: length over width of the blood pool at end diastole, median of the slices; a ring's is near 1.
+        elongation: length over width of the blood pool at end diastole, median of those slices; a ring's is near 1.
         motion_excess: 0-1, see `HeartLocation`.
     """
 
@@ -73,10 +74,9 @@ def cine_signs(record: CineRecord, heart: HeartLocation, found: CinePhases) -> C
         found: its phases and its mid slice.
     """
     spacing, chosen = np.array(record.pixel_spacing_mm), record.frames[found.slice_index]
-    pools = [
-        _pool(stack, spacing, centre, found.ed_phase)
-        for stack, centre in zip(record.frames, heart.centres_mm, strict=True)
-    ]
+    reach = max(1, len(record.frames) // 4)
+    middle = range(max(0, found.slice_index - reach), min(len(record.frames), found.slice_index + reach + 1))
+    pools = [_pool(record.frames[k], spacing, heart.centres_mm[k], found.ed_phase) for k in middle]
     window, _ = _window(record.frames, spacing, heart.centres_mm.mean(axis=0), _REACH_MM)
     smooth = gaussian_filter(window.astype(np.float64), (0, 0, *(_SMOOTHING_MM / spacing)))
     wrap, disorder = order_in_time(smooth)
