@@ -95,8 +95,8 @@ def asymmetric_least_squares(
 ) -> NDArray[np.float64]:
     """Return the baseline z of each row y that minimises sum w (y - z)^2 + lam sum (second difference of z)^2.
 
-    The weights w start at 1 and are then `asymmetry` where y > z, else 1 - `asymmetry`. All rows are one block-diagonal
-    pentadiagonal system, solved by banded Cholesky in time linear in its size.
+    The weights w start at 1 and are then `asymmetry` where y > z, else 1 - `asymmetry`. Each row is a pentadiagonal
+    system, solved by banded Cholesky in time linear in its length.
 
     Args:
         signal: (rows, samples) finite, at least 3 samples.
@@ -118,17 +118,23 @@ def asymmetric_least_squares(
             expected="(rows, 3 or more samples), lam > 0, 0 < asymmetry < 1, iterations >= 1",
             got=(signal.shape, lam, asymmetry, iterations),
         )
-    penalty = np.asfortranarray(lam * np.tile(_second_difference_bands(signal.shape[1]), (1, signal.shape[0])))
-    flat = signal.ravel()
-    weights = np.ones_like(flat)
+    penalty = np.asfortranarray(lam * _second_difference_bands(signal.shape[1]))
+    rows = [_baseline(row, penalty, asymmetry, iterations) for row in signal]
+    return np.array(rows, dtype=np.float64).reshape(signal.shape)
+
+
+def _baseline(
+    row: NDArray[np.float64], penalty: NDArray[np.float64], asymmetry: float, iterations: int
+) -> NDArray[np.float64]:
+    weights = np.ones_like(row)
     for _ in range(iterations):
-        system = penalty.copy(order="F")
+        system = penalty.copy(order="F")  # as LAPACK wants it: another order is copied once more
         system[0] += weights
-        baseline = solveh_banded(
-            system, weights * flat, overwrite_ab=True, overwrite_b=True, lower=True, check_finite=False
+        baseline: NDArray[np.float64] = solveh_banded(
+            system, weights * row, overwrite_ab=True, overwrite_b=True, lower=True, check_finite=False
         )
-        weights = np.where(flat > baseline, asymmetry, 1 - asymmetry)
-    return baseline.reshape(signal.shape)
+        weights = np.where(row > baseline, asymmetry, 1 - asymmetry)
+    return baseline
 
 
 def _second_difference_bands(samples: int) -> NDArray[np.float64]:
