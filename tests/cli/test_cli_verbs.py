@@ -17,7 +17,7 @@ from walking import EID, SMALL, Walk
 
 VERBS = (
     "demo", "run", "simulate", "prepare", "pretrain", "align", "finetune", "evaluate", "export", "predict", "config",
-    "verify",
+    "verify", "withdrawn",
 )  # fmt: skip
 
 
