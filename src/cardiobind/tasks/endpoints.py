@@ -33,6 +33,7 @@ SOURCES_OF_CODES = {
     "ukbb_filter": "UKBB_filter of the UK Digital Heart Project: codes of heart failure and of coronary disease",
     "compiled": "compiled for this package from the codings that UK Biobank publishes (ICD, OPCS-4, self-report)",
     "register": "death register: date of death (field 40000), whatever the cause",
+    "acdc": "Bernard et al., ACDC (IEEE TMI 37:2514, 2018): the group of each patient",
     "ptbxl": "Wagner et al., PTB-XL (Scientific Data 2020): diagnostic superclasses",
     "imaging": "phenotypes that UK Biobank derives from the cine MRI, as features of the role `label`",
 }
@@ -69,6 +70,12 @@ STROKE_ADO = (
 DIABETES = icd10("E10", "E11", "E12", "E13", "E14")
 DIABETES_BROAD = DIABETES | icd9("250") | self_report("1220", "1222", "1223") | touchscreen("2443:1")
 
+ACDC_GROUPS = {
+    "MINF": "Previous myocardial infarction with systolic failure, of five groups",
+    "DCM": "Dilated cardiomyopathy, of five groups",
+    "HCM": "Hypertrophic cardiomyopathy, of five groups",
+    "RV": "Abnormal right ventricle, of five groups",
+}
 WHEN: dict[Timing, tuple[str, str]] = {
     "any": ("", ", any time"),
     "prevalent": ("_prevalent", " before imaging"),
@@ -155,5 +162,8 @@ _disease("stroke_intracerebral", "Intracerebral haemorrhage", icd10("I61") | ukb
 _disease("stroke_subarachnoid", "Subarachnoid haemorrhage", icd10("I60") | ukb_algorithm(42012), "ukb_ado")
 _disease("diabetes_broad", "Diabetes from all sources", DIABETES_BROAD, "compiled", *_ALWAYS)
 _disease("death", "Death of any cause", death(), "register", survival=True)
+for _group, _title in ACDC_GROUPS.items():
+    _name = f"acdc_{_group.lower()}"
+    TASKS.register(_name)(Task(_name, "binary", "auroc", _title, CodeSet((("acdc", _group),)), source="acdc"))
 for _name, _title in PHENOTYPES.items():
     TASKS.register(_name)(Task(_name, "regression", "mae", _title, column=_name, source="imaging"))
