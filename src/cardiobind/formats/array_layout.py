@@ -83,19 +83,28 @@ class ArrayLayout(BaseModel):
         return scale
 
 
+def has_layout(location: str) -> bool:
+    """Tell whether a layout is declared for the file at `location`, right or wrong."""
+    return any(location_exists(place) for place in _layouts(location))
+
+
+def _layouts(location: str) -> tuple[str, str]:
+    return beside(location, f"{_stem(location)}.layout.json"), beside(location, FOLDER_LAYOUT)
+
+
 def read_layout(location: str) -> ArrayLayout:
     """Return the layout that is declared for the file at `location`.
 
     Raises:
         RecordError: none is declared, or it is wrong; the error names the key and shows an example.
     """
-    own, shared = beside(location, f"{_stem(location)}.layout.json"), beside(location, FOLDER_LAYOUT)
-    for place in (own, shared):
+    for place in _layouts(location):
         if location_exists(place):
             return _parse(place)
     raise RecordError(
         reasons.BAD_HEADER, "nothing says which leads, rate and unit the file has", where=masked(location),
-        expected=f"{masked(own)} or {FOLDER_LAYOUT} beside it", hint=f"write one, for example {EXAMPLE}",
+        expected=f"{masked(_layouts(location)[0])} or {FOLDER_LAYOUT} beside it",
+        hint=f"write one, for example {EXAMPLE}",
     )  # fmt: skip
 
 

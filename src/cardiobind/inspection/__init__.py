@@ -10,9 +10,10 @@ from cardiobind.formats.location import split_location
 from cardiobind.inspection.cine import inspect_cine
 from cardiobind.inspection.ecg import inspect_ecg
 from cardiobind.inspection.folder import inspect_folder
+from cardiobind.inspection.kinds import TABLE_SUFFIXES, kind_of
 from cardiobind.inspection.page import to_html, to_text
 from cardiobind.inspection.sheet import Sheet
-from cardiobind.inspection.table import TABLE_SUFFIXES, inspect_table
+from cardiobind.inspection.table import inspect_table
 
 __all__ = ["Sheet", "inspect", "to_html", "to_text"]
 
@@ -33,20 +34,16 @@ def inspect(location: str | Path, view: str | None = None) -> Sheet:
     """
     place = str(location)
     path = Path(split_location(place)[0] or place)
-    is_ecg = _is_of(ECG_FORMATS, place)
-    if not path.exists() and not is_ecg:
+    kind = kind_of(place)
+    if kind is None and not path.exists():
         raise InputError("there is nothing at that place", where=masked(place), hint="correct the path")
-    if is_ecg:
+    if kind is not None and kind.startswith("ecg"):
         return inspect_ecg(place)
     if path.is_dir():
         return inspect_folder(path, view)
-    if path.suffix.lower() in TABLE_SUFFIXES:
+    if kind == "table":
         return inspect_table(path)
-    if _is_of(CINE_FORMATS, place):
+    if kind is not None:
         return inspect_cine(place, view)
     known = " | ".join([*ECG_FORMATS, *CINE_FORMATS, *TABLE_SUFFIXES])
     raise RecordError(reasons.NOT_RECOGNISED, "no reader knows the file", where=masked(place), expected=known)
-
-
-def _is_of(formats: object, place: str) -> bool:
-    return any(formats.get(name).recognises(place) for name in formats)  # type: ignore[attr-defined]

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cardiobind.errors import CardiobindError
-from cardiobind.formats import CINE_FORMATS, ECG_FORMATS, masked
+from cardiobind.formats import masked
 from cardiobind.inspection.cine import inspect_cine
 from cardiobind.inspection.ecg import inspect_ecg
+from cardiobind.inspection.kinds import kind_of
 from cardiobind.inspection.sheet import Sheet, SheetTable
-from cardiobind.inspection.table import TABLE_SUFFIXES, inspect_table
+from cardiobind.inspection.table import inspect_table
 
 MOST_FILES = 1_000_000
 TRIED_A_KIND = 25
@@ -47,7 +48,7 @@ def _of_files(root: Path, files: list[Path], view: str | None, warnings: tuple[s
     for path in files:
         by_suffix[path.suffix.lower()].append(path)
     tried = {suffix: _sample(paths) for suffix, paths in sorted(by_suffix.items())}
-    kinds = {path: _kind(path) for paths in tried.values() for path in paths}
+    kinds = {path: kind_of(str(path)) or "not recognised" for paths in tried.values() for path in paths}
     rows = [("suffix", "files", "MB", "what the first ones are")]
     for suffix, paths in sorted(by_suffix.items(), key=lambda item: -len(item[1])):
         size = sum(path.stat().st_size for path in paths) / 1e6
@@ -73,14 +74,6 @@ def _files(root: Path) -> list[Path]:
 def _sample(paths: list[Path]) -> list[Path]:
     step = max(1, len(paths) // TRIED_A_KIND)
     return paths[::step][:TRIED_A_KIND]
-
-
-def _kind(path: Path) -> str:
-    for what, formats in (("ecg", ECG_FORMATS), ("cine", CINE_FORMATS)):
-        form = next((name for name in formats if formats.get(name).recognises(str(path))), None)
-        if form is not None:
-            return f"{what}: {form}"
-    return "table" if path.suffix.lower() in TABLE_SUFFIXES else "not recognised"
 
 
 def _image_folders(files: list[Path]) -> list[Path]:

@@ -15,7 +15,6 @@ from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.table_cleaning import clean_table
 from cardiobind.sources.ukb_table import load_table, read_features, read_visits
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".xlsx")
 MOST_ROWS_DRAWN = 400
 MOST_OTHERS_LISTED = 60
 

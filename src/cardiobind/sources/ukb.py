@@ -29,7 +29,8 @@ class UkbSource:
 
     Args:
         root: folder of the bulk files: flat, one folder a field, or the platform's ``Bulk/...`` tree.
-        table: text, Parquet or Excel (``clinic.xlsx::Sheet``); by default ``table.parquet``, ``table.csv`` or ``ukb*`` in `root`.
+        table: text, Parquet or Excel (``clinic.xlsx::Sheet``); by default ``table.parquet``, ``table.csv`` or ``ukb*``
+            in `root`.
         withdrawals: list of eids to leave out, besides every ``w*_*.csv`` in `root`.
         end_of_records: until when hospital records are complete, as ``"england=2022-10-31"`` for each country or one
             date for all; empty: unknown, so that no time to an event is known either.

@@ -59,7 +59,7 @@ def find_records(root: Path, withdrawn: frozenset[str]) -> tuple[list[RecordRef]
 
 
 def find_table(root: Path) -> Path | None:
-    """Return the table in `root`: ``table.parquet``, ``table.csv``, ``table.tsv``, ``table.xlsx``, else the first ``ukb*`` file."""
+    """Return the table in `root`: ``table.parquet``, ``.csv``, ``.tsv`` or ``.xlsx``, else the first ``ukb*`` file."""
     for name in TABLE_NAMES:
         if (root / name).is_file():
             return root / name
