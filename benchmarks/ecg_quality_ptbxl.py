@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cardiobind.modalities.bands import band_pass, resample_spectrum
-from cardiobind.modalities.ecg_quality import ANALYSIS_RATE_HZ, SIGNAL_CODES, ecg_quality
-from cardiobind.modalities.electrode_swaps import BEAT_AFTER, BEAT_BEFORE, CODES, INDEPENDENT, SWAPS, WAVES
-from cardiobind.modalities.r_peaks import r_peaks, typical_beat
+from cardiobind.modalities.ecg.bands import band_pass, resample_spectrum
+from cardiobind.modalities.ecg.electrode_swaps import BEAT_AFTER, BEAT_BEFORE, CODES, INDEPENDENT, SWAPS, WAVES
+from cardiobind.modalities.ecg.quality import ANALYSIS_RATE_HZ, SIGNAL_CODES, ecg_quality
+from cardiobind.modalities.ecg.r_peaks import r_peaks, typical_beat
 from cardiobind.modalities.records import EcgRecord
 from cardiobind.sources.ptbxl import PtbxlSource
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from cardiobind.modalities.feature_presets import PRESETS
 from cardiobind.modalities.features import FEATURES, Feature
+from cardiobind.modalities.features.presets import PRESETS
 
 PAGE = Path(__file__).parent / "explanation" / "features.md"
 SHORT = {

@@ -25,7 +25,7 @@ import pandas as pd
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_cine, read_ecg
 from cardiobind.formats.reasons import REASONS
-from cardiobind.formats.table_file import read_table
+from cardiobind.formats.tables.table_file import read_table
 from format_samples import CANARIES, CINE_SAMPLES, ECG_SAMPLES, Volume, cine, counts
 
 LONGEST_S = 5.0

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiobind.cohort import Cohort, executors, work
+from cardiobind.cohort import Cohort
 from cardiobind.cohort.build import SHARD_ROWS
-from cardiobind.cohort.chunks import out_of_reach, plan_chunks
-from cardiobind.cohort.locks import exclusive
+from cardiobind.cohort.ingest import executors, work
+from cardiobind.cohort.ingest.chunks import out_of_reach, plan_chunks
+from cardiobind.cohort.ingest.locks import exclusive
 from cardiobind.errors import ArtifactError, ArtifactExistsError, ConfigError, CorruptArtifactError
 from cardiobind.modalities.ecg import prepare_ecg
 from cardiobind.sources import RecordRef
@@ -152,7 +153,7 @@ def test_a_chunk_that_another_worker_wrote_is_accepted(tmp_path: Path, monkeypat
     fake_cohort(tmp_path, FakeSource())
     for room in ("ingest", "work"):
         monkeypatch.setattr(f"cardiobind.cohort.{room}.out_of_reach", lambda *_: None)
-    monkeypatch.setattr("cardiobind.cohort.work.remove_chunk", lambda *_: None)
+    monkeypatch.setattr("cardiobind.cohort.ingest.work.remove_chunk", lambda *_: None)
     second = fake_cohort(tmp_path, FakeSource(), name="second", work=tmp_path / "cohort-work")
     assert all_bytes(second.artifact.path) == all_bytes(first.artifact.path)
 
@@ -180,7 +181,7 @@ def test_a_modality_not_asked_for_is_not_read(tmp_path: Path) -> None:
 
 
 def test_an_array_of_the_wrong_shape_is_quarantined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cardiobind.cohort.prepare.prepare_ecg", lambda *_: np.zeros((3, 3), dtype=np.int16))
+    monkeypatch.setattr("cardiobind.cohort.ingest.prepare.prepare_ecg", lambda *_: np.zeros((3, 3), dtype=np.int16))
     cohort = fake_cohort(tmp_path, FakeSource())
     assert set(cohort.quarantine["reason"]) == {"wrong_shape"}
     assert cohort.read("ecg", []).shape == (0, 12, 200)
@@ -203,7 +204,7 @@ def test_rows_go_into_shards_of_fixed_size(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_lost_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cardiobind.cohort.chunks._quarantine_row", lambda o: {"modality": "?", "subject": "x"})
+    monkeypatch.setattr("cardiobind.cohort.ingest.chunks._quarantine_row", lambda o: {"modality": "?", "subject": "x"})
     with pytest.raises(ArtifactError, match="lost"):
         fake_cohort(tmp_path, FakeSource(trouble=TROUBLE))
 
@@ -250,8 +251,8 @@ def test_workers_that_cannot_start_are_no_reason_to_quarantine_everything(tmp_pa
 def test_what_a_worker_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = FakeSource()
     (chunk,) = plan_chunks(source.records(), 100, {"ecg": ECG}, "f")
-    monkeypatch.setattr("cardiobind.cohort.executors.threadpool_limits", lambda _: None)
-    monkeypatch.setattr("cardiobind.cohort.executors.limit_memory", lambda _: None)
+    monkeypatch.setattr("cardiobind.cohort.ingest.executors.threadpool_limits", lambda _: None)
+    monkeypatch.setattr("cardiobind.cohort.ingest.executors.limit_memory", lambda _: None)
     executors._begin_worker(work.Job(source, {"ecg": ECG}, tmp_path))
     assert executors._prepare_chunk_here(chunk) == work.Report(9, 0)
     assert out_of_reach(tmp_path, chunk) == []

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cardiobind.cohort.examples import MISSING_UV, describe, first_of_each, thumbnail, unpack
+from cardiobind.cohort.ingest.examples import MISSING_UV, describe, first_of_each, thumbnail, unpack
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from store_fakes import FakeSource, fake_cohort
 

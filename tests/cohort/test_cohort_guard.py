@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cardiobind.cohort import Cohort, Limits
-from cardiobind.cohort.guard import TimedOut, time_limit
+from cardiobind.cohort.ingest.guard import TimedOut, time_limit
 from cardiobind.errors import ConfigError, InputError, RecordError
 from store_fakes import FakeSource, fake_cohort
 

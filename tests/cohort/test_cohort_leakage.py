@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiobind.cohort.leakage import Finding, audit_leakage, refuse_leaks
+from cardiobind.cohort.audit.leakage import Finding, audit_leakage, refuse_leaks
 from cardiobind.errors import InputError, LabelLeakageError
 from cardiobind.modalities.features import INPUT_FEATURES
 

@@ -17,8 +17,8 @@ import pytest
 
 from cardiobind import artifact
 from cardiobind.cohort import Cohort, Shard, prepare_shard
-from cardiobind.cohort.chunks import plan_chunks
-from cardiobind.cohort.locks import beside_others, exclusive
+from cardiobind.cohort.ingest.chunks import plan_chunks
+from cardiobind.cohort.ingest.locks import beside_others, exclusive
 from cardiobind.errors import ArtifactError, ConfigError
 from store_fakes import CMR, ECG, FakeSource, fake_cohort
 
@@ -138,7 +138,7 @@ def test_a_local_dask_cluster_survives_a_crashing_reader(tmp_path: Path) -> None
 
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("cardiobind.cohort.executors.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("cardiobind.cohort.ingest.executors.CONNECT_SECONDS", 0.5)
     with pytest.raises(ConfigError, match="no dask scheduler answers"):
         fake_cohort(tmp_path, FakeSource(), dask="tcp://127.0.0.1:9")
 

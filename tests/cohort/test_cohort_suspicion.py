@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from cardiobind.cohort.leakage import audit_leakage, declared_leaks
-from cardiobind.cohort.roles import list_roles, role_of
-from cardiobind.cohort.suspicion import chance_of_as_many
+from cardiobind.cohort.audit.leakage import audit_leakage, declared_leaks
+from cardiobind.cohort.audit.roles import list_roles, role_of
+from cardiobind.cohort.audit.suspicion import chance_of_as_many
 from cardiobind.errors import InputError
-from cardiobind.modalities.feature_presets import PRESETS
 from cardiobind.modalities.features import FEATURE_BY_NAME
+from cardiobind.modalities.features.presets import PRESETS
 
 NAMES = [name for name in PRESETS["best_of_both_worlds_118"] if FEATURE_BY_NAME[name].role == "input"]
 
@@ -48,7 +48,7 @@ def alarms(rows: int, prevalence: float, repeats: int, seed: int) -> int:
 
 @pytest.fixture(autouse=True)
 def _no_declared_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cardiobind.cohort.leakage._declared", lambda feature, task: False)
+    monkeypatch.setattr("cardiobind.cohort.audit.leakage._declared", lambda feature, task: False)
 
 
 @pytest.mark.parametrize("prevalence", [0.05, 0.5, 0.9])

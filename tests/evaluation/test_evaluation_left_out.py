@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cardiobind.cohort import prepare
-from cardiobind.cohort.chunks import DUPLICATE_RECORD
-from cardiobind.cohort.examples import describe, thumbnail
+from cardiobind.cohort.ingest import prepare
+from cardiobind.cohort.ingest.chunks import DUPLICATE_RECORD
+from cardiobind.cohort.ingest.examples import describe, thumbnail
 from cardiobind.cohort.left_out import explain
 from cardiobind.cohort.tables import NO_SUBJECT, NO_VALUES
 from cardiobind.evaluation.report import Report, data, left_out

@@ -17,7 +17,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import archive as archives
-from cardiobind.formats import dicom_files, read_cine, reasons
+from cardiobind.formats import read_cine, reasons
+from cardiobind.formats.cine import dicom_files
 from cardiobind.formats.location import read_bytes
 from cine_fixtures import classic, enhanced, gz, nifti, series, volume
 from ingest_fixtures import write_zip
@@ -199,7 +200,7 @@ def test_small_hostile_files_are_refused_at_once(tmp_path: Path) -> None:
 def test_a_stack_over_the_limit_is_refused_before_its_pixels_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cardiobind.formats import cine_geometry, dicom_cine
+    from cardiobind.formats.cine import cine_geometry, dicom_cine
 
     monkeypatch.setattr(dicom_cine, "LARGEST_STACK_BYTES", 4 * 4 * 6 * 12 * 14 - 1)
     assert refusal(write_zip(tmp_path / "a.zip", series(volume()))).reason == reasons.TOO_LARGE

@@ -14,7 +14,7 @@ import pytest
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_ecg, reasons
-from cardiobind.formats.array_layout import EXAMPLE, ArrayLayout
+from cardiobind.formats.ecg.array_layout import EXAMPLE, ArrayLayout
 from cardiobind.modalities.records import LEADS
 from ecg_binary_fixtures import CANARY, lead_counts
 from ingest_fixtures import write_zip

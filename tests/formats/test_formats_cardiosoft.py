@@ -111,7 +111,7 @@ def test_a_real_exercise_layout_without_observation_type_is_refused(tmp_path: Pa
 
 
 def test_a_missing_file_is_named_without_its_identifier(tmp_path: Path) -> None:
-    from cardiobind.formats.cardiosoft_xml import read_cardiosoft_xml
+    from cardiobind.formats.ecg.cardiosoft_xml import read_cardiosoft_xml
 
     with pytest.raises(RecordError) as caught:
         read_cardiosoft_xml(str(tmp_path / EID_NAME))

@@ -13,7 +13,7 @@ import pytest
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_cine, reasons
-from cardiobind.formats.dicom_frames import manifest_descriptions
+from cardiobind.formats.cine.dicom_frames import manifest_descriptions
 from ingest_fixtures import dicom_bytes, stack, ukb_cine, write_zip
 
 NAME = "9000001_20209_2_0.zip"

@@ -10,7 +10,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from cardiobind.errors import InputError, RecordError
-from cardiobind.formats import dicom_files, dicom_pixels, read_cine, reasons
+from cardiobind.formats import read_cine, reasons
+from cardiobind.formats.cine import dicom_files, dicom_pixels
 from cine_fixtures import (
     SECRET,
     Volume,

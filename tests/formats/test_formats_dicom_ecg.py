@@ -11,7 +11,7 @@ import pytest
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_cine, read_ecg, reasons
-from cardiobind.formats.dicom_ecg import padded, read_dicom_ecg, recognises
+from cardiobind.formats.ecg.dicom_ecg import padded, read_dicom_ecg, recognises
 from cardiobind.modalities.records import LEADS, EcgRecord
 from ecg_binary_fixtures import CANARY, dicom_ecg_bytes, dicom_group, lead_counts
 from ingest_fixtures import dicom_bytes, stack, write_zip

@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import ECG_FORMATS, read_ecg
-from cardiobind.formats.array_ecg import read_array_ecg
-from cardiobind.formats.dicom_ecg import read_dicom_ecg
-from cardiobind.formats.edf_ecg import read_edf_ecg
-from cardiobind.formats.scp_ecg import read_scp_ecg
-from cardiobind.formats.wfdb_ecg import read_wfdb
+from cardiobind.formats.ecg.array_ecg import read_array_ecg
+from cardiobind.formats.ecg.dicom_ecg import read_dicom_ecg
+from cardiobind.formats.ecg.edf_ecg import read_edf_ecg
+from cardiobind.formats.ecg.scp_ecg import read_scp_ecg
+from cardiobind.formats.ecg.wfdb_ecg import read_wfdb
 from cardiobind.modalities.records import EcgRecord
 from ecg_binary_fixtures import (
     CANARY,

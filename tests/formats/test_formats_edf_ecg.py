@@ -10,7 +10,7 @@ import pytest
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_ecg, reasons
-from cardiobind.formats.edf_ecg import edf_lead
+from cardiobind.formats.ecg.edf_ecg import edf_lead
 from cardiobind.modalities.records import LEADS, EcgRecord
 from ecg_binary_fixtures import CANARY, edf_bytes, lead_counts
 from ingest_fixtures import write_zip

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_cine, read_ecg
-from cardiobind.formats.cardiosoft_xml import read_cardiosoft_xml
-from cardiobind.formats.dicom_frames import manifest_descriptions
-from cardiobind.formats.table_file import read_table
-from cardiobind.formats.wfdb_ecg import read_wfdb
+from cardiobind.formats.cine.dicom_frames import manifest_descriptions
+from cardiobind.formats.ecg.cardiosoft_xml import read_cardiosoft_xml
+from cardiobind.formats.ecg.wfdb_ecg import read_wfdb
+from cardiobind.formats.tables.table_file import read_table
 from ingest_fixtures import cardiosoft_xml, dicom_bytes, random_counts, stack, ukb_cine, write_zip
 
 fuzz = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardiobind.formats.leads import derive_limb_leads, shown_unit
+from cardiobind.formats.ecg.leads import derive_limb_leads, shown_unit
 
 LIMB = ("I", "II", "III", "aVR", "aVL", "aVF")
 RELATIONS = np.array(

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
-from cardiobind.formats.excel_table import MOST_ROWS
-from cardiobind.formats.table_file import read_table, table_columns
-from cardiobind.formats.ukb_headers import columns_by_field, identifier_column, parse_header
+from cardiobind.formats.tables.excel_table import MOST_ROWS
+from cardiobind.formats.tables.table_file import read_table, table_columns
+from cardiobind.formats.tables.ukb_headers import columns_by_field, identifier_column, parse_header
 from cardiobind.sources import UkbSource
 
 quick = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -264,7 +264,7 @@ def test_a_header_without_end_is_refused_in_bounded_memory(tmp_path: Path) -> No
 
 WIDE = """
 import resource, sys
-from cardiobind.formats.table_file import read_table
+from cardiobind.formats.tables.table_file import read_table
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 frame = read_table(sys.argv[1], ["eid", "13000-0.0", "26998-0.0"])
 assert frame.shape == (2000, 3) and frame["26998-0.0"].notna().sum() == 200, frame.shape

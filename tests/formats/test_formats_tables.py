@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
-from cardiobind.formats.code_lists import normal_code, parse_code_list
-from cardiobind.formats.table_file import read_table, table_columns
-from cardiobind.formats.ukb_headers import columns_by_field, identifier_column, parse_header
+from cardiobind.formats.tables.code_lists import normal_code, parse_code_list
+from cardiobind.formats.tables.table_file import read_table, table_columns
+from cardiobind.formats.tables.ukb_headers import columns_by_field, identifier_column, parse_header
 
 
 @pytest.mark.parametrize(

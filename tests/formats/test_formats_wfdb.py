@@ -10,7 +10,7 @@ import wfdb
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_ecg, reasons
-from cardiobind.formats.leads import canonical_lead
+from cardiobind.formats.ecg.leads import canonical_lead
 from cardiobind.modalities.records import LEADS
 from ingest_fixtures import write_zip
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_ecg, reasons
-from cardiobind.formats.wfdb_signals import FORMATS, bytes_needed, decode_counts, samples_held
+from cardiobind.formats.ecg.wfdb_signals import FORMATS, bytes_needed, decode_counts, samples_held
 from cardiobind.modalities.records import LEADS, EcgRecord
 from ecg_binary_fixtures import CANARY, lead_counts, wfdb_header, wfdb_signal
 

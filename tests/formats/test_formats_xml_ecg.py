@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import ECG_FORMATS, read_ecg, reasons
-from cardiobind.formats.philips_xli import decode_xli, rebuild_limb_leads
-from cardiobind.formats.xml_fields import statements
+from cardiobind.formats.ecg.philips_xli import decode_xli, rebuild_limb_leads
+from cardiobind.formats.ecg.xml_fields import statements
 from cardiobind.modalities.records import LEADS, EcgRecord
 from ecg_xml_fixtures import (
     CANARY,

@@ -14,7 +14,7 @@ import pytest
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import read_ecg
-from cardiobind.formats.philips_sierra_xml import MOST_SAMPLES
+from cardiobind.formats.ecg.philips_sierra_xml import MOST_SAMPLES
 from ecg_xml_fixtures import CANARY, TWELVE, aecg_series, aecg_set, hl7_aecg, muse_waveform, muse_xml, sierra_xml
 from ingest_fixtures import cardiosoft_xml
 

@@ -9,14 +9,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cardiobind.errors import RecordError
-from cardiobind.modalities.cine_phases import (
-    cycle_fraction,
-    end_diastole,
-    end_systole,
-    find_phases,
-    mid_slice,
-    two_classes,
-)
 from cardiobind.modalities.cmr import (
     FATAL_CMR,
     FRAME_NAMES,
@@ -25,7 +17,15 @@ from cardiobind.modalities.cmr import (
     cmr_spec,
     prepare_cmr,
 )
-from cardiobind.modalities.heart_location import locate_heart, periodic_motion
+from cardiobind.modalities.cmr.cine_phases import (
+    cycle_fraction,
+    end_diastole,
+    end_systole,
+    find_phases,
+    mid_slice,
+    two_classes,
+)
+from cardiobind.modalities.cmr.heart_location import locate_heart, periodic_motion
 from cardiobind.modalities.records import CineRecord
 
 SPACING_MM = 2.0

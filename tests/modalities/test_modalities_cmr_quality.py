@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
 from cardiobind.errors import RecordError
-from cardiobind.modalities import cmr_quality as quality_module
-from cardiobind.modalities.cine_phases import find_phases
 from cardiobind.modalities.cmr import DOUBTFUL_CMR, FATAL_CMR, CmrPreparation, cmr_quality, prepare_cmr
-from cardiobind.modalities.cmr_signs import cine_signs, order_in_time
-from cardiobind.modalities.heart_location import locate_heart
+from cardiobind.modalities.cmr import quality as quality_module
+from cardiobind.modalities.cmr.cine_phases import find_phases
+from cardiobind.modalities.cmr.heart_location import locate_heart
+from cardiobind.modalities.cmr.signs import cine_signs, order_in_time
 from cardiobind.modalities.records import VIEWS, CineRecord
 from cardiobind.simulate.settings import SimulationSettings
 from cmr_truth import Truth, displaced, simulated

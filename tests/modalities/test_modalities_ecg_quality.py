@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cardiobind.modalities.bands import band_pass, resample_spectrum
-from cardiobind.modalities.ecg_quality import SIGNAL_CODES, ecg_quality, suggested_unit_factor
-from cardiobind.modalities.electrode_swaps import CODES, INDEPENDENT, SWAPS, swap_evidence
-from cardiobind.modalities.r_peaks import r_peaks, typical_beat
+from cardiobind.modalities.ecg.bands import band_pass, resample_spectrum
+from cardiobind.modalities.ecg.electrode_swaps import CODES, INDEPENDENT, SWAPS, swap_evidence
+from cardiobind.modalities.ecg.quality import SIGNAL_CODES, ecg_quality, suggested_unit_factor
+from cardiobind.modalities.ecg.r_peaks import r_peaks, typical_beat
+from cardiobind.modalities.ecg.signal_checks import mains_mv, noise_mv, slope_frequency_hz, unit_factor, wander_mv
 from cardiobind.modalities.records import EcgRecord
-from cardiobind.modalities.signal_checks import mains_mv, noise_mv, slope_frequency_hz, unit_factor, wander_mv
 from cardiobind.simulate import SimulationSettings, draw_hearts, simulate_ecg
 from cardiobind.sources.ptbxl import PtbxlSource
 

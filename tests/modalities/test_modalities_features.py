@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cardiobind.errors import ConfigError
-from cardiobind.modalities.feature_presets import CATEGORICAL_50, CONTINUOUS_68, PRESETS, preset
 from cardiobind.modalities.features import CORE_FEATURES, FEATURE_BY_NAME, FEATURES, INPUT_FEATURES
 from cardiobind.modalities.features.cmr import CMR_FEATURES
+from cardiobind.modalities.features.presets import CATEGORICAL_50, CONTINUOUS_68, PRESETS, preset
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cardiobind.modalities.heart_crop import crop_square, scale_to_bytes
+from cardiobind.modalities.cmr.heart_crop import crop_square, scale_to_bytes
 
 
 def _bilinear(image: NDArray[np.float64], row: float, column: float) -> float:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cardiobind.modalities.limb_leads import (
+from cardiobind.modalities.ecg.limb_leads import (
     LIMB_LEADS,
     limb_lead_residuals,
     limb_leads_inconsistent,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cardiobind.errors import DataContractError
 from cardiobind.modalities.features import FEATURE_BY_NAME, INPUT_FEATURES
-from cardiobind.modalities.table_cleaning import clean_table
 from cardiobind.modalities.tabular import TableContract
+from cardiobind.modalities.tabular.cleaning import clean_table
 
 NAMES = ("age_years", "sex", "sbp_mmhg", "diabetes", "overall_health", "tv_hours")
 

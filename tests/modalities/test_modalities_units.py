@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cardiobind.modalities.features import FEATURE_BY_NAME
-from cardiobind.modalities.units import OTHER_UNITS, conversion
+from cardiobind.modalities.tabular.units import OTHER_UNITS, conversion
 
 PUBLISHED = [
     ("cholesterol_mmol_l", "mg/dL", 200.0, 5.17),

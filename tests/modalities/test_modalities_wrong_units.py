@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardiobind.modalities.features import FEATURE_BY_NAME
-from cardiobind.modalities.table_cleaning import clean_column, clean_table
-from cardiobind.modalities.units import OTHER_UNITS
+from cardiobind.modalities.tabular.cleaning import clean_column, clean_table
+from cardiobind.modalities.tabular.units import OTHER_UNITS
 
 CELLS = [
     ("height_cm", 1.75, "wrong_unit"), ("height_cm", 1750.0, "wrong_unit"), ("height_cm", 68.0, "wrong_unit"),

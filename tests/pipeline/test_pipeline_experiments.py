@@ -10,7 +10,7 @@ import pytest
 
 from cardiobind.config import Experiment
 from cardiobind.errors import CardiobindError, ConfigError, InputError, UnknownNameError
-from cardiobind.modalities.feature_presets import preset
+from cardiobind.modalities.features.presets import preset
 from cardiobind.pipeline import load, run_until
 from cardiobind.pipeline.components import feature_names
 from cardiobind.pipeline.run import SHIPPED

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from cardiobind.errors import InputError, RecordError
-from cardiobind.formats.ukb_titles import SAME_TITLE, TITLES
+from cardiobind.formats.tables.ukb_titles import SAME_TITLE, TITLES
 from cardiobind.modalities.features import FEATURES
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources import SOURCES, UkbSource

@@ -1,9 +1,9 @@
 """The prepared store: build (parallel, restartable, with quarantine), open, split, audit."""
 
+from cardiobind.cohort.audit.leakage import Finding, audit_leakage, refuse_leaks
 from cardiobind.cohort.build import build_cohort, prepare_shard
-from cardiobind.cohort.guard import Limits
-from cardiobind.cohort.leakage import Finding, audit_leakage, refuse_leaks
-from cardiobind.cohort.locks import Shard
+from cardiobind.cohort.ingest.guard import Limits
+from cardiobind.cohort.ingest.locks import Shard
 from cardiobind.cohort.protocol import Protocol, make_protocol
 from cardiobind.cohort.splits import SPLITS, assign_splits, check_splits, label_subset
 from cardiobind.cohort.store import Cohort

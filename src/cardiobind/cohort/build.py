@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
-from cardiobind.cohort.chunks import INDEX_DTYPES, QUARANTINE_DTYPES, open_chunk, plan_chunks, remove_chunks
-from cardiobind.cohort.examples import first_of_each
-from cardiobind.cohort.executors import make_executor
-from cardiobind.cohort.guard import Limits
-from cardiobind.cohort.ingest import Progress, ingest
-from cardiobind.cohort.locks import Shard, beside_others, exclusive
-from cardiobind.cohort.measured import measured_frames
-from cardiobind.cohort.parts import QUARANTINE_EXAMPLES, Part, chunk_part, remaining_parts
-from cardiobind.cohort.prepare import Settings, signal_spec
+from cardiobind.cohort.audit.measured import measured_frames
+from cardiobind.cohort.ingest.chunks import INDEX_DTYPES, QUARANTINE_DTYPES, open_chunk, plan_chunks, remove_chunks
+from cardiobind.cohort.ingest.examples import first_of_each
+from cardiobind.cohort.ingest.executors import make_executor
+from cardiobind.cohort.ingest.guard import Limits
+from cardiobind.cohort.ingest.locks import Shard, beside_others, exclusive
+from cardiobind.cohort.ingest.parts import QUARANTINE_EXAMPLES, Part, chunk_part, remaining_parts
+from cardiobind.cohort.ingest.prepare import Settings, signal_spec
+from cardiobind.cohort.ingest.run import Progress, ingest
+from cardiobind.cohort.ingest.work import Job
 from cardiobind.cohort.store import SCHEMA_VERSION
 from cardiobind.cohort.summary import summarise
 from cardiobind.cohort.tables import TidyTable, make_labels, make_samples, tidy_table
-from cardiobind.cohort.work import Job
 from cardiobind.errors import ArtifactError, ArtifactExistsError
-from cardiobind.modalities.cmr import CmrPreparation
-from cardiobind.modalities.ecg import EcgPreparation
+from cardiobind.modalities.cmr.preparation import CmrPreparation
+from cardiobind.modalities.ecg.preparation import EcgPreparation
 
 if TYPE_CHECKING:
     from cardiobind.sources import RecordRef, Source
@@ -69,7 +69,7 @@ def build_cohort(
         ecg: preparation of ECGs, or None to leave them out.
         cmr: the same of cine MRIs.
         workers: processes; 0 works in this process.
-        dask: address of a scheduler; see `cardiobind.cohort.executors.make_executor`.
+        dask: address of a scheduler; see `cardiobind.cohort.ingest.executors.make_executor`.
         limits: time and memory of one record.
         accept_missing: quarantine missing files even where most are missing.
         chunk: records prepared together, the most that a kill costs each worker.

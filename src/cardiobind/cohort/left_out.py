@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cardiobind.cohort.chunks import DUPLICATE_RECORD
-from cardiobind.cohort.prepare import (
+from cardiobind.cohort.ingest.chunks import DUPLICATE_RECORD
+from cardiobind.cohort.ingest.prepare import (
     OUT_OF_MEMORY,
     READER_CRASHED,
     READER_FAILURE,
@@ -13,7 +13,7 @@ from cardiobind.cohort.prepare import (
 )
 from cardiobind.cohort.tables import NO_SUBJECT, NO_VALUES
 from cardiobind.formats import reasons
-from cardiobind.modalities import cmr_quality
+from cardiobind.modalities.cmr import quality as cmr_quality
 
 _FETCH_AGAIN = "Fetch the file again and compare its size; if the original is like that, it has to stay out."
 _LOOK = "Look at one of the files with `cardiobind inspect`; if it is sound, report it: the reader should take it."

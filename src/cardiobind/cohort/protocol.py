@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
-from cardiobind.cohort.leakage import Finding, audit_leakage, declared_leaks, refuse_leaks
-from cardiobind.cohort.roles import list_roles
+from cardiobind.cohort.audit.leakage import Finding, audit_leakage, declared_leaks, refuse_leaks
+from cardiobind.cohort.audit.roles import list_roles
 from cardiobind.cohort.splits import SPLITS, assign_splits, check_splits
 from cardiobind.cohort.store import Cohort
 from cardiobind.errors import ArtifactError, ConfigError, DataContractError, InputError
 from cardiobind.modalities.features import FEATURE_BY_NAME, INPUT_FEATURES
 from cardiobind.modalities.spec import InputSpec
-from cardiobind.modalities.tabular import TableContract
+from cardiobind.modalities.tabular.contract import TableContract
 from cardiobind.registry import did_you_mean
 from cardiobind.tasks import TASKS, check_trainable
 

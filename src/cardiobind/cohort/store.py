@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cardiobind.artifact import Artifact, open_artifact
-from cardiobind.cohort.prepare import stored_dtype
+from cardiobind.cohort.ingest.prepare import stored_dtype
 from cardiobind.errors import ArtifactError, InputError
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.registry import did_you_mean

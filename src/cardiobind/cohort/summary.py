@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cardiobind.cohort.prepare import SIGNALS
+from cardiobind.cohort.ingest.prepare import SIGNALS
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.tasks import TASKS
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cardiobind.errors import InputError
 from cardiobind.modalities.features import FEATURES
-from cardiobind.modalities.table_cleaning import clean_table
+from cardiobind.modalities.tabular.cleaning import clean_table
 from cardiobind.tasks import TASKS, EventTable, applicable, label
 
 KEYS = ["subject", "visit"]

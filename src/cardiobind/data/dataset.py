@@ -15,7 +15,7 @@ from cardiobind.cohort.protocol import Protocol
 from cardiobind.cohort.store import Cohort
 from cardiobind.data.batch import Batch
 from cardiobind.errors import InputError
-from cardiobind.modalities.ecg import normalise_by_lead_group
+from cardiobind.modalities.ecg.preparation import normalise_by_lead_group
 
 CMR_CENTRE = 0.5
 CMR_SCALE = 0.25

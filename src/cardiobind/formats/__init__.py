@@ -4,42 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cardiobind.formats.cine
+import cardiobind.formats.ecg  # noqa: F401 - registers the formats
 from cardiobind.errors import InputError
-from cardiobind.formats import (
-    array_ecg,
-    cardiosoft_xml,
-    dicom_cine,
-    dicom_ecg,
-    edf_ecg,
-    hl7_aecg,
-    muse_xml,
-    nifti_cine,
-    philips_sierra_xml,
-    scp_ecg,
-    wfdb_ecg,
-)
 from cardiobind.formats.base import CINE_FORMATS, ECG_FORMATS, Format, masked, read_with
 from cardiobind.modalities.records import VIEWS, CineRecord, EcgRecord
 
-__all__ = [
-    "CINE_FORMATS",
-    "ECG_FORMATS",
-    "Format",
-    "array_ecg",
-    "cardiosoft_xml",
-    "dicom_cine",
-    "dicom_ecg",
-    "edf_ecg",
-    "hl7_aecg",
-    "masked",
-    "muse_xml",
-    "nifti_cine",
-    "philips_sierra_xml",
-    "read_cine",
-    "read_ecg",
-    "scp_ecg",
-    "wfdb_ecg",
-]  # fmt: skip
+__all__ = ["CINE_FORMATS", "ECG_FORMATS", "Format", "masked", "read_cine", "read_ecg"]
 
 
 def read_ecg(location: str | Path) -> EcgRecord:

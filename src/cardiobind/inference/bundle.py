@@ -14,10 +14,10 @@ from torch import Tensor
 
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
-from cardiobind.modalities.cmr import CmrPreparation
-from cardiobind.modalities.ecg import EcgPreparation
+from cardiobind.modalities.cmr.preparation import CmrPreparation
+from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.modalities.spec import InputSpec
-from cardiobind.modalities.tabular import TableContract
+from cardiobind.modalities.tabular.contract import TableContract
 from cardiobind.models import POOLS, Fusion, Tower, build_encoder, load_weights
 
 KIND = "bundle"

@@ -10,10 +10,10 @@ import pandas as pd
 
 from cardiobind.errors import DataContractError, InputError
 from cardiobind.formats import masked
-from cardiobind.formats.table_file import read_table, table_columns, table_path
-from cardiobind.formats.ukb_headers import identifier_column
+from cardiobind.formats.tables.table_file import read_table, table_columns, table_path
+from cardiobind.formats.tables.ukb_headers import identifier_column
 from cardiobind.modalities.features import FEATURE_BY_NAME, Feature
-from cardiobind.modalities.table_cleaning import clean_column
+from cardiobind.modalities.tabular.cleaning import clean_column
 from cardiobind.registry import did_you_mean
 from cardiobind.sources.ukb_table import load_table, read_features, read_visits
 

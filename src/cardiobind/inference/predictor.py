@@ -22,8 +22,8 @@ from cardiobind.formats import masked, read_cine, read_ecg
 from cardiobind.formats.location import split_location
 from cardiobind.inference.bundle import BundleContract, Calibration, open_bundle
 from cardiobind.inference.facts import read_facts
-from cardiobind.modalities.cmr import prepare_cmr
-from cardiobind.modalities.ecg import ecg_quality, normalise_by_lead_group, prepare_ecg
+from cardiobind.modalities.cmr.preparation import prepare_cmr
+from cardiobind.modalities.ecg.preparation import ecg_quality, normalise_by_lead_group, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.models import Fusion
 

@@ -8,7 +8,14 @@ from cardiobind.errors import RecordError
 from cardiobind.evaluation.figures import cine_choice, cine_montage
 from cardiobind.formats import CINE_FORMATS, read_cine
 from cardiobind.inspection.sheet import Picture, Sheet
-from cardiobind.modalities.cmr import FATAL_CMR, FRAME_NAMES, CmrPreparation, PreparedCine, cmr_quality, prepare_cmr
+from cardiobind.modalities.cmr.preparation import (
+    FATAL_CMR,
+    FRAME_NAMES,
+    CmrPreparation,
+    PreparedCine,
+    cmr_quality,
+    prepare_cmr,
+)
 from cardiobind.modalities.records import VIEWS, CineRecord
 
 FEW_FRAMES = 6

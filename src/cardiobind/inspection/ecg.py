@@ -7,9 +7,9 @@ import numpy as np
 from cardiobind.evaluation.figures import ecg_paper
 from cardiobind.formats import ECG_FORMATS, read_ecg
 from cardiobind.inspection.sheet import Picture, Rows, Sheet, SheetTable
-from cardiobind.modalities.ecg import FATAL_ECG, EcgPreparation, ecg_quality
-from cardiobind.modalities.ecg_quality import suggested_unit_factor
-from cardiobind.modalities.limb_leads import stored_lead_mistake
+from cardiobind.modalities.ecg.limb_leads import stored_lead_mistake
+from cardiobind.modalities.ecg.preparation import FATAL_ECG, EcgPreparation, ecg_quality
+from cardiobind.modalities.ecg.quality import suggested_unit_factor
 from cardiobind.modalities.records import LEADS, EcgRecord
 
 LONGEST_DRAWN_S = 10.0

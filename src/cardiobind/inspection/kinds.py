@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cardiobind.formats import CINE_FORMATS, ECG_FORMATS
-from cardiobind.formats.array_layout import has_layout
+from cardiobind.formats.ecg.array_layout import has_layout
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".xlsx")
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from cardiobind.evaluation.figures import table_gaps
-from cardiobind.formats.table_file import read_table, table_columns
-from cardiobind.formats.ukb_headers import columns_by_field, identifier_column
+from cardiobind.formats.tables.table_file import read_table, table_columns
+from cardiobind.formats.tables.ukb_headers import columns_by_field, identifier_column
 from cardiobind.inspection.sheet import Picture, Sheet, SheetTable
 from cardiobind.modalities.features import FEATURE_BY_NAME
-from cardiobind.modalities.table_cleaning import clean_table
+from cardiobind.modalities.tabular.cleaning import clean_table
 from cardiobind.sources.ukb_table import load_table, read_features, read_visits
 
 MOST_ROWS_DRAWN = 400

@@ -15,10 +15,10 @@ from cardiobind.cohort import Cohort, Protocol
 from cardiobind.config import CmrConfig, Component, EcgConfig, Experiment, TrainingConfig
 from cardiobind.errors import ConfigError
 from cardiobind.methods import METHODS
-from cardiobind.modalities.cmr import CmrPreparation
-from cardiobind.modalities.ecg import EcgPreparation
-from cardiobind.modalities.feature_presets import preset
+from cardiobind.modalities.cmr.preparation import CmrPreparation
+from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.modalities.features import FEATURE_BY_NAME
+from cardiobind.modalities.features.presets import preset
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models import POOLS, Tower, build_encoder, encoder_options
 from cardiobind.pipeline.workspace import Workspace

@@ -16,8 +16,8 @@ from cardiobind.errors import ArtifactError
 from cardiobind.evaluation.calibration import fit_platt
 from cardiobind.evaluation.threshold import choose_threshold
 from cardiobind.inference.bundle import BundleContract, Calibration, commit_bundle, write_bundle
-from cardiobind.modalities.cmr import CmrPreparation
-from cardiobind.modalities.ecg import EcgPreparation
+from cardiobind.modalities.cmr.preparation import CmrPreparation
+from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.pipeline.networks import load_state
 from cardiobind.tasks import TASKS
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from cardiobind.errors import InputError
 from cardiobind.formats import read_cine
-from cardiobind.formats.nifti_layouts import SUFFIXES, read_info
+from cardiobind.formats.cine.nifti_layouts import SUFFIXES, read_info
 from cardiobind.modalities.records import CineRecord
 from cardiobind.sources.base import EVENT_COLUMNS, SOURCES, VISIT_COLUMNS, RecordRef, issue
 

@@ -19,7 +19,7 @@ import pandas as pd
 from cardiobind.errors import InputError, RecordError
 from cardiobind.formats import masked, read_cine, read_ecg, reasons
 from cardiobind.formats.location import SEPARATOR, split_location
-from cardiobind.formats.table_file import read_table, table_columns
+from cardiobind.formats.tables.table_file import read_table, table_columns
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources.base import EVENT_COLUMNS, SOURCES, VISIT_COLUMNS, RecordRef, issue
 from cardiobind.sources.folder_columns import ColumnDeclaration, canonical_values, features_of, read_declarations

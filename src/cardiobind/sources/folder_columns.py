@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cardiobind.errors import InputError
 from cardiobind.modalities.features import FEATURE_BY_NAME, Feature
-from cardiobind.modalities.units import OTHER_UNITS, conversion
+from cardiobind.modalities.tabular.units import OTHER_UNITS, conversion
 from cardiobind.registry import did_you_mean
 
 ROLES_NOT_READ = ("identifier", "label", "leak", "unused")

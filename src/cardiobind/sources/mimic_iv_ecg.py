@@ -15,8 +15,8 @@ import pandas as pd
 
 from cardiobind.errors import InputError, RecordError
 from cardiobind.formats import masked, read_ecg, reasons
-from cardiobind.formats.code_lists import normal_code, parse_code_list
-from cardiobind.formats.table_file import read_table, table_columns
+from cardiobind.formats.tables.code_lists import normal_code, parse_code_list
+from cardiobind.formats.tables.table_file import read_table, table_columns
 from cardiobind.modalities.records import EcgRecord
 from cardiobind.sources.base import EVENT_COLUMNS, SOURCES, VISIT_COLUMNS, RecordRef, issue
 

@@ -16,7 +16,7 @@ import pandas as pd
 from cardiobind.errors import InputError, RecordError
 from cardiobind.formats import masked, read_ecg, reasons
 from cardiobind.formats.location import SEPARATOR, open_archive
-from cardiobind.formats.table_file import read_table
+from cardiobind.formats.tables.table_file import read_table
 from cardiobind.modalities.records import EcgRecord
 from cardiobind.sources.base import EVENT_COLUMNS, SOURCES, VISIT_COLUMNS, RecordRef, issue
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cardiobind.errors import InputError
 from cardiobind.formats import read_cine, read_ecg
-from cardiobind.formats.table_file import table_path
+from cardiobind.formats.tables.table_file import table_path
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources.base import SOURCES, RecordRef, issue
 from cardiobind.sources.ukb_events import read_events

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cardiobind.formats.code_lists import parse_code_list
+from cardiobind.formats.tables.code_lists import parse_code_list
 from cardiobind.modalities.features import Feature
 from cardiobind.sources.ukb_labels import LABELS, LESS_THAN_ONE_LABELS, NO_ANSWER_LABELS, NONE_LABELS
 

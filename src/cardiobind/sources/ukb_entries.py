@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from cardiobind.formats.code_lists import parse_code_list
-from cardiobind.formats.ukb_headers import Column
+from cardiobind.formats.tables.code_lists import parse_code_list
+from cardiobind.formats.tables.ukb_headers import Column
 
 Columns = Mapping[int, Sequence[Column]]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from cardiobind.formats.code_lists import normal_code
+from cardiobind.formats.tables.code_lists import normal_code
 from cardiobind.sources.base import EVENT_COLUMNS
 from cardiobind.sources.ukb_entries import Columns, entries
 from cardiobind.sources.ukb_event_fields import (

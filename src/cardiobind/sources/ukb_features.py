@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cardiobind.formats.ukb_headers import Column
+from cardiobind.formats.tables.ukb_headers import Column
 from cardiobind.modalities.features import Feature
 from cardiobind.sources.ukb_codes import SAME_QUESTION, answers, to_code_sets, to_codes
 

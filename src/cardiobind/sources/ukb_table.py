@@ -13,8 +13,8 @@ import pandas as pd
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import masked, reasons
-from cardiobind.formats.table_file import read_table, table_columns
-from cardiobind.formats.ukb_headers import Column, columns_by_field, identifier_column
+from cardiobind.formats.tables.table_file import read_table, table_columns
+from cardiobind.formats.tables.ukb_headers import Column, columns_by_field, identifier_column
 from cardiobind.modalities.features import CORE_FEATURES, FEATURE_BY_NAME, FEATURES
 from cardiobind.sources.base import VISIT_COLUMNS, issue
 from cardiobind.sources.ukb_events import EVENT_FIELDS

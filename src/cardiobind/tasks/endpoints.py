@@ -6,7 +6,7 @@ ICD-9, operations, self-report and UK Biobank's own outcomes. Where a published 
 comma between ``'I249'`` and ``'I250'`` that one lacks, so that both codes are lost, is here.
 
 A variant's name begins with that of its disease, so that what leaks the one is known to leak the other
-(`cardiobind.cohort.leakage`). Codes of ICD and OPCS are prefixes: I21 holds I21.0 to I21.9.
+(`cardiobind.cohort.audit.leakage`). Codes of ICD and OPCS are prefixes: I21 holds I21.0 to I21.9.
 """
 
 from __future__ import annotations

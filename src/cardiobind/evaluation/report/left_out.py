@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cardiobind.cohort.examples import MISSING_UV, unpack
+from cardiobind.cohort.ingest.examples import MISSING_UV, unpack
 from cardiobind.cohort.left_out import explain
 from cardiobind.evaluation.figures.left_out import small_ecg, small_image
 from cardiobind.evaluation.report import html

@@ -1,0 +1,1 @@
+"""What a column is for, and whether it gives the label away."""

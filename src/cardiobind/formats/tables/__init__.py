@@ -1,0 +1,1 @@
+"""Tables in files, and how UK Biobank names their columns."""
