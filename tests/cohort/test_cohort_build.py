@@ -151,8 +151,8 @@ def test_a_chunk_that_another_worker_wrote_is_accepted(tmp_path: Path, monkeypat
     first = fake_cohort(tmp_path, FakeSource(), name="first")
     monkeypatch.setattr("cardiobind.cohort.build.remove_chunks", lambda *_: None)
     fake_cohort(tmp_path, FakeSource())
-    for room in ("ingest", "work"):
-        monkeypatch.setattr(f"cardiobind.cohort.{room}.out_of_reach", lambda *_: None)
+    for module in ("run", "work"):
+        monkeypatch.setattr(f"cardiobind.cohort.ingest.{module}.out_of_reach", lambda *_: None)
     monkeypatch.setattr("cardiobind.cohort.ingest.work.remove_chunk", lambda *_: None)
     second = fake_cohort(tmp_path, FakeSource(), name="second", work=tmp_path / "cohort-work")
     assert all_bytes(second.artifact.path) == all_bytes(first.artifact.path)

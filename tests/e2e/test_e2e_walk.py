@@ -19,7 +19,7 @@ from walking import COHORT, EID, INPUTS, Recorder, Walk, experiment
 pytestmark = pytest.mark.e2e
 ARMS = ("aligned", "pre-trained, not aligned", "supervised from scratch")
 HOLDS_SUBJECTS = {"samples.parquet", "table.parquet", "labels.parquet", "index.parquet", "quarantine.parquet",
-                  "splits.parquet", "predictions.parquet"}  # fmt: skip
+                  "splits.parquet", "predictions.parquet", "instances.parquet", "days_after_visit.parquet"}  # fmt: skip
 
 
 @pytest.fixture

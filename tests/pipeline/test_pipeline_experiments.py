@@ -29,7 +29,8 @@ def test_a_named_set_of_features_is_its_columns_and_an_unknown_one_is_refused(tm
     words = [f"data_root={tmp_path}", "tabular.features=minimal"]
     assert feature_names(load("demo", words)) == preset("minimal")
     assert feature_names(load("demo", [*words, 'tabular.features=["age_years"]'])) == ("age_years",)
-    assert feature_names(load("demo", words[:1])) is None
+    assert feature_names(load("demo", [*words[:1], "tabular.features=none"])) is None
+    assert feature_names(load("demo", words[:1])) == preset("paper_33")
     with pytest.raises(ConfigError, match="did you mean 'minimal'"):
         load("demo", [*words, "tabular.features=minimum"])
 
