@@ -2,7 +2,6 @@
 
 Each format is prepared by 1 and by 2 processes of a pool in one run, each time under a process of its own so that the
 peak of memory is its own; start-up is measured with two records and taken off. Prints Markdown, then one JSON line.
-Formats that `WRITERS` has no writer for are listed, not measured.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +26,11 @@ from cardiobind.modalities.cmr import CmrPreparation
 from cardiobind.modalities.ecg import EcgPreparation
 from cardiobind.modalities.records import LEADS
 from cardiobind.simulate import SimulationSettings, draw_hearts, simulate_ecg
-from cardiobind.simulate.writers import cardiosoft_xml, dicom_zip
+from cardiobind.simulate.writers import dicom_zip
 from cardiobind.sources import RecordRef
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import ecg_binary_fixtures as binary
-import ecg_xml_fixtures as xml
+from format_samples import ECG_SAMPLES
 
 PARTICIPANTS = 60_000
 CORES = (2, 64, 1000)
@@ -69,26 +66,6 @@ class Copies:
         return []
 
 
-def write_cardiosoft(folder: Path, index: int) -> Path:
-    heart = next(draw_hearts(SETTINGS, index, 1).itertuples(index=False))
-    path = folder / f"{index}.xml"
-    path.write_bytes(cardiosoft_xml(heart, SETTINGS))
-    return path
-
-
-def write_wfdb(folder: Path, index: int) -> Path:
-    signal = np.round(1000 * simulate_ecg(draw_hearts(SETTINGS, index, 1), SETTINGS)[0]).astype("<i2")
-    name, samples = f"{index:05d}_hr", signal.shape[1]
-    (folder / f"{name}.dat").write_bytes(signal.T.tobytes())
-    lines = [f"{name} 12 500 {samples}"]
-    for lead, row in zip(LEADS, signal, strict=True):
-        checksum = int(row.astype(np.int64).sum()) & 0xFFFF
-        signed = checksum - 0x10000 if checksum > 0x7FFF else checksum
-        lines.append(f"{name}.dat 16 1000/mV 16 0 {row[0]} {signed} 0 {lead}")
-    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
-    return folder / name
-
-
 def write_cine(folder: Path, index: int) -> Path:
     heart = next(draw_hearts(SETTINGS, index, 1).itertuples(index=False))
     path = folder / f"{index}.zip"
@@ -100,37 +77,6 @@ def counts(index: int) -> dict[str, np.ndarray]:
     """Return the leads of one simulated ECG in steps of 5 microvolts."""
     signal = np.round(200 * simulate_ecg(draw_hearts(SETTINGS, index, 1), SETTINGS)[0]).astype(np.int64)
     return dict(zip(LEADS, signal, strict=True))
-
-
-def stored(content: Callable[[dict[str, np.ndarray]], bytes], suffix: str) -> Callable[[Path, int], Path]:
-    """Return a writer of one file by the constructed fixtures of the tests."""
-
-    def write(folder: Path, index: int) -> Path:
-        path = folder / f"{index}{suffix}"
-        path.write_bytes(content(counts(index)))
-        return path
-
-    return write
-
-
-def muse(leads: dict[str, np.ndarray]) -> bytes:
-    return xml.muse_xml(xml.muse_waveform({lead: leads[lead] for lead in xml.STORED}))
-
-
-def sierra(leads: dict[str, np.ndarray]) -> bytes:
-    return xml.sierra_xml(xml.sierra_plain(leads), tuple(leads), len(leads["I"]))
-
-
-WRITERS: Mapping[str, Callable[[Path, int], Path]] = {
-    "cardiosoft_xml": write_cardiosoft,
-    "wfdb": write_wfdb,
-    "muse_xml": stored(muse, ".xml"),
-    "hl7_aecg": stored(lambda leads: xml.hl7_aecg(xml.aecg_series(xml.aecg_set(leads))), ".xml"),
-    "philips_sierra_xml": stored(sierra, ".xml"),
-    "scp_ecg": stored(lambda leads: binary.scp_bytes(leads, avm=5000), ".scp"),
-    "edf_ecg": stored(lambda leads: binary.edf_bytes(leads), ".edf"),
-    "dicom_ecg": stored(lambda leads: binary.dicom_ecg_bytes([binary.dicom_group(leads)]), ".dcm"),
-}
 
 
 def timed(source: Copies, workers: int, folder: Path) -> dict[str, float]:
@@ -187,13 +133,12 @@ def measure(name: str, modality: str, locations: tuple[str, ...], count: int) ->
 
 
 def file_bytes(location: str) -> int:
-    """Return the size of a recording: its file, or all files of that stem."""
+    """Return the size of a recording: its file and what belongs to it, which bears the same stem."""
     path = Path(location)
-    files = [path] if path.is_file() else list(path.parent.glob(f"{path.name}.*"))
-    return sum(file.stat().st_size for file in files)
+    return sum(file.stat().st_size for file in path.parent.glob(f"{path.stem}.*"))
 
 
-def markdown(rows: list[dict[str, Any]], skipped: list[str]) -> str:
+def markdown(rows: list[dict[str, Any]]) -> str:
     head = ["format", "records/s/core", "MB/s", "MB a record", "peak MiB a process", "2 processes over 1"]
     lines = [[*head, *(f"{PARTICIPANTS:,} on {c} cores" for c in CORES)]]
     for row in rows:
@@ -201,8 +146,7 @@ def markdown(rows: list[dict[str, Any]], skipped: list[str]) -> str:
         numbers = ("records_per_s_core", "mb_per_s", "file_mb", "peak_mib", "scaling_2_over_1")
         lines.append([row["format"], *(f"{row[n]:.3g}" for n in numbers), *hours])
     lines.insert(1, ["---"] * len(lines[0]))
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return table + (f"\n\nNot measured, no writer of their files here: {', '.join(skipped)}." if skipped else "")
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _duration(hours: float) -> str:
@@ -215,13 +159,12 @@ def main() -> None:
     quick = parser.parse_args().quick
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in [n for n in ECG_FORMATS if n in WRITERS]:
-            (Path(folder) / name).mkdir()
-            places = tuple(str(WRITERS[name](Path(folder) / name, i)) for i in range(SETTINGS.subjects))
+        for name in ECG_FORMATS:
+            places = tuple(ECG_SAMPLES[name](Path(folder, name, str(i)), counts(i)) for i in range(SETTINGS.subjects))
             rows.append(measure(name, "ecg", places, 16 if quick else 400))
         cines = tuple(str(write_cine(Path(folder), i)) for i in range(1 if quick else SETTINGS.subjects))
         rows.append(measure("cine zip of 500 DICOM files", "cmr", cines, 4 if quick else 24))
-    print(markdown(rows, [n for n in ECG_FORMATS if n not in WRITERS]))
+    print(markdown(rows))
     print(json.dumps(rows))
 
 
