@@ -21,6 +21,7 @@ from cardiobind.modalities.records import EcgHeader, EcgRecord
 LARGEST_ECG_BYTES = 1 << 26
 LARGEST_LEAD_SAMPLES = 1_000_000
 LARGEST_RATE_HZ = 1e6
+LONG_NAME = 6
 SHORTEST_NAME = 3
 LONGEST_TEXT = 300
 MOST_TEXTS = 100
@@ -111,13 +112,17 @@ def interpretation(texts: Iterable[str | None], identifiers: Iterable[str]) -> t
 def without_names(statements: Iterable[str], identifiers: Iterable[str]) -> tuple[str, ...]:
     """Return the sentences with parts of identifiers, dates and long numbers as ``*``, white space tidied.
 
+    A name of `LONG_NAME` letters is hidden wherever it stands, even inside a word; a shorter one as a word alone.
+
     Args:
         statements: free text of a device.
         identifiers: names, numbers and dates of the same file that belong to a person.
     """
     parts = {part for text in identifiers for part in (text.strip(), *re.split(r"[\s^=,;/\\.]+", text))}
     named = [re.escape(part) for part in parts if len(part) >= SHORTEST_NAME and part.lower() not in _NOBODY]
-    patterns = [rf"(?<!\w){part}(?!\w)" for part in sorted(named, key=len, reverse=True)]
+    patterns = [
+        part if len(part) >= LONG_NAME else rf"(?<!\w){part}(?!\w)" for part in sorted(named, key=len, reverse=True)
+    ]
     hidden = re.compile("|".join([*patterns, _NUMBER_OR_DATE]), re.IGNORECASE)
     tidied = (hidden.sub("*", " ".join(statement.split())) for statement in statements)
     return tuple(text for text in tidied if text.strip("* "))
