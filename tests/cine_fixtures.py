@@ -13,9 +13,13 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from cardiobind.errors import RecordError
+from cardiobind.formats import read_cine
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 SECRET = "SECRETNAME"  # noqa: S105
@@ -275,3 +279,12 @@ def acdc_patient(root: Path, number: int, of: Volume, group: str = "MINF", ed: i
         (folder / f"{stem}_frame{frame:02d}.nii.gz").write_bytes(gz(nifti(of, phase=frame - 1)))
         (folder / f"{stem}_frame{frame:02d}_gt.nii.gz").write_bytes(gz(nifti(of, phase=frame - 1)))
     return folder
+
+
+def refusal(location: object, view: str = "sax") -> RecordError:
+    """Return why a cine is refused, which names nobody; fails if it is read."""
+    with pytest.raises(RecordError) as caught:
+        read_cine(str(location), view)
+    assert SECRET not in str(caught.value)
+    assert "9000001" not in str(caught.value)
+    return caught.value

@@ -26,23 +26,11 @@ from cardiobind.errors import RecordError
 from cardiobind.formats import read_cine, read_ecg
 from cardiobind.formats.reasons import REASONS
 from cardiobind.formats.tables.table_file import read_table
+from damage import KINDS, PAYLOADS, edit
 from format_samples import CANARIES, CINE_SAMPLES, ECG_SAMPLES, Volume, cine, counts
 
 LONGEST_S = 5.0
 MOST_MEMORY_MB = 512.0
-PAYLOADS = (
-    b"-1",
-    b"1e999",
-    b"nan",
-    b"\xff\xff",
-    b"\xff\xff\xff\xff",
-    b"<",
-    b">",
-    b",",
-    b"99999999",
-    b"\0\0\0\x80",
-    b"\0",
-)
 CASES = (*ECG_SAMPLES, *CINE_SAMPLES, "csv_table", "xlsx_table", "parquet_table")
 
 
@@ -59,20 +47,13 @@ def edited(data: bytes, at: int, kind: int, rng: np.random.Generator) -> bytes:
     payload, noise = PAYLOADS[rng.integers(len(PAYLOADS))], rng.bytes(int(rng.integers(1, 9)))
     if kind >= 6:
         return another_digit(data, at, rng)
-    return (
-        data[:at],
-        data[:at] + payload + data[at:],
-        data[:at] + data[max(at - 40, 0) : at] * 2 + data[at:],
-        data[:at] + bytes(8) + data[at + 8 :],
-        data[:at] + payload + data[at + len(payload) :],
-        data[:at] + noise + data[at + len(noise) :],
-    )[kind]
+    return edit(data, at, (*KINDS, "set")[kind], noise if kind == 5 else payload)
 
 
 def another_digit(data: bytes, at: int, rng: np.random.Generator) -> bytes:
     """Return the bytes with the next digit changed: a number that still is one."""
     place = next((k for k in range(at, min(at + 200, len(data))) if data[k : k + 1].isdigit()), None)
-    return data if place is None else data[:place] + b"%d" % rng.integers(10) + data[place + 1 :]
+    return data if place is None else edit(data, place, "set", b"%d" % rng.integers(10))
 
 
 def sample(case: str, folder: Path) -> str:

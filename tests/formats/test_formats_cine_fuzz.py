@@ -6,49 +6,18 @@ import functools
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from cardiobind.errors import RecordError
-from cardiobind.formats import read_cine, reasons
+from cardiobind.formats import read_cine
 from cardiobind.modalities.records import VIEWS
-from cine_fixtures import SECRET, enhanced, plane, series, ukb_long_axis, volume
+from cine_fixtures import enhanced, plane, series, ukb_long_axis, volume
+from damage import EDITS, damage, fuzz, survives
 from ingest_fixtures import write_zip
 
-fuzz = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-EDITS = st.lists(
-    st.tuples(
-        st.sampled_from(["set", "cut", "insert", "repeat"]), st.floats(0, 1),
-        st.one_of(st.binary(min_size=1, max_size=6), st.sampled_from([b"-1", b"1e999", b"nan", b"\xff\xff", b"\\"])),
-    ),
-    min_size=1, max_size=4,
-)  # fmt: skip
 NEEDS = {JPEG2000Lossless: "openjpeg", JPEGLSLossless: "jpeg_ls"}
-
-
-def damage(data: bytes, edits: list[tuple[str, float, bytes]], first: int = 0) -> bytes:
-    for kind, place, payload in edits:
-        at = first + int(place * (len(data) - first))
-        rest = at + len(payload) if kind == "set" else at
-        payload = data[max(at - 40, 0) : at] if kind == "repeat" else payload
-        data = data[:at] if kind == "cut" else data[:at] + payload + data[rest:]
-    return data
-
-
-def survives(path: Path, view: str = "sax") -> None:
-    record, refused = None, None
-    try:
-        record = read_cine(path, view)
-    except RecordError as error:
-        refused = error
-    assert record is not None or (refused is not None and refused.reason in reasons.REASONS)
-    assert SECRET not in f"{refused}"
-    assert "9000001" not in f"{refused}"
-    assert record is None or np.isfinite(record.frames).all()
-    assert record is None or np.isfinite(record.slice_positions_mm).all()
 
 
 @functools.cache
@@ -74,7 +43,7 @@ def test_enhanced(edits) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "9000001.dcm")
         path.write_bytes(damage(multi_frame(), edits))
-        survives(path)
+        survives(lambda: read_cine(path))
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless], ids=lambda s: s.name)
@@ -89,7 +58,7 @@ def test_compressed(syntax) -> None:
             second = damage(good, edits, first=good.find(b"\xe0\x7f\x10\x00"))
             for name, data in (("1.dcm", good), ("9000001.dcm", second)):
                 Path(folder, name).write_bytes(data)
-            survives(Path(folder))
+            survives(lambda: read_cine(folder))
 
     check()
 
@@ -102,4 +71,5 @@ def test_long_axis(edits, mixed: bool, view: str) -> None:
     for name in (names[0], names[7]):
         members[name] = damage(members[name], edits)
     with tempfile.TemporaryDirectory() as folder:
-        survives(write_zip(Path(folder, "9000001_20208_2_0.zip"), members), view)
+        path = write_zip(Path(folder, "9000001_20208_2_0.zip"), members)
+        survives(lambda: read_cine(path, view))

@@ -9,7 +9,7 @@ import pytest
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from cardiobind.errors import InputError, RecordError
+from cardiobind.errors import InputError
 from cardiobind.formats import read_cine, reasons
 from cardiobind.formats.cine import dicom_files, dicom_pixels
 from cine_fixtures import (
@@ -21,6 +21,7 @@ from cine_fixtures import (
     long_axis_plane,
     philips,
     plane,
+    refusal,
     series,
     siemens,
     ukb_long_axis,
@@ -29,14 +30,6 @@ from cine_fixtures import (
 from ingest_fixtures import write_zip
 
 VIEWS = {"lax_2ch": "2Ch", "lax_3ch": "3Ch", "lax_4ch": "4Ch"}
-
-
-def refusal(location: object, view: str = "sax") -> RecordError:
-    with pytest.raises(RecordError) as caught:
-        read_cine(str(location), view)
-    assert SECRET not in str(caught.value)
-    assert "9000001" not in str(caught.value)
-    return caught.value
 
 
 def folder_of(path: Path, members: dict[str, bytes]) -> Path:

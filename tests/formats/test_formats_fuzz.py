@@ -6,69 +6,18 @@ import functools
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiobind.errors import RecordError
 from cardiobind.formats import read_cine, read_ecg
 from cardiobind.formats.cine.dicom_frames import manifest_descriptions
 from cardiobind.formats.ecg.cardiosoft_xml import read_cardiosoft_xml
 from cardiobind.formats.ecg.wfdb_ecg import read_wfdb
 from cardiobind.formats.tables.table_file import read_table
+from damage import EDITS, damage, fuzz, survives
 from ingest_fixtures import cardiosoft_xml, dicom_bytes, random_counts, stack, ukb_cine, write_zip
-
-fuzz = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-
-TOKENS = [b"-1", b"1e999", b"1e-300", b"nan", b"\xff\xff", b"<", b",", b"99999999"]
-EDITS = st.lists(
-    st.tuples(
-        st.sampled_from(["set", "cut", "insert", "repeat", "zero"]),
-        st.floats(0, 1),
-        st.one_of(
-            st.binary(max_size=4), st.sampled_from([b"-1", b"1e999", b"nan", b"\xff\xff", b"<", b",", b"99999999"])
-        ),
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
-def damage(data: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:
-    for kind, place, payload in edits:
-        at = int(place * len(data))
-        if kind == "set":
-            data = data[:at] + payload + data[at + len(payload) :]
-        elif kind == "cut":
-            data = data[:at]
-        elif kind == "insert":
-            data = data[:at] + payload + data[at:]
-        elif kind == "repeat":
-            data = data[:at] + data[max(at - 40, 0) : at] * 2 + data[at:]
-        else:
-            data = data[:at] + bytes(8) + data[at + 8 :]
-    return data
-
-
-def survives(read) -> None:
-    refused = None
-    record = None
-    try:
-        record = read()
-    except RecordError as error:
-        refused = error
-    if refused is not None:
-        assert refused.reason
-        assert "9000001" not in str(refused)
-        assert "SECRETNAME" not in str(refused)
-    if hasattr(record, "amplitude_mv"):
-        assert record.amplitude_mv.shape[0] == 12
-        assert not np.isinf(record.amplitude_mv).any()
-        assert record.rate_hz > 0
-    if hasattr(record, "frames"):
-        assert np.isfinite(record.frames).all()
 
 
 @functools.cache

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -13,11 +12,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from test_formats_fuzz import EDITS, damage, survives
 
 from cardiobind.formats import read_ecg
+from damage import EDITS, damage, fuzz, survives
 from ecg_xml_fixtures import (
     CANARY,
     TWELVE,
@@ -36,13 +35,6 @@ from ecg_xml_fixtures import (
     twelve_counts,
 )  # fmt: skip
 from ingest_fixtures import cardiosoft_xml, random_counts
-
-fuzz = settings(
-    max_examples=int(os.environ.get("CARDIOBIND_FUZZ", "80")),
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    derandomize=True,
-)
 
 EIGHT, FULL = stored_counts(12), twelve_counts(12)
 FILES: dict[str, Callable[[], bytes]] = {
@@ -80,7 +72,7 @@ def with_fields(data: bytes, changes: list[tuple[float, bytes]]) -> bytes:
     return data
 
 
-def survives_file(data: bytes) -> None:
+def read_survives(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "9000001_20205_2_0.xml"
         path.write_bytes(data)
@@ -89,9 +81,9 @@ def survives_file(data: bytes) -> None:
 
 @pytest.mark.parametrize("kind", FILES)
 def test_changed_bytes(kind: str) -> None:
-    fuzz(given(EDITS)(lambda edits: survives_file(damage(sound(kind), edits))))()
+    fuzz(given(EDITS)(lambda edits: read_survives(damage(sound(kind), edits))))()
 
 
 @pytest.mark.parametrize("kind", FILES)
 def test_changed_fields(kind: str) -> None:
-    fuzz(given(CHANGES)(lambda changes: survives_file(with_fields(sound(kind), changes))))()
+    fuzz(given(CHANGES)(lambda changes: read_survives(with_fields(sound(kind), changes))))()
