@@ -201,3 +201,8 @@ def fake_cohort(folder: Path, source: FakeSource, name: str = "cohort", **option
     }  # fmt: skip
     build_cohort(source, folder / name, **{**settings, **options})  # type: ignore[arg-type]
     return Cohort.open(folder / name)
+
+
+def all_bytes(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file below a folder by its relative path."""
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from cardiobind import cli
+from calling import Call
 from cardiobind.cohort import Cohort, tables
 from cardiobind.pipeline import simulate
 from cardiobind.simulate import SimulationSettings
 from cardiobind.tasks import TASKS
+from store_fakes import all_bytes
 
 EXPERIMENT = """
 name = "small"
@@ -44,30 +43,6 @@ inputs = ["ecg"]
 """
 
 
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[[Sequence[object]], Done]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run ``cardiobind prepare`` or another verb with arguments in this process."""
-
-    def run(words: Sequence[object]) -> Done:
-        monkeypatch.setattr(sys, "argv", ["cardiobind", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        shown = capsys.readouterr()
-        return Done(int(ended.value.code or 0), shown.out, shown.err)
-
-    return run
-
-
 @pytest.fixture(scope="module", autouse=True)
 def one_endpoint() -> object:
     with pytest.MonkeyPatch.context() as patch:
@@ -89,10 +64,6 @@ def words(raw: Path, out: Path, *more: object) -> list[object]:
 
 def cohorts(out: Path) -> list[Path]:
     return sorted(out.glob("cohort-*"))
-
-
-def all_bytes(folder: Path) -> dict[str, bytes]:
-    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
 def test_shards_by_command_make_the_cohort_of_one_command(call: Call, raw: Path, tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from calling import Call
 from cardiobind import cli
 from walking import EID, SMALL, Walk
 
@@ -19,30 +18,6 @@ VERBS = (
     "demo", "run", "simulate", "prepare", "pretrain", "align", "finetune", "evaluate", "export", "predict", "config",
     "verify", "withdrawn",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[[Sequence[object]], Done]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run ``cardiobind`` with arguments in this process."""
-
-    def run(words: Sequence[object]) -> Done:
-        monkeypatch.setattr(sys, "argv", ["cardiobind", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        shown = capsys.readouterr()
-        return Done(int(ended.value.code or 0), shown.out, shown.err)
-
-    return run
 
 
 def test_help_lists_all_verbs_without_loading_torch() -> None:

@@ -22,7 +22,7 @@ from cardiobind.cohort.ingest.locks import exclusive
 from cardiobind.errors import ArtifactError, ArtifactExistsError, ConfigError, CorruptArtifactError
 from cardiobind.modalities.ecg import prepare_ecg
 from cardiobind.sources import RecordRef
-from store_fakes import ECG, FakeSource, fake_cohort
+from store_fakes import ECG, FakeSource, all_bytes, fake_cohort
 
 pytestmark = pytest.mark.usefixtures("one_endpoint")
 
@@ -32,10 +32,6 @@ TROUBLE = {
     "SIM-00002": "leave",
     "SIM-00004": "flat",
 }
-
-
-def all_bytes(folder: Path) -> dict[str, bytes]:
-    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
 def reasons(cohort: Cohort) -> dict[str, str]:

@@ -20,7 +20,7 @@ from cardiobind.cohort import Cohort, Shard, prepare_shard
 from cardiobind.cohort.ingest.chunks import plan_chunks
 from cardiobind.cohort.ingest.locks import beside_others, exclusive
 from cardiobind.errors import ArtifactError, ConfigError
-from store_fakes import CMR, ECG, FakeSource, fake_cohort
+from store_fakes import CMR, ECG, FakeSource, all_bytes, fake_cohort
 
 pytestmark = pytest.mark.usefixtures("one_endpoint")
 
@@ -33,10 +33,6 @@ OPTIONS: dict[str, Any] = {"ecg": ECG, "cmr": CMR, "chunk": 4, "fingerprint": "f
 def whole(one_endpoint: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cohort built in one go, in one process."""
     return fake_cohort(tmp_path_factory.mktemp("whole"), SOURCE, name="whole").artifact.path
-
-
-def all_bytes(folder: Path) -> dict[str, bytes]:
-    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
 def run_shard(folder: Path, text: str, source: FakeSource = SOURCE, **options: Any) -> int:

@@ -11,7 +11,7 @@ import pytest
 from cardiobind.cohort import Cohort, build
 from cardiobind.modalities.ecg import prepare_ecg
 from cardiobind.sources import RecordRef
-from store_fakes import ECG, FakeSource, fake_cohort
+from store_fakes import ECG, FakeSource, all_bytes, fake_cohort
 
 pytestmark = pytest.mark.usefixtures("one_endpoint")
 
@@ -20,10 +20,6 @@ SOURCE = FakeSource(
     subjects=24, cmr=True, trouble={"SIM-00000": "refuse", **FLAT},
     extra=(RecordRef("SIM-00005", "2", "ecg", "SIM-00005-again.xml"), RecordRef("SIM-00001", "2", "echo", "x")),
 )  # fmt: skip
-
-
-def all_bytes(folder: Path) -> dict[str, bytes]:
-    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
 def mentions(folder: Path, subject: str) -> bool:
