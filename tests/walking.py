@@ -125,7 +125,7 @@ def walk(folder: Path) -> Walk:
     handler = _Lines(told.lines)
     logging.getLogger().addHandler(handler)
     try:
-        raw = simulate(folder / "raw", COHORT, reporter=told)
+        raw = simulate(folder / "raw", COHORT, workers=1, reporter=told)
         ceiling = partial(simulated_ceiling, settings=COHORT)
         result = run(experiment(raw), folder, reporter=told, ceiling=ceiling)
     finally:

@@ -16,6 +16,8 @@ from cardiobind.cohort.splits import SPLITS
 from cardiobind.errors import ArtifactError, ConfigError, DataContractError, InputError, LabelLeakageError
 from store_fakes import FakeSource, fake_cohort
 
+pytestmark = pytest.mark.usefixtures("one_endpoint")
+
 OPTIONS = {"config": {}, "fingerprint": "f", "task": "mi", "fractions": (0.6, 0.2, 0.2)}
 
 
@@ -47,7 +49,7 @@ class Folded(FakeSource):
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+def cohort(one_endpoint: None, tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return fake_cohort(tmp_path_factory.mktemp("protocol"), FakeSource(subjects=120))
 
 

@@ -119,6 +119,13 @@ def html(full: Report) -> str:
     return render(full)
 
 
+@pytest.fixture
+def words_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made and not painted, which takes nearly all the time; for tests of the words alone."""
+    monkeypatch.setattr("cardiobind.evaluation.report.html.svg", lambda figure: "<svg/>")
+    monkeypatch.setattr("cardiobind.evaluation.report.html.png_base64", lambda figure: "")
+
+
 def test_it_parses_and_has_one_title_and_headed_sections(html: str) -> None:
     outline = parse(html)
     assert html.startswith("<!DOCTYPE html>")
@@ -199,6 +206,7 @@ def test_values_of_the_table_are_told_apart(html: str) -> None:
     assert "The table has no column of: pack_years." in part
 
 
+@pytest.mark.usefixtures("words_only")
 def test_the_audit_names_what_it_did_not_look_at(full: Report) -> None:
     html = render(replace(full, audit={"findings": [], "allowed": []}))
     part = section(html, "audit")
@@ -207,6 +215,7 @@ def test_the_audit_names_what_it_did_not_look_at(full: Report) -> None:
     assert "not checked" not in section(render(replace(full, protocol=None)), "audit")
 
 
+@pytest.mark.usefixtures("words_only")
 def test_only_the_metrics_that_decide_are_compared(full: Report) -> None:
     part = section(render(full), "comparisons")
     shown = {row.split("</td>")[3].split(">")[-1] for row in part.split("<tr>")[2:]}
@@ -215,6 +224,7 @@ def test_only_the_metrics_that_decide_are_compared(full: Report) -> None:
     assert {entry["metric"] for entry in full.metrics["comparisons"]} > {"brier"}
 
 
+@pytest.mark.usefixtures("words_only")
 @pytest.mark.parametrize(
     ("p", "resamples", "text"),
     [
@@ -232,12 +242,14 @@ def test_p_is_not_said_to_be_smaller_than_it_can_be(full: Report, p: float | Non
     assert f">{text}</td></tr>" in section(html, "comparisons")
 
 
+@pytest.mark.usefixtures("words_only")
 @pytest.mark.parametrize(("inputs", "said"), [(("ecg", "ecg+tabular"), True), (("ecg",), False)])
 def test_rows_of_different_inputs_are_not_compared(inputs: tuple[str, ...], said: bool) -> None:
     metrics = evaluate(make_predictions(seeds=1, test=40, inputs=inputs), resamples=5)
     assert ("Rows with different inputs have different test subjects" in render(Report("Two", metrics))) is said
 
 
+@pytest.mark.usefixtures("words_only")
 @pytest.mark.parametrize(("last", "said"), [(4.0, True), (4.6, True), (3.9, False), (float("nan"), False)])
 def test_a_stage_that_learnt_nothing_is_said_to(last: float, said: bool) -> None:
     metrics = evaluate(make_predictions(seeds=1, test=40, arms={"one": 1.0}), resamples=5)
@@ -266,6 +278,7 @@ def test_nothing_evaluated_is_said() -> None:
     assert "No model was evaluated." in html
 
 
+@pytest.mark.usefixtures("words_only")
 def test_undefined_numbers_are_explained() -> None:
     metrics = evaluate(make_predictions(validation=10), resamples=10, comparisons=[("aligned", "scratch")])
     html = render(Report("Few labels", metrics, predictions=make_predictions(validation=10)))

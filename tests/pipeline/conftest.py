@@ -85,7 +85,7 @@ def make(small_file: Path) -> Make:
 def one_process() -> Iterator[None]:
     """Records are prepared in this process: starting others takes longer than the work."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("cardiobind.pipeline.prepare"), "WORKERS", 1)
+        patch.setattr(importlib.import_module("cardiobind.pipeline.prepare"), "WORKERS", 0)
         yield
 
 
