@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from cardiobind.cohort import tables
 from cardiobind.config import Experiment
 from cardiobind.pipeline import load
+from cardiobind.tasks import TASKS
 
 SMALL = """
 name = "small"
@@ -81,11 +84,18 @@ def make(small_file: Path) -> Make:
     return lambda *words: load(small_file, words)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_process() -> Iterator[None]:
-    """Records are prepared in this process: starting others takes longer than the work."""
+@contextmanager
+def small_work() -> Iterator[None]:
+    """Records are prepared in this process and labelled for one endpoint: all else takes longer than the work."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "TASKS", {"mi": TASKS.get("mi")})
         patch.setattr(importlib.import_module("cardiobind.pipeline.prepare"), "WORKERS", 0)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_process() -> Iterator[None]:
+    with small_work():
         yield
 
 
@@ -95,5 +105,6 @@ def prepared(make: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from cardiobind.pipeline import run_until
 
     folder = tmp_path_factory.mktemp("prepared")
-    run_until("prepare", make(), folder)
+    with small_work():
+        run_until("prepare", make(), folder)
     return folder
