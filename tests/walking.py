@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from cardiobind.artifact import Artifact, open_artifact
 from cardiobind.config import Experiment
 from cardiobind.pipeline import Result, load, run, simulate
 from cardiobind.pipeline.ceiling import simulated_ceiling
-from cardiobind.simulate import SimulationSettings
+from cardiobind.simulate import SimulationSettings, oracle
 
 COHORT = SimulationSettings(
     subjects=140, mi_prevalence=0.3, ecg_fraction=0.9, cmr_fraction=0.6, slices=2, phases=10, image_px=64,
@@ -127,7 +128,9 @@ def walk(folder: Path) -> Walk:
     try:
         raw = simulate(folder / "raw", COHORT, workers=1, reporter=told)
         ceiling = partial(simulated_ceiling, settings=COHORT)
-        result = run(experiment(raw), folder, reporter=told, ceiling=ceiling)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cardiobind.pipeline.ceiling.oracle", partial(oracle, fit_subjects=1000))
+            result = run(experiment(raw), folder, reporter=told, ceiling=ceiling)
     finally:
         logging.getLogger().removeHandler(handler)
     return Walk(folder, result, told)
