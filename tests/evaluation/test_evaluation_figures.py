@@ -241,3 +241,39 @@ def test_a_real_ecg_is_drawn(shared_data: Path) -> None:
     names = [name.upper() for name in record.sig_name]
     signal = record.p_signal.T[[names.index(lead.upper()) for lead in LEADS]]
     assert len(svg(ecg_paper(signal, float(record.fs)))) > 50_000
+
+
+def test_tall_waves_make_room_and_no_trace_leaves_the_paper_or_meets_its_neighbour() -> None:
+    signal = ecg()
+    signal[6, 500:750] *= 5.0
+    signal[9, 750] = 4.2
+    signal[1] -= 1.2 * (np.arange(1000) == 30)
+    figure = ecg_paper(signal, 100.0)
+    axes = figure.axes[0]
+    traces = [line for line in axes.lines if len(line.get_xdata()) == 250]
+    tops, bottoms = [np.max(t.get_ydata()) for t in traces], [np.min(t.get_ydata()) for t in traces]
+    paper_top = max(p.vertices[:, 1].max() for c in axes.collections for p in c.get_paths())
+    assert max(tops) < paper_top
+    for column in range(4):
+        for row in range(2):
+            assert bottoms[4 * row + column] > tops[4 * (row + 1) + column]
+    lower, upper = axes.get_ylim()
+    assert figure.get_figheight() * 25.4 == pytest.approx(upper - lower)
+
+
+def test_a_low_signal_keeps_the_usual_paper_and_an_absurd_one_a_bounded_one() -> None:
+    heights = [ecg_paper(k * ecg(), 100.0).get_figheight() * 25.4 for k in (0.1, 1e4)]
+    assert heights == pytest.approx([4 * 30 + 30, 3 * 70 + 2 * 70 + 30])
+
+
+def test_crops_are_framed_on_every_slice_and_the_title_fits() -> None:
+    from cardiobind.evaluation.figures import cine_choice
+
+    frames = np.random.default_rng(0).random((1, 2, 40, 40))
+    title = "All slices; the chosen one and its crop are framed"
+    figure = cine_choice(
+        frames, (2.0, 2.0), column_titles=("ED", "ES"), chosen_row=0, centre_mm=(40, 40), crop_mm=30, title=title
+    )
+    figure.canvas.draw()
+    assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1  # type: ignore[attr-defined]
+    assert all(axes.patches for axes in figure.axes)

@@ -8,13 +8,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
-from cardiobind.evaluation.figures.style import COLOURS, new_figure, styled
+from cardiobind.evaluation.figures.style import new_figure, styled
 
 Floats = NDArray[np.floating]
-_PAIRS_A_ROW = 4
+_PAIRS_A_ROW = 3
+_CHOSEN, _OTHER = "#ff8c42", "#8fd0ff"
+_SIDE_IN, _TITLE_IN = 1.85, 4.6
+_OUTLINE = [Stroke(linewidth=3.0, foreground="black"), Normal()]
 
 
 @styled
@@ -47,7 +51,8 @@ def cine_choice(
     slices, shown = frames.shape[:2]
     groups = min(_PAIRS_A_ROW, slices)
     lines = -(-slices // groups)
-    figure = new_figure(1.35 * shown * groups + 0.2, 1.55 * lines + 0.75)
+    tall = frames.shape[2] * pixel_spacing_mm[0] / (frames.shape[3] * pixel_spacing_mm[1])
+    figure = new_figure(max(_SIDE_IN * shown * groups, _TITLE_IN) + 0.2, (_SIDE_IN * tall + 0.2) * lines + 0.55)
     grid = figure.subplots(lines, shown * groups, squeeze=False)
     low, high = _grey_scale(frames[chosen_row], pixel_spacing_mm, centre_mm, crop_mm)
     for axes in grid.flat:
@@ -88,7 +93,10 @@ def _mark(
     row, column = centre_mm[0] / spacing_mm[0], centre_mm[1] / spacing_mm[1]
     height, width = crop_mm / spacing_mm[0], crop_mm / spacing_mm[1]
     corner = (column - width / 2, row - height / 2)
-    style = {"linewidth": 1.8, "edgecolor": COLOURS[1]} if chosen else {"linewidth": 0.6, "edgecolor": "#c9d3de"}
-    axes.add_patch(Rectangle(corner, width, height, fill=False, linestyle="-" if chosen else ":", **style))  # type: ignore[arg-type]
+    colour, line_width = (_CHOSEN, 1.8) if chosen else (_OTHER, 0.9)
+    edge = [Stroke(linewidth=line_width + 1.4, foreground="black"), Normal()]
+    axes.add_patch(
+        Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=line_width, path_effects=edge)
+    )
     if chosen:
-        axes.plot(column, row, marker="+", color=COLOURS[1], markersize=6)
+        axes.plot(column, row, marker="+", color=_CHOSEN, markersize=7, path_effects=_OUTLINE)

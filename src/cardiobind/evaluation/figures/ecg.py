@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
@@ -18,7 +20,7 @@ Signal = NDArray[np.floating]
 
 SPEED_MM_S = 25.0
 GAIN_MM_MV = 10.0
-_ROW_MM = 30.0
+_ROW_MM, _TALLEST_ROW_MM, _STEP_MM, _AIR_MM = 30.0, 70.0, 5.0, 2.0
 _TOP_MM, _BOTTOM_MM, _LEFT_MM, _RIGHT_MM = 22.0, 8.0, 15.0, 5.0
 _PAPER, _FINE, _COARSE = "#fffafa", "#f9dfdf", "#efb3b3"
 _LAYOUTS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -41,7 +43,8 @@ def ecg_paper(
 ) -> Figure:
     """Return a 12-lead ECG on millimetre paper: 25 mm/s, 10 mm/mV, printed at 100 % it can be measured with a ruler.
 
-    A tall wave is not clipped: it runs into the row above, as on paper.
+    Rows are 30 mm apart, and further, up to 70 mm, where a tall wave would run into its neighbour or off the paper;
+    what is taller still is cut at the edge of the paper.
 
     Args:
         amplitude_mv: (12, samples) in the order of `LEADS`; NaN is left blank.
@@ -59,18 +62,20 @@ def ecg_paper(
     _check(amplitude_mv, overlay, rate_hz, layout)
     grid = _LAYOUTS[layout]
     width_mm = SPEED_MM_S * amplitude_mv.shape[1] / rate_hz
-    height_mm = _ROW_MM * (len(grid) + bool(rhythm))
+    rows = [*grid, (rhythm,) * len(grid[0])] if rhythm else list(grid)
+    baselines_mm, height_mm = _baselines([s for s in (amplitude_mv, overlay) if s is not None], rows)
     figure, axes = _paper(width_mm, height_mm)
     signals = [(amplitude_mv, INK, 0.8)] + ([(overlay, COLOURS[1], 0.8)] if overlay is not None else [])
-    for row, leads in enumerate(grid):
+    for leads, baseline_mm in zip(grid, baselines_mm, strict=False):
         for column, lead in enumerate(leads):
-            _draw_lead(
-                axes, signals, rate_hz, lead, height_mm - _ROW_MM * (row + 0.5), column / len(leads), 1 / len(leads)
-            )
+            _draw_lead(axes, signals, rate_hz, lead, baseline_mm, column / len(leads), 1 / len(leads))
     if rhythm:
-        _draw_lead(axes, signals, rate_hz, rhythm, 0.5 * _ROW_MM, 0.0, 1.0)
-    for row in range(len(grid) + bool(rhythm)):
-        _calibration_pulse(axes, height_mm - _ROW_MM * (row + 0.5))
+        _draw_lead(axes, signals, rate_hz, rhythm, baselines_mm[-1], 0.0, 1.0)
+    sheet = Rectangle((-_LEFT_MM, 0), width_mm + _LEFT_MM + _RIGHT_MM, height_mm + _STEP_MM, transform=axes.transData)
+    for line in axes.lines:
+        line.set_clip_path(sheet)
+    for baseline_mm in baselines_mm:
+        _calibration_pulse(axes, baseline_mm)
     scales = "   ".join(part for part in ("25 mm/s", "10 mm/mV", f"{rate_hz:g} Hz", note) if part)
     axes.text(0, height_mm + 13, title, fontsize=11, fontweight="bold", va="center")
     axes.text(width_mm, -4, scales, fontsize=8, ha="right", va="center")
@@ -135,13 +140,42 @@ def _check(first: Signal, second: Signal | None, rate_hz: float, layout: str) ->
         raise InputError("unknown ECG layout", where="layout", expected=tuple(_LAYOUTS), got=layout)
 
 
+def _baselines(signals: list[Signal], rows: Sequence[Sequence[str]]) -> tuple[list[float], float]:
+    """Return the height of each row's baseline above the bottom of the paper, top row first, and that of the top (mm).
+
+    Args:
+        signals: (12, samples) each, in mV.
+        rows: the leads of each row, one a column.
+    """
+    reach = np.array([[_reach_mm(signals, lead, column, len(row)) for column, lead in enumerate(row)] for row in rows])
+    above, below = reach[..., 0], reach[..., 1]
+    gaps = [_room_mm(np.max(below[row] + above[row + 1]), _ROW_MM) for row in range(len(rows) - 1)]
+    bottom = _room_mm(below[-1].max(), _ROW_MM / 2)
+    baselines = bottom + np.append(np.cumsum(gaps[::-1])[::-1], 0.0)
+    return baselines.tolist(), float(baselines[0]) + _room_mm(above[0].max() - _STEP_MM, _ROW_MM / 2)
+
+
+def _room_mm(needed: float, least: float) -> float:
+    """Return a distance in whole squares of 5 mm, so that all baselines lie on the coarse grid."""
+    return float(np.clip(np.ceil((needed + _AIR_MM) / _STEP_MM) * _STEP_MM, least, _TALLEST_ROW_MM))
+
+
+def _reach_mm(signals: list[Signal], lead: str, column: int, columns: int) -> tuple[float, float]:
+    """Return how far the stretch of a lead goes above and below its baseline."""
+    samples = signals[0].shape[1]
+    stretch = slice(round(column / columns * samples), round((column + 1) / columns * samples))
+    values = np.concatenate([signal[LEADS.index(lead), stretch] for signal in signals])
+    known = np.append(values[np.isfinite(values)], 0.0)
+    return float(known.max()) * GAIN_MM_MV, -float(known.min()) * GAIN_MM_MV
+
+
 def _paper(width_mm: float, height_mm: float) -> tuple[Figure, Axes]:
     total = (width_mm + _LEFT_MM + _RIGHT_MM, height_mm + _TOP_MM + _BOTTOM_MM)
     figure = new_figure(total[0] / MM_PER_INCH, total[1] / MM_PER_INCH, constrained=False)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-_LEFT_MM, width_mm + _RIGHT_MM), ylim=(-_BOTTOM_MM, height_mm + _TOP_MM))
     axes.axis("off")
-    bounds = (-_LEFT_MM, width_mm + _RIGHT_MM, 0.0, height_mm + 5)
+    bounds = (-_LEFT_MM, width_mm + _RIGHT_MM, 0.0, height_mm + _STEP_MM)
     axes.fill_between(bounds[:2], bounds[2], bounds[3], color=_PAPER, linewidth=0)
     for step_mm, colour, line_width in ((1.0, _FINE, 0.35), (5.0, _COARSE, 0.55)):
         axes.add_collection(LineCollection(_grid_lines(bounds, step_mm), colors=colour, linewidths=line_width))

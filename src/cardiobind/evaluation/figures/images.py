@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
@@ -44,10 +45,10 @@ def cine_montage(
     if frames.ndim != 4 or not frames.size:
         raise InputError("not a grid of frames", where="frames", expected="(rows, columns, H, W)", got=frames.shape)
     rows, columns, height, width = frames.shape
-    side_in = min(2.3, 11.0 / columns)
+    side_in = min(2.6, 11.0 / columns)
     spacing = pixel_spacing_mm or (1.0, 1.0)
     tall = height * spacing[0] / (width * spacing[1])
-    figure = new_figure(side_in * columns + 0.3, side_in * tall * rows + 0.5)
+    figure = new_figure(max(side_in * columns + 0.3, 0.09 * len(title)), side_in * tall * rows + 0.5)
     low, high = np.nanpercentile(frames, (0.5, 99.5))
     for row, axes_row in enumerate(figure.subplots(rows, columns, squeeze=False)):
         for column, axes in enumerate(axes_row):
@@ -138,5 +139,13 @@ def _scale_bar(axes: Axes, height: int, width: int, column_mm: float) -> None:
     if length > 0.8 * width:
         return
     left, y = 0.05 * width, 0.94 * height
-    axes.plot([left, left + length], [y, y], color="white", linewidth=2)
-    axes.text(left + length / 2, y - 0.02 * height, "5 cm", color="white", fontsize=7, ha="center", va="bottom")
+    axes.plot([left, left + length], [y, y], color="white", linewidth=2, path_effects=_outline(4.0))
+    axes.text(
+        left + length / 2, y - 0.025 * height, "5 cm", color="white", fontsize=8, ha="center", va="bottom",
+        path_effects=_outline(2.2),
+    )  # fmt: skip
+
+
+def _outline(line_width: float) -> list[AbstractPathEffect]:
+    """Return a dark edge, so that white is read on bright fat too."""
+    return [Stroke(linewidth=line_width, foreground="black"), Normal()]

@@ -18,12 +18,14 @@ from cardiobind.modalities.ecg.r_peaks import r_peaks, typical_beat
 from cardiobind.modalities.ecg.resampling import rate_ratio, resampled_length
 from cardiobind.modalities.ecg.settings import EcgPreparation
 from cardiobind.modalities.ecg.signal_checks import (
+    USUAL_PACE,
     is_clipped,
     is_mains,
     is_noisy,
     is_saturated,
     is_wandering,
     is_wrong_rate,
+    slope_frequency_hz,
     unit_factor,
 )
 from cardiobind.modalities.records import LEADS, EcgRecord
@@ -43,6 +45,8 @@ _FLAT_RANGE_MV = 0.01
 _LARGEST_RANGE_MV = 20.0
 _FEWEST_BEATS = 3
 _BASELINE_HZ = 0.5
+_QRS = slice(BEAT_BEFORE - 12, BEAT_BEFORE + 12)
+_USUAL_RATES_HZ = (100.0, 250.0, 500.0, 1000.0)
 
 
 def ecg_quality(record: EcgRecord, settings: EcgPreparation | None = None) -> tuple[str, ...]:
@@ -113,14 +117,40 @@ def _waveform_codes(
 
 
 def _beat_codes(slow: NDArray[np.float64]) -> set[str]:
+    beat, interval_s = _beat(slow)
+    if beat is None:
+        return set()
+    wrong_rate = is_wrong_rate(beat[:, _QRS], interval_s, ANALYSIS_RATE_HZ)
+    return {"wrong_rate"} if wrong_rate else set(swap_codes(beat))
+
+
+def _beat(slow: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, float]:
+    """Return the typical beat, None if there are too few, and the usual time between beats (s)."""
     level = band_pass(slow, ANALYSIS_RATE_HZ, _BASELINE_HZ)
     peaks = r_peaks(level, ANALYSIS_RATE_HZ)
-    beat = typical_beat(level, peaks, BEAT_BEFORE, BEAT_AFTER)
-    if beat is None or len(peaks) < _FEWEST_BEATS:
-        return set()
+    if len(peaks) < _FEWEST_BEATS:
+        return None, math.nan
     interval_s = float(np.median(np.diff(peaks))) / ANALYSIS_RATE_HZ
-    wrong_rate = is_wrong_rate(beat[:, BEAT_BEFORE - 12 : BEAT_BEFORE + 12], interval_s, ANALYSIS_RATE_HZ)
-    return {"wrong_rate"} if wrong_rate else set(swap_codes(beat))
+    return typical_beat(level, peaks, BEAT_BEFORE, BEAT_AFTER), interval_s
+
+
+def suggested_rate_hz(amplitude_mv: NDArray[np.floating[Any]], rate_hz: float) -> float | None:
+    """Return the usual sampling rate at which heart rate and QRS complexes fit best, None if it is `rate_hz`.
+
+    The pace (`is_wrong_rate`) of a record whose rate is stated k times too high is k squared times the usual one.
+
+    Args:
+        amplitude_mv: (leads, samples), NaN where absent; at least 5 s.
+        rate_hz: as stated, at least 80.
+    """
+    filled = np.where(np.isfinite(amplitude_mv), amplitude_mv, 0.0)
+    beat, interval_s = _beat(resample_spectrum(filled, rate_hz, ANALYSIS_RATE_HZ))
+    if beat is None:
+        return None
+    pace = 60.0 / interval_s * slope_frequency_hz(beat[:, _QRS], ANALYSIS_RATE_HZ)
+    fitting = rate_hz / math.sqrt(pace / USUAL_PACE) if pace > 0 else rate_hz
+    nearest = min(_USUAL_RATES_HZ, key=lambda usual: abs(math.log(usual / fitting)))
+    return None if nearest == rate_hz else nearest
 
 
 def suggested_unit_factor(amplitude_mv: NDArray[np.floating[Any]]) -> float:
