@@ -14,9 +14,11 @@ from scipy.stats import hypergeom
 from cardiobind.cohort.audit.leakage import audit_leakage, declared_leaks
 from cardiobind.cohort.audit.roles import list_roles, role_of
 from cardiobind.cohort.audit.suspicion import chance_of_as_many
+from cardiobind.cohort.tables import make_labels, tidy_table
 from cardiobind.errors import InputError
-from cardiobind.modalities.features import FEATURE_BY_NAME
+from cardiobind.modalities.features import FEATURE_BY_NAME, INPUT_FEATURES
 from cardiobind.modalities.features.presets import PRESETS
+from cardiobind.sources import SOURCES
 
 NAMES = [name for name in PRESETS["best_of_both_worlds_118"] if FEATURE_BY_NAME[name].role == "input"]
 
@@ -61,6 +63,21 @@ def test_a_hundred_columns_that_know_nothing_raise_no_alarm(prevalence: float) -
 @pytest.mark.parametrize("prevalence", [0.02, 0.5, 0.9])
 def test_the_rate_of_false_alarms_is_at_most_the_level(rows: int, prevalence: float) -> None:
     assert alarms(rows, prevalence, repeats=100, seed=rows) <= 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("subjects", [60, 300, 2000])
+def test_permuted_labels_of_simulated_cohorts_raise_no_more_alarms_than_the_level(subjects: int) -> None:
+    source = SOURCES.get("simulated")(subjects=subjects, seed=11)
+    table = tidy_table(source.table()).rows
+    labels = make_labels(table[["subject", "visit"]], source.events(), source.visits())
+    names = [name for name in INPUT_FEATURES if name in table and table[name].notna().any()]
+    rng, found = np.random.default_rng(0), 0
+    for task in ("mi", "af", "diabetes_prevalent"):
+        own = labels.loc[labels["task"] == task, "label"].to_numpy()
+        audits = [rng.permutation(side) for side in (own, 1 - own) for _ in range(60)]
+        found += sum(bool(audit_leakage(table, names, None, permuted)) for permuted in audits)
+    assert found <= 0.05 * 360
 
 
 @settings(derandomize=True, deadline=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cardiobind.cohort.tables import LABEL_DTYPES, make_labels
+from cardiobind.cohort.tables import LABEL_DTYPES, make_labels, tidy_table
 
 SAMPLES = pd.DataFrame({"subject": ["a", "b", "c"], "visit": ["2", "2", "2"]})
 EVENTS = pd.DataFrame(
@@ -20,6 +20,14 @@ def test_a_sample_of_which_the_table_knows_nothing_has_no_label() -> None:
     assert labels.loc["b", "label"] == 0.0
     assert np.isnan(labels.loc["c", "label"])
     assert labels.loc["c", "reason"] == "not_in_table"
+
+
+def test_an_issue_says_what_a_good_value_would_have_been() -> None:
+    raw = pd.DataFrame({"subject": list("ab"), "visit": "2", "height_cm": [1.7, 170.0], "sex": ["female", "woman"]})
+    by_column = {issue["column"]: issue for issue in tidy_table(raw).issues}
+    assert by_column["sex"]["expected"] == "female | male"
+    assert by_column["height_cm"]["reason"] == "wrong_unit"
+    assert " to " in by_column["height_cm"]["expected"]
 
 
 def test_a_label_says_what_decided_it() -> None:

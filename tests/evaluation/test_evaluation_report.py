@@ -203,7 +203,7 @@ def test_values_of_the_table_are_told_apart(html: str) -> None:
     assert not any(word in missing.split("</table>")[0] for word in ("weight_kg", "pack_years", "unparsed_date"))
     assert "weight_kg" in taken
     assert "unparsed_date" in other
-    assert "The table has no column of: pack_years." in part
+    assert "Of the core facts the table has no column of: pack_years." in part
 
 
 @pytest.mark.usefixtures("words_only")
@@ -213,6 +213,24 @@ def test_the_audit_names_what_it_did_not_look_at(full: Report) -> None:
     assert "Nothing suspicious was found in the inputs used." in part
     assert "not inputs and so not checked: sex." in part
     assert "not checked" not in section(render(replace(full, protocol=None)), "audit")
+
+
+@pytest.mark.usefixtures("words_only")
+def test_the_roles_of_the_columns_are_shown_and_escaped(full: Report) -> None:
+    facts = {"observed_share": 0.5, "declared": False}
+    roles = [
+        {"column": "age_years", "role": "input", "used": True, **facts},
+        {"column": "<sex>", "role": "input", "used": False, **facts},
+        {"column": "statin", "role": "leak", "used": False, **facts, "declared": True},
+        {"column": "lvef_percent", "role": "label", "used": False, **facts, "observed_share": 0.0},
+    ]
+    part = section(render(replace(full, roles=roles)), "audit")
+    (table,) = (text for text in part.split("<table")[1:] if "Roles of the columns" in text)
+    assert table.count("<tr>") == 4, "header, used input, unused input, leak"
+    assert "&lt;sex&gt;" in table
+    assert "leaks this endpoint" in table
+    assert "lvef_percent" not in table, "observed in no row"
+    assert "Roles of the columns" not in section(render(full), "audit")
 
 
 @pytest.mark.usefixtures("words_only")

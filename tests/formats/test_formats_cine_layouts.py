@@ -9,7 +9,7 @@ import pytest
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from cardiobind.errors import InputError
+from cardiobind.errors import InputError, RecordError
 from cardiobind.formats import read_cine, reasons
 from cardiobind.formats.cine import dicom_files, dicom_pixels
 from cine_fixtures import (
@@ -247,3 +247,14 @@ def test_what_lies_beside_the_images_is_not_read(tmp_path: Path) -> None:
     (folder / "sa.nii.gz").write_bytes(b"made of these files")
     (folder / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     np.testing.assert_array_equal(read_cine(folder).frames, truth.pixels)
+
+
+def test_two_patients_in_one_folder_are_not_stacked(tmp_path: Path) -> None:
+    for patient in ("9000001", "9000002"):
+        for name, data in series(volume(), prefix=patient, PatientID=patient).items():
+            (tmp_path / patient).mkdir(exist_ok=True)
+            (tmp_path / patient / name).write_bytes(data)
+    with pytest.raises(RecordError, match="several patients") as caught:
+        read_cine(tmp_path)
+    assert "900000" not in str(caught.value)
+    assert read_cine(tmp_path / "9000001").frames.shape[0] == 4

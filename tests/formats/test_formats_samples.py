@@ -5,20 +5,25 @@ from __future__ import annotations
 import logging
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cardiobind.cohort import build_cohort
 from cardiobind.errors import RecordError
 from cardiobind.formats import CINE_FORMATS, ECG_FORMATS, read_cine, read_ecg
+from cardiobind.formats.ecg.ecg_recording import finished_record
 from cardiobind.inspection import inspect, to_html, to_text
 from cardiobind.modalities.cmr import CmrPreparation
 from cardiobind.modalities.ecg import EcgPreparation
-from cardiobind.modalities.records import LEADS
+from cardiobind.modalities.records import LEADS, EcgHeader
 from cardiobind.simulate.ecg import UV_PER_COUNT
 from cardiobind.sources import FolderSource
+from ecg_binary_fixtures import wfdb_header, wfdb_signal
 from format_samples import CANARIES, CINE_SAMPLES, ECG_SAMPLES, cine, counts
 
 ONE_COUNT_MV = UV_PER_COUNT / 1000
@@ -154,3 +159,39 @@ def _told(read: Callable[[], object]) -> str:
         return repr(getattr(read(), "header", ""))
     except RecordError as error:
         return f"{error} {error!r} {error.where} {error.got}"
+
+
+def test_a_folder_and_an_unknown_file_are_told_what_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "9000001.mwf").write_bytes(b"SECRETNAME")
+    for place, words in ((tmp_path, "a folder where a single recording"), (tmp_path / "9000001.mwf", "recognises")):
+        with pytest.raises(RecordError, match=words) as caught:
+            read_ecg(place)
+        assert caught.value.reason == "not_recognised"
+        assert "muse_xml" in str(caught.value)
+        assert not any(canary in str(caught.value) for canary in CANARIES)
+
+
+@settings(deadline=None, derandomize=True, max_examples=50)
+@given(st.floats() | st.none(), st.text(max_size=30) | st.datetimes().map(str) | st.none())
+def test_a_header_says_a_filter_and_a_day_or_nothing(hz: float | None, day: str | None) -> None:
+    header = EcgHeader(acquired_at=day, highpass_hz=hz, lowpass_hz=hz, notch_hz=hz, measurements={"a": hz or 0.0})
+    found = finished_record({"I": np.ones(4)}, 500.0, header, "x").header
+    for value in (found.highpass_hz, found.lowpass_hz, found.notch_hz):
+        assert value is None or (value == hz and 0 < value < 1e5)
+    assert found.acquired_at is None or datetime.fromisoformat(found.acquired_at).microsecond == 0
+    assert all(np.isfinite(value) for value in found.measurements.values())
+
+
+def test_a_30th_of_february_is_no_day(tmp_path: Path) -> None:
+    leads = {lead: counts()[lead] for lead in LEADS}
+    (tmp_path / "a.dat").write_bytes(wfdb_signal("16", np.stack(list(leads.values()), axis=1).ravel()))
+    for start, expected in (("10:00:00 30/02/2020", None), ("10:00:00.5 28/02/2020", "2020-02-28T10:00:00")):
+        (tmp_path / "a.hea").write_bytes(wfdb_header("a", leads, "16", start=start))
+        assert read_ecg(tmp_path / "a").header.acquired_at == expected
+
+
+@pytest.mark.parametrize("form", ["wfdb", "cardiosoft_xml"])
+def test_a_lead_that_is_there_twice_is_not_chosen_between(form: str, tmp_path: Path) -> None:
+    twice = {"I": counts()["I"], "Lead I": counts()["II"]}
+    with pytest.raises(RecordError, match="twice"):
+        read_ecg(ECG_SAMPLES[form](tmp_path, twice))

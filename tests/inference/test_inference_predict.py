@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import expit, logit
+from typer.testing import CliRunner
 
 from cardiobind import inference
 from cardiobind.artifact import commit, open_artifact
+from cardiobind.cli import app
 from cardiobind.cohort import Cohort, Protocol
 from cardiobind.data import CohortDataset
 from cardiobind.errors import CardiobindError, CorruptArtifactError, DataContractError, InputError, RecordError
@@ -22,6 +24,7 @@ from cardiobind.evaluation.calibration import PlattScaling
 from cardiobind.inference.bundle import Calibration, write_bundle
 from cardiobind.inference.predictor import Predictor, calibrated
 from cardiobind.sources import SOURCES
+from format_samples import ECG_SAMPLES, counts
 from walking import EID, INPUTS, Walk
 
 pytestmark = pytest.mark.e2e
@@ -195,6 +198,35 @@ def test_a_modality_the_bundle_does_not_know(walked: Walk, predictor: Predictor,
         inference.load(tmp_path / "bundle").predict(cmr=walked.raw / "bulk" / "9000001_20209_2_0.zip")
     assert "ecg | tabular" in complaint(error)
     assert "got: cmr" in complaint(error)
+
+
+@pytest.fixture(scope="module")
+def score_of_the_sample(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> float:
+    return predictor.predict(ecg=ECG_SAMPLES["cardiosoft_xml"](tmp_path_factory.mktemp("sample"), counts())).logit
+
+
+@pytest.mark.parametrize("name", ECG_SAMPLES)
+def test_an_ecg_of_every_format_is_scored_alike(
+    name: str, predictor: Predictor, score_of_the_sample: float, tmp_path: Path
+) -> None:
+    found = predictor.predict(ecg=ECG_SAMPLES[name](tmp_path, counts()))
+    assert found.inputs == "ecg"
+    assert found.logit == pytest.approx(score_of_the_sample, abs=0.05)
+
+
+def test_the_command_takes_any_format_and_names_those_it_takes(walked: Walk, tmp_path: Path) -> None:
+    wanted = ["predict", "--bundle", str(walked.bundle), "--ecg"]
+    found = CliRunner().invoke(app, [*wanted, ECG_SAMPLES["edf_ecg"](tmp_path, counts())])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["inputs"] == "ecg"
+    (tmp_path / "9000001.mwf").write_bytes(b"SECRETNAME" * 100)
+    for place, words in (("9000001.mwf", "no ECG format recognises"), ("", "a folder where a single recording")):
+        error = CliRunner().invoke(app, [*wanted, str(tmp_path / place)]).exception
+        assert isinstance(error, RecordError)
+        assert words in str(error)
+        assert "muse_xml" in str(error)
+        assert "SECRETNAME" not in str(error)
+        assert "9000001" not in str(error)
 
 
 @pytest.mark.parametrize("keep_bytes", [0, 300, 20_000])

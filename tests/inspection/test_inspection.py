@@ -15,11 +15,15 @@ from cardiobind.errors import InputError, RecordError
 from cardiobind.formats import read_ecg
 from cardiobind.inspection import inspect, to_html, to_text
 from cardiobind.inspection.folder import inspect_folder
+from cardiobind.modalities.cmr.heart_location import locate_heart
 from cardiobind.simulate import SimulationSettings, draw_hearts
 from cardiobind.simulate.rap import table_csv
 from cardiobind.simulate.writers import cardiosoft_xml as simulated_xml
 from cardiobind.simulate.writers import dicom_zip
-from ingest_fixtures import cardiosoft_xml, random_counts
+from cardiobind.sources import SOURCES
+from cine_fixtures import acdc_patient, gz, nifti, plane, series, volume
+from format_samples import ECG_SAMPLES, counts
+from ingest_fixtures import cardiosoft_xml, random_counts, write_zip
 
 SETTINGS = SimulationSettings(subjects=6, seed=3, slices=4, phases=12)
 
@@ -156,3 +160,52 @@ def test_a_real_ecg(shared_data: Path) -> None:
     sheet = inspect(shared_data / "ptbxl" / "sample" / "records500" / "00000" / "00001_hr")
     assert fact(sheet, "format") == "wfdb"
     assert not sheet.warnings
+
+
+def test_a_cine_is_located_once(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cardiobind.modalities.cmr import preparation, quality
+
+    located = []
+    for module in (preparation, quality):
+        monkeypatch.setattr(module, "locate_heart", lambda *a: located.append(1) or locate_heart(*a))
+    inspect(next(raw.rglob("*_20209_2_0.zip")))
+    assert len(located) == 1
+
+
+def test_a_long_axis_is_drawn_and_not_called_wrong(tmp_path: Path) -> None:
+    files = series(plane(30.0, phases=10), SeriesDescription="CINE_segmented_LAX_4Ch")
+    sheet = inspect(write_zip(tmp_path / "a.zip", files))
+    assert fact(sheet, "view") == "lax_4ch"
+    assert fact(sheet, "prepared for training") == "no, only short-axis stacks are"
+    assert not sheet.warnings
+
+
+def test_a_folder_of_dicom_ecgs_is_no_cine(tmp_path: Path) -> None:
+    data = Path(ECG_SAMPLES["dicom_ecg"](tmp_path / "one", counts())).read_bytes()
+    folder = tmp_path / "all"
+    folder.mkdir()
+    for number in range(10):
+        (folder / f"{number}.dcm").write_bytes(data)
+    sheet = inspect(folder)
+    assert [part.title for part in sheet.parts] == ["Electrocardiogram"]
+    assert not sheet.warnings
+
+
+@pytest.mark.parametrize("deeper", ["", "download"])
+@pytest.mark.parametrize("source", ["acdc", "mnms", "mimic_iv_ecg", "ukb", "ptbxl", "folder"])
+def test_the_source_that_is_named_reads_the_folder(source: str, deeper: str, tmp_path: Path) -> None:
+    data = tmp_path / deeper
+    data.mkdir(exist_ok=True)
+    if source == "acdc":
+        acdc_patient(data / "training", 1, volume())
+    elif source == "mnms":
+        (data / "Labeled" / "A0S9V9").mkdir(parents=True)
+        (data / "Labeled" / "A0S9V9" / "A0S9V9_sa.nii.gz").write_bytes(gz(nifti(volume())))
+        (data / "M&Ms Dataset_information.csv").write_text("External code,Vendor,ED,ES\nA0S9V9,A,0,3\n")
+    else:
+        names = {"mimic_iv_ecg": "record_list.csv", "ptbxl": "ptbxl_database.csv", "folder": "recordings.csv"}
+        (data / names.get(source, "9000001_20205_2_0.xml")).write_text("subject_id,study_id,ecg_time,path,ecg\n")
+    told = fact(inspect_folder(tmp_path), "source that reads it")
+    assert told == (source if not deeper or source == "ukb" else f"{source}, in the subfolder download")
+    if source in ("acdc", "mnms"):
+        assert len(SOURCES.get(source)(data).records()) == 1

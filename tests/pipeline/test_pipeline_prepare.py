@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cardiobind.cohort import Cohort
+from cardiobind.cohort import Cohort, Shard
 from cardiobind.config import Component, Experiment
 from cardiobind.errors import ConfigError
-from cardiobind.pipeline import run_until, simulate
-from cardiobind.pipeline.prepare import named_files, raw_inventory
+from cardiobind.pipeline import run_shard, run_until, simulate
+from cardiobind.pipeline.prepare import files_beyond, named_files, raw_inventory
 from cardiobind.simulate import SimulationSettings
 from cardiobind.sources import SOURCES
+from ingest_fixtures import cardiosoft_xml, random_counts
 
 Make = Callable[..., Experiment]
 
@@ -53,6 +54,37 @@ def test_a_file_that_an_option_names_elsewhere_is_seen(raw: Path, tmp_path: Path
         assert named_files(source) == [withdrawals]
         found.append(raw_inventory(SOURCES.get("ukb")(root=raw), raw, tmp_path / "out", named_files(source)))
     assert len({inventory(raw, tmp_path / "out"), *found}) == 4
+
+
+def test_recordings_that_a_list_names_elsewhere_are_seen(raw: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    for path in ("ecg/a.hea", "ecg/a.dat", "cine/1/x.dcm", "linked/b.xml"):
+        (elsewhere / path).parent.mkdir(parents=True, exist_ok=True)
+        (elsewhere / path).write_text("x")
+    (raw / "link").symlink_to(elsewhere / "linked")
+    (raw / "withdrawn.csv").write_text("P2\n")
+    (raw / "recordings.csv").write_text(
+        f"subject,ecg,cmr\nP1,{elsewhere}/ecg/a.hea,../elsewhere/cine\nP2,link/b.xml,\nP3,bulk/a.xml,\n"
+        f"P4,{tmp_path}/gone/c.xml,\n"
+    )
+    source = SOURCES.get("folder")(root=raw)
+    found = files_beyond(source, raw, tmp_path / "out")
+    assert [file.relative_to(elsewhere.resolve()).as_posix() for file in found] == [
+        "cine/1/x.dcm", "ecg/a.dat", "ecg/a.hea", "linked/b.xml"
+    ]  # fmt: skip
+    assert files_beyond(SOURCES.get("ukb")(root=raw), raw, tmp_path / "out") == []
+
+
+def test_a_changed_recording_elsewhere_is_read_again(make: Make, raw: Path, tmp_path: Path) -> None:
+    ecg = tmp_path / "elsewhere" / "a.xml"
+    ecg.parent.mkdir()
+    ecg.write_bytes(cardiosoft_xml(random_counts(5000)))
+    (raw / "recordings.csv").write_text(f"subject,ecg\nP1,{ecg}\n")
+    experiment, work = make("source={kind='folder'}", f"data_root={raw}"), tmp_path / "out"
+    for seconds in (1, 1, 2):
+        os.utime(ecg, (seconds, seconds))
+        assert run_shard(Shard(1, 1), experiment, work) == 1
+    assert len(list((work / ".work").glob("cohort-*"))) == 2
 
 
 def test_a_new_withdrawal_makes_a_new_cohort(make: Make, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from cardiobind.cohort.tables import make_labels
 from cardiobind.errors import CardiobindError, InputError, RecordError
 from cardiobind.sources.folder import FolderSource
+from cardiobind.tasks import TASKS, CodeSet, Task
 from ingest_fixtures import cardiosoft_xml, random_counts, stack, ukb_cine, write_zip
 
 COLUMNS = """
@@ -166,3 +167,89 @@ def test_a_wrong_file_is_explained(name: str, text: str, message: str, root: Pat
         source.records() if name == "recordings.csv" else source.events()
     with pytest.raises(InputError, match="not there"):
         FolderSource(root, events="none.csv")
+
+
+def write_events(root: Path, *rows: str) -> FolderSource:
+    (root / "events.csv").write_text("\n".join(["subject,system,code,date", *rows]) + "\n")
+    return FolderSource(root)
+
+
+@pytest.mark.parametrize("system", ["icd10", "ICD10", "ICD-10", "icd_10", " Icd 10 "])
+def test_a_system_may_be_spelled_as_people_spell_it(system: str, root: Path) -> None:
+    events = write_events(root, f"P1,{system},I21.4,", "P2,OPCS-4,K40.1,").events()
+    assert sorted(events["system"]) == ["icd10", "opcs4"]
+
+
+@pytest.mark.parametrize("system", ["ICD", "icd10gm", "snomed"])
+def test_an_unknown_system_stops_instead_of_making_controls(system: str, root: Path) -> None:
+    with pytest.raises(RecordError, match="column system") as caught:
+        write_events(root, "P1,icd10,I10,", f"P2,{system},I21.4,").events()
+    assert f"got: {system}" in str(caught.value)
+    assert "icd10" in str(caught.value.expected)
+
+
+def test_names_in_the_column_of_systems_are_not_quoted(root: Path) -> None:
+    with pytest.raises(RecordError, match="12 different ones") as caught:
+        write_events(root, *(f"P1,SECRETNAME{i},I10," for i in range(12))).events()
+    assert "SECRETNAME" not in str(caught.value)
+
+
+def test_a_system_of_ones_own_needs_a_task_that_uses_it(root: Path) -> None:
+    with pytest.raises(RecordError, match="not known"):
+        write_events(root, "P1,Lab,positive,").events()
+    TASKS.register("lab_test")(Task("lab_test", "binary", "auroc", "Test", CodeSet((("Lab", "positive"),))))
+    try:
+        assert write_events(root, "P1,LAB,positive,").events()["system"].tolist() == ["Lab"]
+    finally:
+        TASKS.unregister("lab_test")
+
+
+@pytest.mark.parametrize(
+    ("cell", "codes"),
+    [
+        ("I10;I21.4", ["I10", "I21.4"]), ("I21.4; I10", ["I10", "I21.4"]), ('"I10,I21.4"', ["I10", "I21.4"]),
+        ("I10|I21.4", ["I10", "I21.4"]), ("I10 I21.4", ["I10", "I21.4"]), ("I10;;I21.4;", ["I10", "I21.4"]),
+        ("I21.4 Acute subendocardial infarction", ["I21.4"]), ('"I50.9 Heart failure, unspecified"', ["I50.9"]),
+        ("D51.0 Vitamin B12 deficiency anaemia", ["D51.0"]), ("I50.-", ["I50"]), ("i21.4", ["i21.4"]),
+        ("I10 Hypertension; I21.4 Infarction", ["I10", "I21.4"]),
+    ],
+)  # fmt: skip
+def test_a_list_of_codes_is_a_row_each_whatever_its_order(cell: str, codes: list[str], root: Path) -> None:
+    source = write_events(root, f"P1,icd10,{cell},2021-01-01")
+    events = source.events()
+    assert events["code"].tolist() == codes
+    assert events["date"].nunique() == 1
+    assert not {i["reason"] for i in source.issues()} & {"not_a_code", "event_without_code"}
+
+
+def test_a_list_labels_in_either_order(root: Path) -> None:
+    for cell in ("I10;I21.4", "I21.4;I10"):
+        source = write_events(root, f"P1,ICD-10,{cell},")
+        labels = make_labels(source.visits()[["subject", "visit"]], source.events(), source.visits())
+        assert labels[labels["task"] == "mi"].set_index("subject")["label"]["P1"] == 1.0
+
+
+def test_a_cell_that_is_unclear_or_no_code_is_not_passed_over(root: Path) -> None:
+    with pytest.raises(RecordError, match="not clear which codes.*\n.*column code"):
+        write_events(root, "P1,icd10,I10 and I21.4,").events()
+    with pytest.raises(RecordError, match="most codes of icd10 are no codes of it"):
+        write_events(root, "P1,icd10,410.9,", "P2,icd10,SECRETNAME,", "P2,icd10,I10,").events()
+    source = write_events(root, "P1,icd10,unknown,", "P1,icd10,I10,", "P2,icd9,410.9,")
+    assert source.events()["code"].tolist() == ["I10", "410.9"]
+    assert {"reason": "not_a_code", "column": "events", "count": 1} in source.issues()
+
+
+def test_dates_of_another_form_stop(root: Path) -> None:
+    with pytest.raises(RecordError, match="2020-02-03"):
+        write_events(root, "P1,icd10,I10,03.02.2020", "P1,icd10,I11,04.02.2020", "P1,icd10,I12,2020-02-03").events()
+    (root / "recordings.csv").write_text("subject,date,ecg\nP1,03.02.2020,ecg/a.xml\n")
+    with pytest.raises(RecordError, match="recordings.csv, column date"):
+        FolderSource(root).records()
+
+
+def test_events_of_the_withdrawn_are_not_events_of_nobody(root: Path) -> None:
+    (root / "withdrawn.csv").write_text("P2\n")
+    source = write_events(root, "P2,icd10,I10,", "P9,icd10,I10,", "P1,icd10,I10,")
+    found = {(i["reason"], i["column"]): i["count"] for i in source.issues()}
+    assert found["event_of_nobody_here", "events"] == 1
+    assert found["withdrawn", "events.csv"] == 1

@@ -421,3 +421,17 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     put(tmp_path / "table.csv", "a,b\n1,2\n")
     with pytest.raises(RecordError, match="participant column"):
         UkbSource(tmp_path).table()
+
+
+def test_linked_folders_are_read_once_and_other_files_of_a_field_are_counted(tmp_path: Path) -> None:
+    bulk, root = tmp_path / "bulk", tmp_path / "root"
+    bulk.mkdir()
+    root.mkdir()
+    for name in ("9000001_20205_2_0.xml", "9000002_20205_2_0.pdf", "9000002_20209_2_0.tar"):
+        (bulk / name).write_bytes(b"x")
+    for link in ("a", "b"):
+        (root / link).symlink_to(bulk)
+    (bulk / "round").symlink_to(root)
+    source = UkbSource(root)
+    assert [ref.subject for ref in source.records()] == ["9000001"]
+    assert {"reason": "other_suffix", "column": "", "count": 2} in source.issues()

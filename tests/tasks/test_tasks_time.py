@@ -28,6 +28,7 @@ from cardiobind.tasks import (
     opcs4,
     self_report,
 )
+from cardiobind.tasks.labelling import label_all
 
 VISIT, SUBJECTS = pd.Timestamp("2016-05-01"), ("a", "b", "c")
 INFARCTION = icd10("I21", "I22") | self_report("1075")
@@ -237,6 +238,22 @@ def test_every_label_table_has_its_columns_and_known_reasons() -> None:
             found = label(TASKS.get(name), events, visits(*SUBJECTS))
             assert found.columns.tolist() == LABEL_COLUMNS
             assert set(found["reason"]) <= set(REASONS)
+
+
+def test_all_tasks_at_once_are_the_tasks_one_by_one() -> None:
+    rows = [("a", ("icd10", "I214"), "2015-01-01"), ("b", ("death", "any"), "2017-01-01"), ("b", ("icd9", "410"), None)]
+    events, wanted = table([*rows, END]), [TASKS.get(name) for name in ("mi_survival", "cad_broad", "norm")]
+    alone = [label(own, events, visits(*SUBJECTS)).assign(task=own.name) for own in wanted]
+    together = label_all(wanted, events, visits(*SUBJECTS))
+    pd.testing.assert_frame_equal(together, pd.concat(alone, ignore_index=True))
+    assert label_all([], events, visits(*SUBJECTS)).columns.tolist() == [*LABEL_COLUMNS, "task"]
+
+
+def test_an_event_of_one_visit_tells_nothing_of_another() -> None:
+    both = pd.concat([visits("a"), visits("a").assign(visit="3")], ignore_index=True)
+    event = table([("a", ("icd10", "I214"), "2015-01-01")])
+    assert label(TASKS.get("mi"), event, both)["label"].tolist() == [1.0, 1.0]
+    assert label(TASKS.get("mi"), event.assign(visit="3"), both)["label"].tolist() == [0.0, 1.0]
 
 
 def test_a_multilabel_task_points_to_its_members() -> None:

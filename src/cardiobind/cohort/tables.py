@@ -11,7 +11,8 @@ import pandas as pd
 from cardiobind.errors import InputError
 from cardiobind.modalities.features import FEATURES
 from cardiobind.modalities.tabular.cleaning import clean_table
-from cardiobind.tasks import TASKS, EventTable, applicable, label
+from cardiobind.tasks import TASKS, EventTable, applicable
+from cardiobind.tasks.labelling import label_all
 
 KEYS = ["subject", "visit"]
 DUPLICATE_ROW = "duplicate_record"
@@ -31,7 +32,7 @@ class TidyTable:
     Attributes:
         rows: subject, visit and known features, sorted; numbers and flags float64, categories labels.
         quarantine: subject, visit, modality ("tabular"), reason, detail.
-        issues: values set to missing: reason, column, count.
+        issues: values set to missing: reason, column, count, expected.
         read: number of rows there were.
     """
 
@@ -57,7 +58,10 @@ def tidy_table(raw: pd.DataFrame) -> TidyTable:
     reasons = _row_reasons(cleaned)
     rejected = cleaned.loc[reasons != "", KEYS].assign(modality="tabular", reason=reasons[reasons != ""], detail="")
     rows = cleaned[reasons == ""].astype(_TEXT_KEYS).sort_values(KEYS, ignore_index=True)
-    issues = [{"reason": str(p.reason), "column": str(p.column), "count": int(p.count)} for p in _rows(problems)]
+    issues = [
+        {"reason": str(p.reason), "column": str(p.column), "count": int(p.count), "expected": str(p.expected)}
+        for p in _rows(problems)
+    ]
     return TidyTable(rows, rejected.fillna("").astype("str"), issues, len(raw))
 
 
@@ -100,10 +104,7 @@ def make_labels(
     known = EventTable(events)
     dated = samples[KEYS].merge(visits.astype(_TEXT_KEYS).drop_duplicates(KEYS), on=KEYS, how="left")
     tasks = [task for task in map(TASKS.get, TASKS) if applicable(task, known, table)]
-    labelled = [label(task, known, dated, table).assign(task=task.name) for task in tasks]
-    empty = pd.DataFrame(columns=list(LABEL_DTYPES)).astype(LABEL_DTYPES)
-    every = pd.concat([empty, *labelled], ignore_index=True)[list(LABEL_DTYPES)]
-    every = _without_unknown(every, visits)
+    every = _without_unknown(label_all(tasks, known, dated, table)[list(LABEL_DTYPES)], visits)
     return every.fillna({"reason": "", "evidence": ""}).astype(LABEL_DTYPES)
 
 

@@ -58,8 +58,14 @@ def read_with(formats: Registry[Format[R]], location: str, **options: str) -> R:
     for name in formats:
         if formats.get(name).recognises(location):
             return formats.get(name).read(location, **options)
-    if not os.path.exists(location.partition("::")[0]):
+    path = location.partition("::")[0]
+    if not os.path.exists(path):
         raise RecordError(reasons.MISSING_FILE, "the file is not there", where=masked(location))
+    if os.path.isdir(path):
+        raise RecordError(
+            reasons.NOT_RECOGNISED, "a folder where a single recording is read", where=masked(location),
+            expected=" | ".join(formats), hint="give the file; `cardiobind inspect` tells what a folder holds",
+        )  # fmt: skip
     raise RecordError(
         reasons.NOT_RECOGNISED, f"no {formats.kind} recognises the file", where=masked(location),
         expected=" | ".join(formats),

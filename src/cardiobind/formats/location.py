@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from cardiobind.errors import RecordError
@@ -31,6 +32,17 @@ def beside(location: str, name: str) -> str:
     if archive is None:
         return str(Path(path).parent / name)
     return f"{archive}{SEPARATOR}{(PurePosixPath(path).parent / name).as_posix()}"
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder in a fixed order, those of linked folders too; each folder on disk once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else sorted(folders)
+        if real not in seen:
+            seen.add(real)
+            yield from (Path(place, name) for name in sorted(names))
 
 
 def location_exists(location: str) -> bool:

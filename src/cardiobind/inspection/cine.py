@@ -35,13 +35,15 @@ def inspect_cine(location: str, view: str | None = None) -> Sheet:
     form = next(name for name in CINE_FORMATS if CINE_FORMATS.get(name).recognises(location))
     facts = _facts(record, form)
     if record.view != "sax":
-        return Sheet("Cardiac MRI, long axis", facts, _quality(record), pictures=(_long_axis(record),))
+        facts = (*facts, ("prepared for training", "no, only short-axis stacks are"))
+        return Sheet("Cardiac MRI, long axis", facts, pictures=(_long_axis(record),))
     try:
         prepared = prepare_cmr(record, CmrPreparation())
     except RecordError as error:
-        return Sheet("Cardiac MRI, short axis", facts, (error.what, *_quality(record)), pictures=(_long_axis(record),))
+        warnings = (error.what, *_words(cmr_quality(record)))
+        return Sheet("Cardiac MRI, short axis", facts, warnings, pictures=(_long_axis(record),))
     pictures = (_choice(record, prepared), _prepared(prepared))
-    return Sheet("Cardiac MRI, short axis", (*facts, *_chosen(prepared)), _quality(record), pictures=pictures)
+    return Sheet("Cardiac MRI, short axis", (*facts, *_chosen(prepared)), _words(prepared.quality), pictures=pictures)
 
 
 def _read(location: str, view: str | None) -> CineRecord:
@@ -88,11 +90,8 @@ def _chosen(prepared: PreparedCine) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _quality(record: CineRecord) -> tuple[str, ...]:
-    return tuple(
-        f"{code.replace('_', ' ')}{': it would be quarantined' if code in FATAL_CMR else ''}"
-        for code in cmr_quality(record)
-    )
+def _words(codes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{c.replace('_', ' ')}{': it would be quarantined' if c in FATAL_CMR else ''}" for c in codes)
 
 
 def _choice(record: CineRecord, prepared: PreparedCine) -> Picture:

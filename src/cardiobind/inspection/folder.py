@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from cardiobind.errors import CardiobindError
 from cardiobind.formats import masked
+from cardiobind.formats.cine.nifti_layouts import read_mnms_table
+from cardiobind.formats.location import files_below
 from cardiobind.inspection.cine import inspect_cine
 from cardiobind.inspection.ecg import inspect_ecg
 from cardiobind.inspection.kinds import kind_of
@@ -35,7 +37,7 @@ def inspect_folder(root: Path, view: str | None = None) -> Sheet:
         view: of a cine.
     """
     files = _files(root)
-    if files and all(path.suffix.lower() in _DICOM for path in files):
+    if files and all(path.suffix.lower() in _DICOM for path in files) and not _is_ecg(files[0]):
         try:
             return inspect_cine(str(root), view)
         except CardiobindError as error:
@@ -62,13 +64,7 @@ def _of_files(root: Path, files: list[Path], view: str | None, warnings: tuple[s
 
 
 def _files(root: Path) -> list[Path]:
-    found: list[Path] = []
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        found += [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
-        if len(found) >= MOST_FILES:
-            break
-    return found[:MOST_FILES]
+    return list(islice((path for path in files_below(root) if not path.name.startswith(".")), MOST_FILES))
 
 
 def _sample(paths: list[Path]) -> list[Path]:
@@ -77,21 +73,50 @@ def _sample(paths: list[Path]) -> list[Path]:
 
 
 def _image_folders(files: list[Path]) -> list[Path]:
-    count = Counter(path.parent for path in files if path.suffix.lower() in _DICOM)
-    return [folder for folder, images in sorted(count.items()) if images >= _FEWEST_IMAGES]
+    images: dict[Path, list[Path]] = defaultdict(list)
+    for path in files:
+        if path.suffix.lower() in _DICOM:
+            images[path.parent].append(path)
+    return [
+        folder for folder, found in sorted(images.items()) if len(found) >= _FEWEST_IMAGES and not _is_ecg(found[0])
+    ]
+
+
+def _is_ecg(path: Path) -> bool:
+    return (kind_of(str(path)) or "").startswith("ecg")
 
 
 def _source(root: Path, files: list[Path]) -> str:
-    for marker, source in MARKERS.items():
-        where = next((path.parent for path in files if path.name == marker), None)
-        if where is not None:
-            return source if where == root else f"{source}, in the subfolder {masked(where)}"
-    names = [path.name for path in files]
-    if any(f"_{field}_" in name for name in names for field in ("20205", "20208", "20209")):
-        return "ukb"
-    if any(path.name == "Info.cfg" for path in files):
-        return "acdc"
-    return "none by itself: name the files in a recordings.csv (source folder)"
+    found = _marked(files) or _acdc(root, files) or _ukb(root, files) or _mnms(root, files)
+    if found is None:
+        return "none by itself: name the files in a recordings.csv (source folder)"
+    source, where = found
+    return source if where == root else f"{source}, in the subfolder {masked(where)}"
+
+
+def _marked(files: list[Path]) -> tuple[str, Path] | None:
+    places = {path.name: path.parent for path in reversed(files) if path.name in MARKERS}
+    return next(((source, places[marker]) for marker, source in MARKERS.items() if marker in places), None)
+
+
+def _acdc(root: Path, files: list[Path]) -> tuple[str, Path] | None:
+    patient = next((p.parent for p in files if p.name == "Info.cfg" and p.parent.name.startswith("patient")), None)
+    if patient is None or patient == root:
+        return None
+    where = patient.parent
+    return "acdc", where.parent if where != root and where.name in ("training", "testing") else where
+
+
+def _ukb(root: Path, files: list[Path]) -> tuple[str, Path] | None:
+    fields = ("_20205_", "_20208_", "_20209_")
+    return ("ukb", root) if any(field in path.name for path in files for field in fields) else None
+
+
+def _mnms(root: Path, files: list[Path]) -> tuple[str, Path] | None:
+    """Return the folder above a short-axis stack that holds the table of M&Ms."""
+    cine = next((path for path in files if path.name.endswith(("_sa.nii.gz", "_sa.nii"))), None)
+    above = [] if cine is None else [folder for folder in cine.parents if folder.is_relative_to(root)]
+    return next((("mnms", folder) for folder in above if read_mnms_table(folder)), None)
 
 
 def _first(kinds: dict[Path, str], what: str, view: str | None) -> Sheet | None:

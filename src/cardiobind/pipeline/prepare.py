@@ -14,6 +14,7 @@ from cardiobind.artifact import Artifact
 from cardiobind.cohort import Cohort, Limits, Protocol, Shard, build_cohort, make_protocol, prepare_shard
 from cardiobind.config import Component, Experiment, resolved
 from cardiobind.errors import ArtifactError, ConfigError
+from cardiobind.formats.location import files_below
 from cardiobind.pipeline.components import (
     COHORT_ROOMS,
     Study,
@@ -138,6 +139,24 @@ def named_files(source: Component) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
+def files_beyond(source: Source, root: Path, out: Path) -> list[Path]:
+    """Return the raw files outside `root` that a source is pointed to by a list of paths.
+
+    Of a recording that is a file all files in its folder count, as some formats keep a header, a layout or the samples
+    beside it. Recordings of withdrawn participants count as well: an inventory is of files, not of persons.
+    """
+    places: Callable[[], list[Path]] = getattr(source, "places", list)
+    whole = {place.resolve() for place in places() if place.is_dir()}
+    parents = {folder.resolve() for folder in {place.parent for place in places()} if folder.is_dir()} - whole
+    found = [file for folder in _beyond(whole, root) for file in _files(folder, out.resolve())]
+    found += [file for folder in _beyond(parents, root) for file in folder.iterdir() if file.is_file()]
+    return sorted(set(found))
+
+
+def _beyond(folders: set[Path], root: Path) -> list[Path]:
+    return [folder for folder in folders if not folder.is_relative_to(root.resolve())]
+
+
 def withdrawal_lists(source: Source) -> list[Path]:
     """Return the files in which a source finds who has withdrawn; none of a source that knows no withdrawals.
 
@@ -149,7 +168,7 @@ def withdrawal_lists(source: Source) -> list[Path]:
 
 def _files(root: Path, out: Path) -> list[Path]:
     passed_over = out if out.is_relative_to(root) else None
-    found = (f for f in root.rglob("*") if passed_over is None or not f.is_relative_to(passed_over))
+    found = (f for f in files_below(root) if passed_over is None or not f.is_relative_to(passed_over))
     return sorted(f for f in found if f.is_file())
 
 
@@ -169,9 +188,10 @@ def _check_folders(experiment: Experiment, workspace: Workspace) -> None:
 def _config(experiment: Experiment, workspace: Workspace, source: Source) -> dict[str, Any]:
     root = None if experiment.data_root is None else Path(experiment.data_root)
     ecg, cmr, lists = experiment.ecg, experiment.cmr, withdrawal_lists(source)
+    named = named_files(experiment.source) + ([] if root is None else files_beyond(source, root, workspace.out))
     config = {
         "source": resolved(experiment.source),
-        "inventory": raw_inventory(source, root, workspace.out, named_files(experiment.source), lists),
+        "inventory": raw_inventory(source, root, workspace.out, named, lists),
         "ecg": None if ecg is None else ecg.model_dump(mode="json", exclude={"encoder", "pretrain"}),
         "cmr": None if cmr is None else cmr.model_dump(mode="json", exclude={"encoder", "pretrain"}),
     }

@@ -91,6 +91,7 @@ def build_report(study: Study, metrics: Artifact) -> Report:
         quarantine_examples=study.cohort.quarantine_examples,
         protocol=study.protocol.artifact.json("protocol.json"),
         audit=study.protocol.artifact.json("audit.json"),
+        roles=study.protocol.artifact.json("roles.json"),
         predictions=pd.read_parquet(metrics.file("predictions.parquet")),
         histories={name: load_history(found) for name, found in used.items() if found.kind in SHOWN_KINDS},
         chance=_chance(study),

@@ -23,6 +23,7 @@ from cardiobind.formats.tables.table_file import read_table, table_columns
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources.base import EVENT_COLUMNS, SOURCES, VISIT_COLUMNS, RecordRef, issue
 from cardiobind.sources.folder_columns import ColumnDeclaration, canonical_values, features_of, read_declarations
+from cardiobind.sources.folder_events import canonical_systems, one_code_a_row
 
 ONLY_VISIT = "1"
 TABLE_NAMES = ("table.parquet", "table.csv", "table.tsv", "table.xlsx")
@@ -125,6 +126,14 @@ class FolderSource:
         archive, inner = split_location(path.strip())
         return str(self.root / inner) if archive is None else f"{self.root / archive}{SEPARATOR}{inner}"
 
+    def places(self) -> list[Path]:
+        """Return the files, archives and folders that the list of recordings names, those of withdrawn subjects too."""
+        if self.recordings is None:
+            return []
+        listed = read_table(self.recordings, self._wanted_columns(self.recordings, SIGNALS))
+        paths = {path for name in SIGNALS if name in listed for path in listed[name].dropna()}
+        return sorted({Path(self._place(path).partition(SEPARATOR)[0]) for path in paths})
+
     def withdrawal_lists(self) -> list[Path]:
         """Return the file that says who has withdrawn, if there is one."""
         return [] if self.withdrawn is None else [self.withdrawn]
@@ -219,13 +228,18 @@ class FolderSource:
         about = frame["visit"].fillna("").astype(str).str.strip() if "visit" in frame else ""
         events = frame.assign(
             subject=_names(frame["subject"], self.events_path), visit=about,
-            date=_dates(frame, self.events_path, counts), system=frame["system"].str.strip().str.lower(),
+            date=_dates(frame, self.events_path, counts),
+            system=canonical_systems(frame["system"], masked(self.events_path)),
         )  # fmt: skip
         known = events["subject"].isin(set(self._listed["subject"]) | set(self._rows["subject"]))
         coded = events["code"].notna() & events["system"].notna()
-        _count(counts, ("event_of_nobody_here", "events"), int((~known).sum()))
+        withdrawn = events["subject"].isin(self._withdrawn)
+        _count(counts, ("withdrawn", self.events_path.name), int(withdrawn.sum()))
+        _count(counts, ("event_of_nobody_here", "events"), int((~known & ~withdrawn).sum()))
         _count(counts, ("event_without_code", "events"), int((known & ~coded).sum()))
-        kept = events.loc[known & coded, EVENT_COLUMNS].drop_duplicates()
+        parted, no_codes = one_code_a_row(events.loc[known & coded, EVENT_COLUMNS], masked(self.events_path))
+        _count(counts, ("not_a_code", "events"), no_codes)
+        kept = parted.drop_duplicates()
         return kept.sort_values(EVENT_COLUMNS, ignore_index=True), counts
 
 
@@ -247,7 +261,15 @@ def _dates(frame: pd.DataFrame, path: Path, counts: dict[tuple[str, str], int]) 
     if "date" not in frame:
         return pd.Series(np.datetime64("NaT", "ns"), index=frame.index)
     dates = pd.to_datetime(frame["date"], errors="coerce", format="ISO8601")
-    _count(counts, ("unparsed_date", path.name), int((dates.isna() & frame["date"].notna()).sum()))
+    given = frame["date"].notna()
+    unparsed = int((dates.isna() & given).sum())
+    if 2 * unparsed > int(given.sum()):
+        raise RecordError(
+            reasons.BAD_TABLE, "most dates cannot be read", where=f"{masked(path)}, column date",
+            expected="ISO 8601: year, month, day, such as 2020-02-03",
+            got=f"{unparsed} of {int(given.sum())} in another form",
+        )  # fmt: skip
+    _count(counts, ("unparsed_date", path.name), unparsed)
     return dates
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from cardiobind.errors import InputError
 from cardiobind.formats import read_cine
 from cardiobind.formats.cine.nifti_layouts import SUFFIXES, read_mnms_table
+from cardiobind.formats.location import files_below
 from cardiobind.modalities.records import CineRecord
 from cardiobind.sources.base import EVENT_COLUMNS, SOURCES, VISIT_COLUMNS, RecordRef, issue
 
@@ -79,11 +80,12 @@ class MnmsSource:
         return visits.assign(date=pd.Series(pd.NaT, index=visits.index, dtype="datetime64[ns]"))
 
     def issues(self) -> list[dict[str, Any]]:
-        """Return how many subjects of the table lack their cine or their pathology, how many cines their row."""
+        """Return how many subjects lack cine or pathology, and how many cines lack their row or are there again."""
         counts = {
             "record_not_on_disk": len(self._rows) - len(self._files),
             "no_pathology": sum(not row.get("Pathology") for row in self._rows.values()),
             "not_in_table": len(self._on_disk) - len(self._files),
+            "duplicate_file": len(self._images) - len(self._on_disk),
         }
         return [issue(reason, "", count) for reason, count in counts.items() if count]
 
@@ -93,10 +95,13 @@ class MnmsSource:
         return {subject: rows[subject] for subject in sorted(rows) if subject}
 
     @cached_property
+    def _images(self) -> list[Path]:
+        ends = tuple(f"_sa{suffix}" for suffix in SUFFIXES)
+        return [path for path in files_below(self.root) if path.name.endswith(ends)]
+
+    @cached_property
     def _on_disk(self) -> dict[str, Path]:
-        ends = [f"_sa{suffix}" for suffix in SUFFIXES]
-        paths = (path for end in ends for path in sorted(self.root.rglob(f"*{end}")))
-        return {path.name.split("_sa.nii")[0]: path for path in paths}
+        return {path.name.split("_sa.nii")[0]: path for path in reversed(self._images)}
 
     @cached_property
     def _files(self) -> dict[str, Path]:

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from cardiobind.errors import RecordError
 from cardiobind.formats import masked, reasons
+from cardiobind.formats.location import files_below
 from cardiobind.sources.base import RecordRef
 
 MODALITY_OF_FIELD = {"20205": ("ecg", ".xml"), "20209": ("cmr", ".zip")}
 EXERCISE_FIELD = "6025"
 LONG_AXIS_FIELD = "20208"
 TABLE_NAMES = ("table.parquet", "table.csv", "table.tsv", "table.xlsx")
-_BULK = re.compile(r"^(\d{5,9})_(\d+)_(\d+)_(\d+)(\.\w+)$")
+_BULK = re.compile(r"^(\d{5,9})_(\d+)_(\d+)_(\d+)\.\w+$")
 _WITHDRAWALS = re.compile(r"^w\d+.*\.csv$", re.IGNORECASE)
 
 
 def bulk_files(root: Path) -> Iterator[tuple[str, str, str, int, Path]]:
-    """Yield (eid, field, instance, array, path) of every bulk file below `root` that is an ECG or a cine."""
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        for name in sorted(names):
-            match = _BULK.match(name)
-            if match is None:
-                continue
-            eid, field, instance, array, suffix = match.groups()
-            counted_only = field in (EXERCISE_FIELD, LONG_AXIS_FIELD)
-            if counted_only or MODALITY_OF_FIELD.get(field, ("", ""))[1] == suffix.lower():
-                yield eid, field, instance, int(array), Path(folder, name)
+    """Yield (eid, field, instance, array, path) of every file below `root` that is named like an ECG or a cine."""
+    for path in files_below(root):
+        match = _BULK.match(path.name)
+        if match is not None and match[2] in (EXERCISE_FIELD, LONG_AXIS_FIELD, *MODALITY_OF_FIELD):
+            eid, field, instance, array = match.groups()
+            yield eid, field, instance, int(array), path
 
 
 def find_records(root: Path, withdrawn: frozenset[str]) -> tuple[list[RecordRef], dict[str, int]]:
@@ -40,7 +35,7 @@ def find_records(root: Path, withdrawn: frozenset[str]) -> tuple[list[RecordRef]
     lowest array, is taken.
     """
     best: dict[tuple[str, str, str], tuple[bool, int, str]] = {}
-    left_out = {"withdrawn": 0, "duplicate_file": 0, "exercise_ecg": 0, "long_axis_not_used": 0}
+    left_out = {"withdrawn": 0, "duplicate_file": 0, "exercise_ecg": 0, "long_axis_not_used": 0, "other_suffix": 0}
     for eid, field, instance, array, path in bulk_files(root):
         if eid in withdrawn:
             left_out["withdrawn"] += 1
@@ -51,7 +46,11 @@ def find_records(root: Path, withdrawn: frozenset[str]) -> tuple[list[RecordRef]
         if field == LONG_AXIS_FIELD:
             left_out["long_axis_not_used"] += 1
             continue
-        key = (eid, instance, MODALITY_OF_FIELD[field][0])
+        modality, suffix = MODALITY_OF_FIELD[field]
+        if path.suffix.lower() != suffix:
+            left_out["other_suffix"] += 1
+            continue
+        key = (eid, instance, modality)
         rank = ("retest" in path.parent.as_posix().lower(), array, str(path))
         left_out["duplicate_file"] += key in best
         best[key] = min(rank, best.get(key, rank))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from cardiobind.errors import InputError
-from cardiobind.tasks.events import VISIT_COLUMNS, EventTable, at_visits, check_columns, evidence, known_days
-from cardiobind.tasks.outcome import Outcome, first_of, nothing, there, undated_of, where
+from cardiobind.tasks.events import EventsAtVisits, EventTable
+from cardiobind.tasks.outcome import Outcome, nothing, there
 from cardiobind.tasks.survival import survival
 from cardiobind.tasks.task import Task
 
@@ -63,65 +65,85 @@ def label(
     Raises:
         InputError: a column is missing, or the task's labels are those of its members.
     """
-    check_columns(visits, "visits", VISIT_COLUMNS)
+    return label_all([task], events, visits, table).drop(columns="task")
+
+
+def label_all(
+    tasks: Sequence[Task], events: pd.DataFrame | EventTable, visits: pd.DataFrame, table: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Label every visit for several endpoints, one after the other; events are joined to visits once.
+
+    Args:
+        tasks: the endpoints, as for `label`.
+        events: as for `label`.
+        visits: as for `label`.
+        table: as for `label`.
+
+    Returns:
+        The columns of `label` and ``task``, the rows of one task below those of another.
+
+    Raises:
+        InputError: as for `label`.
+    """
+    known = EventsAtVisits(events if isinstance(events, EventTable) else EventTable(events), visits)
+    parts = [_labelled(task, known, table) for task in tasks]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*LABEL_COLUMNS, "task"])
+
+
+def _labelled(task: Task, known: EventsAtVisits, table: pd.DataFrame | None) -> pd.DataFrame:
     if task.kind not in LABELLED_KINDS:
         hint = "the labels of a multilabel task are those of its binary members" if task.members else None
         raise InputError(
             "no rule labels this kind of task", where=task.name, expected=" | ".join(LABELLED_KINDS), got=task.kind,
             hint=hint,
         )  # fmt: skip
-    known = events if isinstance(events, EventTable) else EventTable(events)
-    rows = visits[["subject", "visit"]].astype("str").reset_index(drop=True)
-    if not applicable(task, known, table):
-        return _finished(rows, nothing(len(rows), "not_recorded"))
-    dated = rows.assign(visit_day=known_days(visits["date"]).to_numpy())
-    return _finished(rows, _outcome(task, known, dated, table))
+    outcome = _outcome(task, known, table)
+    found = known.visits.assign(
+        label=outcome.label, reason=pd.Series(outcome.reason, dtype="str"),
+        time_days=np.nan if outcome.time_days is None else outcome.time_days, task=task.name,
+    )  # fmt: skip
+    shown = known.evidence(outcome.shown)
+    if task.kind == "regression":
+        shown["evidence"] = shown["evidence"].mask(outcome.reason == "measured", f"table:{task.column}")
+    return pd.concat([found, shown], axis=1)[[*LABEL_COLUMNS, "task"]]
 
 
-def _outcome(task: Task, events: EventTable, visits: pd.DataFrame, table: pd.DataFrame | None) -> Outcome:
+def _outcome(task: Task, known: EventsAtVisits, table: pd.DataFrame | None) -> Outcome:
+    if not applicable(task, known.events, table):
+        return nothing(len(known.visits), "not_recorded")
     if task.kind == "regression" and table is not None:
-        return _measured(task, visits[["subject", "visit"]], table)
+        return _measured(task, known.visits, table)
     if task.kind == "survival":
-        return survival(task.positive, events, visits)
-    return _any_time(task, events, visits) if task.timing == "any" else _timed(task, events, visits)
+        return survival(task.positive, known)
+    return _any_time(task, known) if task.timing == "any" else _timed(task, known)
 
 
-def _any_time(task: Task, events: EventTable, visits: pd.DataFrame) -> Outcome:
-    found = first_of(at_visits(events.select(task.positive), visits), visits)
+def _any_time(task: Task, known: EventsAtVisits) -> Outcome:
+    found = known.first(known.select(task.positive))
     positive = there(found)
     if task.negative is None:
         return Outcome(positive.astype(float), np.where(positive, "event", "no_event").astype(object), found)
-    other = first_of(at_visits(events.select(task.negative), visits), visits)
+    other = known.first(known.select(task.negative))
     labels = np.select([positive, there(other)], [1.0, 0.0], np.nan)
     reasons = np.select([positive, there(other)], ["event", "no_event"], "neither").astype(object)
-    return Outcome(labels, reasons, where(positive, found, other))
+    return Outcome(labels, reasons, np.where(positive, found, other))
 
 
-def _timed(task: Task, events: EventTable, visits: pd.DataFrame) -> Outcome:
-    found = at_visits(events.select(task.positive), visits)
-    first = first_of(found, visits)
-    undated = undated_of(found, visits)
-    day = visits["visit_day"]
-    conditions = [~there(first), day.isna().to_numpy(), (first["day"] <= day).to_numpy(), there(undated)]
+def _timed(task: Task, known: EventsAtVisits) -> Outcome:
+    found = known.select(task.positive)
+    first, undated, day = known.first(found), known.first_undated(found), known.visit_day
+    conditions = [~there(first), np.isnat(day), known.days_of(first) <= day, there(undated)]
     prevalent = task.timing == "prevalent"
     labels = np.select(conditions, [0.0, np.nan, 1.0 if prevalent else np.nan, np.nan], 0.0 if prevalent else 1.0)
     names = ["no_event", "unknown_visit_date", "event_before_visit", "unknown_date"]
     reasons = np.select(conditions, names, "event_after_visit").astype(object)
-    return Outcome(labels, reasons, where(reasons == "unknown_date", undated, first))
+    return Outcome(labels, reasons, np.where(reasons == "unknown_date", undated, first))
 
 
-def _measured(task: Task, rows: pd.DataFrame, table: pd.DataFrame) -> Outcome:
+def _measured(task: Task, visits: pd.DataFrame, table: pd.DataFrame) -> Outcome:
     values = table[["subject", "visit", task.column]].astype({"subject": "str", "visit": "str"})
-    found = rows.merge(values.drop_duplicates(["subject", "visit"]), on=["subject", "visit"], how="left")
+    found = visits.merge(values.drop_duplicates(["subject", "visit"]), on=["subject", "visit"], how="left")
     value = found[task.column].to_numpy(dtype=np.float64, na_value=np.nan)
     known = np.isfinite(value)
-    shown = nothing(len(rows), "not_measured").shown
-    shown.loc[known, ["system", "code"]] = ["table", task.column]
     reasons = np.where(known, "measured", "not_measured").astype(object)
-    return Outcome(np.where(known, value, np.nan), reasons, shown)
-
-
-def _finished(rows: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
-    time = np.full(len(rows), np.nan) if outcome.time_days is None else outcome.time_days
-    found = rows.assign(label=outcome.label, reason=outcome.reason, time_days=time)
-    return found.assign(**evidence(outcome.shown))[LABEL_COLUMNS]
+    return Outcome(np.where(known, value, np.nan), reasons, nothing(len(visits), "not_measured").shown)

@@ -7,56 +7,54 @@ the outcome is looked at: if only those with an event or a death had a time, who
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from cardiobind.tasks.codes import DEATH, CodeSet
-from cardiobind.tasks.events import EventTable, at_visits
-from cardiobind.tasks.outcome import SHOWN, Outcome, first_of, nothing, there, undated_of, where
+from cardiobind.tasks.codes import DEATH, FOLLOW_UP, CodeSet, death
+from cardiobind.tasks.events import END_CODES, NOBODY, EventsAtVisits
+from cardiobind.tasks.outcome import Outcome, there
 
 EXCLUDED = ("unknown_visit_date", "event_before_visit", "unknown_date", "unknown_follow_up", "no_follow_up")
+ADMINISTRATIVE = CodeSet(tuple((FOLLOW_UP, code) for code in END_CODES))
 
 
-def survival(codes: CodeSet, events: EventTable, visits: pd.DataFrame) -> Outcome:
+def survival(codes: CodeSet, known: EventsAtVisits) -> Outcome:
     """Return whether each subject had the event after the visit, and after how many days that or censoring came.
 
     Args:
         codes: events that count; one on the last day of follow-up does, a later one does not.
-        events: of all subjects.
-        visits: subject, visit and ``visit_day``.
+        known: visits and the events of their subjects.
     """
-    found, ends = at_visits(events.select(codes), visits), at_visits(events.ends(), visits)
-    first, end, day = first_of(found, visits), first_of(ends, visits), visits["visit_day"]
-    comes = (first["day"] <= end["day"]).to_numpy()
+    found, ends = known.select(codes), known.select(ADMINISTRATIVE | death())
+    first, end, undated = known.first(found), known.first(ends), known.first_undated(found)
+    first_day, end_day, day = known.days_of(first), known.days_of(end), known.visit_day
+    dead_undated = known.first_undated(known.select(death()))
     conditions = [
-        day.isna().to_numpy(), (first["day"] <= day).to_numpy(), there(undated_of(found, visits)),
-        _open_end(ends, visits), (end["day"] <= day).to_numpy(), comes, _undated_death(ends, visits),
+        np.isnat(day), first_day <= day, there(undated), _open_end(known), end_day <= day, first_day <= end_day,
+        there(dead_undated),
     ]  # fmt: skip
     names = [*EXCLUDED, "event_after_visit", "unknown_date"]
-    censored = "censored_" + end["code"].where(end["system"] != DEATH, "death").astype("object").fillna("")
-    reasons = np.select(conditions, names, censored.to_numpy(dtype=object)).astype(object)
+    reasons = np.select(conditions, names, _censored(known, end)).astype(object)
     excluded = np.isin(reasons.astype(str), EXCLUDED)
     event = reasons == "event_after_visit"
-    days = (first["day"].where(event, end["day"]) - day).dt.days.to_numpy(dtype=np.float64)
-    shown = _deciding(reasons, first, end, undated_of(pd.concat([found, ends]), visits))
-    return Outcome(np.where(excluded, np.nan, event), reasons, shown, np.where(excluded, np.nan, days))
+    time = (np.where(event, first_day, end_day) - day) / np.timedelta64(1, "D")
+    shown = _deciding(reasons, first, end, np.where(there(undated), undated, dead_undated))
+    return Outcome(np.where(excluded, np.nan, event), reasons, shown, np.where(excluded, np.nan, time))
 
 
-def _open_end(ends: pd.DataFrame, visits: pd.DataFrame) -> NDArray[np.bool_]:
-    administrative = ends[ends["system"] != DEATH]
-    return ~there(first_of(administrative, visits)) | there(undated_of(administrative, visits))
+def _open_end(known: EventsAtVisits) -> NDArray[np.bool_]:
+    administrative = known.select(ADMINISTRATIVE)
+    return ~there(known.first(administrative)) | there(known.first_undated(administrative))
 
 
-def _undated_death(ends: pd.DataFrame, visits: pd.DataFrame) -> NDArray[np.bool_]:
-    return there(undated_of(ends[ends["system"] == DEATH], visits))
+def _censored(known: EventsAtVisits, end: NDArray[np.int64]) -> NDArray[np.object_]:
+    codes = known.events.frame["code"].to_numpy(dtype=object)
+    words = "censored_" + np.where(known.system == DEATH, "death", codes).astype(object)
+    return np.append(words, np.array(["censored_"], dtype=object))[end]
 
 
 def _deciding(
-    reasons: NDArray[np.object_], first: pd.DataFrame, end: pd.DataFrame, undated: pd.DataFrame
-) -> pd.DataFrame:
-    by_reason = {"event_before_visit": first, "event_after_visit": first, "unknown_date": undated, "no_follow_up": end}
-    by_reason |= {reason: end for reason in set(reasons) if str(reason).startswith("censored_")}
-    shown = nothing(len(first), "").shown
-    for reason, frame in by_reason.items():
-        shown = where(reasons == reason, frame, shown)
-    return shown[SHOWN]
+    reasons: NDArray[np.object_], first: NDArray[np.int64], end: NDArray[np.int64], undated: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    by_event = np.isin(reasons.astype(str), ("event_before_visit", "event_after_visit"))
+    by_end = (reasons == "no_follow_up") | np.char.startswith(reasons.astype(str), "censored_")
+    return np.select([by_event, by_end, reasons == "unknown_date"], [first, end, undated], NOBODY)

@@ -62,6 +62,7 @@ class Report:
         quarantine_examples: some of the records left out, see `cardiobind.cohort.Cohort.quarantine_examples`.
         protocol: ``protocol.json``: task, split, seed, counts by split.
         audit: ``audit.json``: findings and allowed features.
+        roles: ``roles.json``: role and use of every column of the table.
         predictions: what ``metrics`` was computed from; gives curves and calibration.
         histories: name of a stage -> one row a round, as `training.History.frame`.
         chance: name of a contrastive stage -> the validation loss of one that guesses.
@@ -83,6 +84,7 @@ class Report:
     quarantine_examples: Sequence[Mapping[str, Any]] = ()
     protocol: Mapping[str, Any] | None = None
     audit: Mapping[str, Any] | None = None
+    roles: Sequence[Mapping[str, Any]] = ()
     predictions: pd.DataFrame | None = None
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     chance: Mapping[str, float] = field(default_factory=dict)

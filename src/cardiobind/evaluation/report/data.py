@@ -99,8 +99,8 @@ def audit(report: Report) -> str:
         )
     else:
         parts.append(html.paragraph("Nothing suspicious was found in the inputs used."))
-    parts.append(_unaudited(report))
-    return "".join([*parts, html.paragraph(report.source("audit", "audit.json"), "source")])
+    parts += [_unaudited(report), _roles(report.roles)]
+    return "".join([*parts, html.paragraph(report.source("audit", "audit.json, roles.json"), "source")])
 
 
 def provenance(report: Report) -> str:
@@ -127,23 +127,27 @@ def _issues(issues: Sequence[Mapping[str, Any]]) -> str:
     taken = [[str(i["column"]), f"{i['count']:,}"] for i in issues if i["reason"] == _FROM_BASELINE]
     absent = [str(i["column"]) for i in issues if i["reason"] == _ABSENT]
     parts = [
-        _reasons(
-            [i for i in issues if i["reason"] in _SET_TO_MISSING],
-            "Implausible or unreadable values of the table", "Values set to missing",
-        ),
+        _set_to_missing([i for i in issues if i["reason"] in _SET_TO_MISSING]),
         html.table(
             [["Column", "Values taken from it"], *taken], "Values of the table kept from the baseline visit, where the "
             "visit studied has none",
         ) if taken else "",
-        html.paragraph(f"The table has no column of: {', '.join(absent)}.") if absent else "",
-        _reasons([i for i in issues if i["reason"] not in special], "Other remarks on the data set", "Count"),
+        html.paragraph(f"Of the core facts the table has no column of: {', '.join(absent)}.") if absent else "",
+        _remarks([i for i in issues if i["reason"] not in special]),
     ]  # fmt: skip
     return "".join(parts)
 
 
-def _reasons(issues: Sequence[Mapping[str, Any]], caption: str, counted: str) -> str:
+def _set_to_missing(issues: Sequence[Mapping[str, Any]]) -> str:
+    header = ["Column", "Reason", "Expected", "Values set to missing"]
+    rows = [[str(i["column"]), str(i["reason"]), str(i.get("expected", "–")), f"{i['count']:,}"] for i in issues]
+    return html.table([header, *rows], "Implausible or unreadable values of the table", text_columns=3) if rows else ""
+
+
+def _remarks(issues: Sequence[Mapping[str, Any]]) -> str:
     rows = [[str(i["column"]) or "–", str(i["reason"]), f"{i['count']:,}"] for i in issues]
-    return html.table([["Column", "Reason", counted], *rows], caption, text_columns=2) if rows else ""
+    header = ["Column", "Reason", "Count"]
+    return html.table([header, *rows], "Other remarks on the data set", text_columns=2) if rows else ""
 
 
 def _unaudited(report: Report) -> str:
@@ -152,6 +156,17 @@ def _unaudited(report: Report) -> str:
         return ""
     others = [name for name, facts in known.items() if facts["observed"] and name not in inputs]
     return html.paragraph(f"In the table, but not inputs and so not checked: {', '.join(others)}.") if others else ""
+
+
+def _roles(roles: Sequence[Mapping[str, Any]]) -> str:
+    """Return the columns of the table by role and use, one row each kind; who is observed in no row is not listed."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for entry in (r for r in roles if r["observed_share"] > 0):
+        use = "used" if entry["used"] else "leaks this endpoint" if entry["declared"] else "not used"
+        groups.setdefault((str(entry["role"]), use), []).append(str(entry["column"]))
+    rows = [[role, use, ", ".join(names), f"{len(names):,}"] for (role, use), names in sorted(groups.items())]
+    header = ["Role", "Use", "Columns", "Number"]
+    return html.table([header, *rows], "Roles of the columns of the table", text_columns=3) if rows else ""
 
 
 def _availability(summary: Mapping[str, Any]) -> str:

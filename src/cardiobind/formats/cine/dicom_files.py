@@ -32,7 +32,7 @@ TAG = {
         "SpacingBetweenSlices", "SliceThickness", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
         "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "RescaleSlope",
         "RescaleIntercept", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "PixelData",
-        "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+        "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PatientID",
     )
 }  # fmt: skip
 _TAGS: list[Any] = list(TAG.values())

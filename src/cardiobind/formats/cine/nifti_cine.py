@@ -307,7 +307,6 @@ def _record(
         view=view,
         orientation=geometry.orientation,
         origins_mm=geometry.origins_mm,
-        slice_thickness_mm=header.spacing_mm[2],
         base_to_apex=geometry.order.base_to_apex,
         meta={"series": [], "repaired_frames": [], "dropped_slices": 0, **known},
     )

@@ -19,7 +19,7 @@ from cardiobind.formats.ecg.ecg_recording import checked_samples, finished_recor
 from cardiobind.formats.ecg.leads import canonical_lead, shown_unit
 from cardiobind.formats.ecg.xml_fields import device_name, iso_time, number, statements
 from cardiobind.formats.safe_xml import begins_with_root, read_xml
-from cardiobind.modalities.records import EcgHeader, EcgRecord
+from cardiobind.modalities.records import LEADS, EcgHeader, EcgRecord
 
 LARGEST_COUNT = 1 << 30
 _NO_LIST = re.compile(r"[^\s,]\s+[^\s,]|^,|,\s*,|,$")
@@ -51,7 +51,7 @@ def read_cardiosoft_xml(location: str) -> EcgRecord:
     mv_per_count = _positive(strip, "Resolution", {"uvperlsb", ""}, location) / 1000.0
     counts = _lead_counts(strip, location)
     _check_lead_number(strip, len(counts), location)
-    named = {name: values * mv_per_count for lead, values in counts.items() if (name := canonical_lead(lead))}
+    named = {lead: values * mv_per_count for lead, values in counts.items() if lead in LEADS}
     return finished_record(named, rate_hz, _header(root), location)
 
 
@@ -73,10 +73,11 @@ def _rest_strip(root: Element, location: str) -> Element:
 def _lead_counts(strip: Element, location: str) -> dict[str, NDArray[np.int32]]:
     counts: dict[str, NDArray[np.int32]] = {}
     for waveform in strip.iterfind("WaveformData"):
-        lead = (waveform.get("lead") or "").strip()
-        if lead.upper() in counts:
+        name = (waveform.get("lead") or "").strip()
+        lead = canonical_lead(name) or name.upper()
+        if lead in counts:
             raise RecordError(reasons.BAD_HEADER, "a lead is there twice", where=masked(location))
-        counts[lead.upper()] = _numbers(waveform.text or "", location)
+        counts[lead] = _numbers(waveform.text or "", location)
     _check_length(strip, counts, location)
     return counts
 

@@ -283,8 +283,7 @@ def _header(dataset: Any, groups: list[_Group]) -> EcgHeader:
 
 
 def _filter(channels: list[Any], field: str) -> float | None:
-    values = (float(value) for channel in channels if (value := channel.get(field)))
-    return next((value for value in values if 0 < value < 1e5), None)
+    return next((float(value) for channel in channels if (value := channel.get(field))), None)
 
 
 def _acquired_at(dataset: Any) -> str | None:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 
 import numpy as np
@@ -21,6 +22,7 @@ from cardiobind.modalities.records import EcgHeader, EcgRecord
 LARGEST_ECG_BYTES = 1 << 26
 LARGEST_LEAD_SAMPLES = 1_000_000
 LARGEST_RATE_HZ = 1e6
+HIGHEST_FILTER_HZ = 1e5
 LONG_NAME = 6
 SHORTEST_NAME = 3
 LONGEST_TEXT = 300
@@ -75,7 +77,7 @@ def finished_record(
     Args:
         leads: canonical lead name to (samples,) amplitudes in mV.
         rate_hz: samples per second.
-        header: of the file; its `derived_leads` are replaced.
+        header: of the file; its `derived_leads` are replaced, impossible dates and filters are taken out.
         location: of the file, for errors.
 
     Raises:
@@ -92,7 +94,30 @@ def finished_record(
     complete, derived = derive_limb_leads(leads)
     if derived:
         amplitude_mv = stack_leads(complete, location)
-    return EcgRecord(amplitude_mv, float(rate_hz), replace(header, derived_leads=derived))
+    return EcgRecord(amplitude_mv, float(rate_hz), replace(_plausible(header), derived_leads=derived))
+
+
+def _plausible(header: EcgHeader) -> EcgHeader:
+    """Return the header without what no device means: a filter of 0 Hz is off, a 30th of February is no day."""
+    return replace(
+        header,
+        acquired_at=_moment(header.acquired_at),
+        highpass_hz=_corner_hz(header.highpass_hz),
+        lowpass_hz=_corner_hz(header.lowpass_hz),
+        notch_hz=_corner_hz(header.notch_hz),
+        measurements={name: value for name, value in header.measurements.items() if math.isfinite(value)},
+    )
+
+
+def _corner_hz(value: float | None) -> float | None:
+    return value if value is not None and 0 < value < HIGHEST_FILTER_HZ else None
+
+
+def _moment(text: str | None) -> str | None:
+    try:
+        return text if text is None else datetime.fromisoformat(text).isoformat(timespec="seconds")
+    except ValueError:
+        return None
 
 
 def interpretation(texts: Iterable[str | None], identifiers: Iterable[str]) -> tuple[str, ...]:

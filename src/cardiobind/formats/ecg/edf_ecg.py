@@ -30,7 +30,7 @@ _WIDTHS = {
     "digital_max": 8, "filters": 80, "samples": 8, "reserved": 32,
 }  # fmt: skip
 _LABEL_PREFIX = re.compile(r"^(?:ECG|EKG|LEAD|ABLEITUNG)(?:\s*[:_.]\s*|-|\s+|(?=[IVA]))", re.IGNORECASE)
-_FILTERS = {kind: re.compile(rf"\b{kind}\s*:?\s*([\d.]+)\s*Hz", re.IGNORECASE) for kind in ("HP", "LP", "N")}
+_FILTERS = {kind: re.compile(rf"\b{kind}\s*:?\s*(\d*\.?\d+)\s*Hz", re.IGNORECASE) for kind in ("HP", "LP", "N")}
 _MONTHS = dict(zip("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), range(1, 13), strict=True))
 
 
@@ -209,8 +209,7 @@ def _amplitude(counts: NDArray[np.int16], signal: _Signal, location: str) -> NDA
 
 def _corner(text: str, kind: str) -> float | None:
     match = _FILTERS[kind].search(text)
-    value = float(match.group(1)) if match and match.group(1).count(".") < 2 and match.group(1) != "." else 0.0
-    return value if 0 < value < 1e5 else None
+    return float(match.group(1)) if match else None
 
 
 def _acquired_at(data: bytes) -> str | None:

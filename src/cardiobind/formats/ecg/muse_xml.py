@@ -138,7 +138,7 @@ def _header(root: Element, waveform: Element) -> EcgHeader:
         device=device_name("GE", root.findtext(f"{test}/AcquisitionDevice") or "Muse"),
         highpass_hz=_highpass_hz(waveform.findtext("HighPassFilter")),
         lowpass_hz=number(waveform.findtext("LowPassFilter")),
-        notch_hz=number(waveform.findtext("ACFilter")) or None,
+        notch_hz=number(waveform.findtext("ACFilter")),
         statements=_statements(root),
         measurements=measured(root.find("RestingECGMeasurements"), _MEASURED),
     )

@@ -183,9 +183,9 @@ def _header(root: Element, signal: _Signal) -> EcgHeader:
     return EcgHeader(
         acquired_at=iso_time(taken, "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"),
         device=device_name("Philips", root.findtext("dataacquisition/machine")),
-        highpass_hz=number(signal["hipass"] or band[0]) or None,
-        lowpass_hz=number(signal["lowpass"] or band[2]) or None,
-        notch_hz=(number(signal["notchfilterfreqs"]) or None) if is_notched else None,
+        highpass_hz=number(signal["hipass"] or band[0]),
+        lowpass_hz=number(signal["lowpass"] or band[2]),
+        notch_hz=number(signal["notchfilterfreqs"]) if is_notched else None,
         statements=_statements(root),
         measurements=_measurements(root),
     )

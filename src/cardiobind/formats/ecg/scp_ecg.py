@@ -177,7 +177,9 @@ def _amplitudes(decoded: list[Any], leads: list[_Lead], location: str) -> dict[s
         name = canonical_lead(found.label)
         if found.resolution_unit != "uV":
             raise _bad("the amplitude's multiplier is 0", location)
-        if name is not None and name not in amplitudes:
+        if name in amplitudes:
+            raise _bad(f"lead {name} is there twice", location)
+        if name is not None:
             amplitudes[name] = np.full(samples, np.nan)
             amplitudes[name][lead.first - 1 : lead.last] = found.samples * found.resolution / 1000.0
     return amplitudes

@@ -101,7 +101,9 @@ def read_wfdb(location: str) -> EcgRecord:
     leads: dict[str, NDArray[np.float64]] = {}
     for column, signal in enumerate(header.signals):
         lead = canonical_lead(signal.lead)
-        if lead is not None and lead not in leads:
+        if lead in leads:
+            raise RecordError(reasons.BAD_HEADER, "a lead is there twice", where=masked(stem), got=lead)
+        if lead is not None:
             leads[lead] = _millivolts(digital[:, column], signal, stem)
     about = EcgHeader(acquired_at=header.started_at, statements=header.statements)
     return finished_record(leads, header.rate_hz, about, stem)
