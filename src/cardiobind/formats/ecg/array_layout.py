@@ -103,7 +103,7 @@ def read_layout(location: str) -> ArrayLayout:
             return _parse(place)
     raise RecordError(
         reasons.BAD_HEADER, "nothing says which leads, rate and unit the file has", where=masked(location),
-        expected=f"{masked(_layouts(location)[0])} or {FOLDER_LAYOUT} beside it",
+        expected=f"NAME.layout.json or {FOLDER_LAYOUT} beside it",
         hint=f"write one, for example {EXAMPLE}",
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ import pyarrow.parquet
 from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import decoding, masked
+from cardiobind.formats.ecg.array_layout import EXAMPLE
 from cardiobind.formats.tables.excel_table import SEPARATOR, read_sheet, sheet_columns
 from cardiobind.formats.tables.text_table import read_columns, read_header
 
@@ -97,8 +98,18 @@ def _check_wanted(path: Path, names: Sequence[str], wanted: Sequence[str]) -> No
     if repeated:
         raise RecordError(
             reasons.BAD_TABLE, "two columns have one name", where=masked(path),
-            got=", ".join(map(masked, repeated[:5])), hint="is the first line a header?",
+            got=", ".join(map(_shown, repeated[:5])),
+            hint=f"is the first line a header? an ECG wants NAME.layout.json beside it, for example {EXAMPLE}",
         )  # fmt: skip
+
+
+def _shown(name: str) -> str:
+    """Return a column name for an error; a number is a cell of a table without header and is not shown."""
+    try:
+        float(name)
+    except ValueError:
+        return masked(name)
+    return "a number"
 
 
 def _kind(path: Path) -> str:
