@@ -222,14 +222,16 @@ def test_the_roles_of_the_columns_are_shown_and_escaped(full: Report) -> None:
         {"column": "age_years", "role": "input", "used": True, **facts},
         {"column": "<sex>", "role": "input", "used": False, **facts},
         {"column": "statin", "role": "leak", "used": False, **facts, "declared": True},
-        {"column": "lvef_percent", "role": "label", "used": False, **facts, "observed_share": 0.0},
+        {"column": "lvef_percent", "role": "label", "used": False, **facts, "declared": True},
+        {"column": "lv_mass_g", "role": "label", "used": False, **facts, "observed_share": 0.0},
     ]
     part = section(render(replace(full, roles=roles)), "audit")
     (table,) = (text for text in part.split("<table")[1:] if "Roles of the columns" in text)
-    assert table.count("<tr>") == 4, "header, used input, unused input, leak"
+    assert table.count("<tr>") == 5, "header, used input, unused input, label, leak"
     assert "&lt;sex&gt;" in table
     assert "leaks this endpoint" in table
-    assert "lvef_percent" not in table, "observed in no row"
+    assert "never an input" in table
+    assert "lv_mass_g" not in table, "observed in no row"
     assert "Roles of the columns" not in section(render(full), "audit")
 
 

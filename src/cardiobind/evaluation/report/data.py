@@ -159,10 +159,11 @@ def _unaudited(report: Report) -> str:
 
 
 def _roles(roles: Sequence[Mapping[str, Any]]) -> str:
-    """Return the columns of the table by role and use, one row each kind; who is observed in no row is not listed."""
+    """Return the columns of the table by role and use, one row each kind; what no row holds is left out."""
     groups: dict[tuple[str, str], list[str]] = {}
     for entry in (r for r in roles if r["observed_share"] > 0):
-        use = "used" if entry["used"] else "leaks this endpoint" if entry["declared"] else "not used"
+        leak = "never an input" if entry["role"] == "label" else "leaks this endpoint"
+        use = "used" if entry["used"] else leak if entry["declared"] else "not used"
         groups.setdefault((str(entry["role"]), use), []).append(str(entry["column"]))
     rows = [[role, use, ", ".join(names), f"{len(names):,}"] for (role, use), names in sorted(groups.items())]
     header = ["Role", "Use", "Columns", "Number"]
