@@ -7,6 +7,7 @@ from pathlib import Path
 from cardiobind.errors import InputError, RecordError
 from cardiobind.formats import CINE_FORMATS, ECG_FORMATS, masked, reasons
 from cardiobind.formats.location import split_location
+from cardiobind.formats.magic import told_by_first_bytes
 from cardiobind.inspection.cine import inspect_cine
 from cardiobind.inspection.ecg import inspect_ecg
 from cardiobind.inspection.folder import inspect_folder
@@ -46,4 +47,5 @@ def inspect(location: str | Path, view: str | None = None) -> Sheet:
     if kind is not None:
         return inspect_cine(place, view)
     known = " | ".join([*ECG_FORMATS, *CINE_FORMATS, *TABLE_SUFFIXES])
-    raise RecordError(reasons.NOT_RECOGNISED, "no reader knows the file", where=masked(place), expected=known)
+    told = "; ".join(part for part in ("no reader knows the file", told_by_first_bytes(place)) if part)
+    raise RecordError(reasons.NOT_RECOGNISED, told, where=masked(place), expected=known)
