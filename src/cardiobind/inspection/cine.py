@@ -111,7 +111,7 @@ def _prepared(prepared: PreparedCine) -> Picture:
         prepared.frames.astype(np.float64), column_titles=titles, pixel_spacing_mm=(side_mm, side_mm),
         title="As the encoder sees it",
     )  # fmt: skip
-    return Picture(figure, "the three frames of the prepared cine")
+    return Picture(figure, "the three frames of the prepared cine", "In the order of the encoder's channels.")
 
 
 def _long_axis(record: CineRecord) -> Picture:

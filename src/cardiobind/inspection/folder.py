@@ -126,13 +126,29 @@ def _first(kinds: dict[Path, str], what: str, view: str | None) -> Sheet | None:
         "table": inspect_table,
     }
     failed: Sheet | None = None
-    for path in [path for path, kind in kinds.items() if kind.startswith(what)][:TRIED_TO_DRAW]:
+    for path in _in_turn([path for path, kind in kinds.items() if kind.startswith(what)])[:TRIED_TO_DRAW]:
         try:
             found = read[what](path)
         except CardiobindError as error:
-            failed = failed or Sheet(f"A file that cannot be drawn as {what}", (("file", masked(path)),), (str(error),))
+            place = (("suffix", path.suffix or "(none)"),)
+            failed = failed or Sheet(f"A file that cannot be drawn as {what}", place, (_told(error),))
             continue
         if found.pictures:
             return found
         failed = failed or found
     return failed
+
+
+def _told(error: CardiobindError) -> str:
+    """Return what is wrong without the place, as it names the file."""
+    return getattr(error, "what", "") or type(error).__name__
+
+
+def _in_turn(paths: list[Path]) -> list[Path]:
+    """Return the paths so that the first of each suffix comes before the second of any."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for path in paths:
+        turns.append(seen[path.suffix.lower()])
+        seen[path.suffix.lower()] += 1
+    return [path for _, path in sorted(zip(turns, paths, strict=True), key=lambda one: one[0])]
