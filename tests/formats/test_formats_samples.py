@@ -23,7 +23,7 @@ from cardiobind.modalities.ecg import EcgPreparation
 from cardiobind.modalities.records import LEADS, EcgHeader
 from cardiobind.simulate.ecg import UV_PER_COUNT
 from cardiobind.sources import FolderSource
-from ecg_binary_fixtures import wfdb_header, wfdb_signal
+from ecg_binary_fixtures import MDC, wfdb_header, wfdb_signal
 from format_samples import CANARIES, CINE_SAMPLES, ECG_SAMPLES, cine, counts
 
 ONE_COUNT_MV = UV_PER_COUNT / 1000
@@ -195,3 +195,9 @@ def test_a_lead_that_is_there_twice_is_not_chosen_between(form: str, tmp_path: P
     twice = {"I": counts()["I"], "Lead I": counts()["II"]}
     with pytest.raises(RecordError, match="twice"):
         read_ecg(ECG_SAMPLES[form](tmp_path, twice))
+
+
+def test_scp_that_codes_two_leads_alike_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MDC, "II", MDC["I"])
+    with pytest.raises(RecordError, match="lead I is there twice"):
+        read_ecg(ECG_SAMPLES["scp_ecg"](tmp_path, counts()))

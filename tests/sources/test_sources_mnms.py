@@ -48,6 +48,17 @@ def test_subjects_of_the_table(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_cine_that_is_there_again_is_counted_and_the_first_is_read(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("External code,Vendor\nB1,B\n")
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "B1_sa.nii.gz").write_bytes(gz(nifti(volume())))
+    source = SOURCES.get("mnms")(tmp_path)
+    assert [Path(ref.location).parent.name for ref in source.records()] == ["one"]
+    assert {"reason": "duplicate_file", "column": "", "count": 1} in source.issues()
+    assert np.isnan(source.read(source.records()[0]).slice_thickness_mm)
+
+
 def test_a_folder_without_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no table"):
         SOURCES.get("mnms")(tmp_path)
