@@ -230,7 +230,7 @@ def test_a_list_labels_in_either_order(root: Path) -> None:
 
 
 def test_a_cell_that_is_unclear_or_no_code_is_not_passed_over(root: Path) -> None:
-    with pytest.raises(RecordError, match="not clear which codes.*\n.*column code"):
+    with pytest.raises(RecordError, match="not clear which codes"):
         write_events(root, "P1,icd10,I10 and I21.4,").events()
     with pytest.raises(RecordError, match="most codes of icd10 are no codes of it"):
         write_events(root, "P1,icd10,410.9,", "P2,icd10,SECRETNAME,", "P2,icd10,I10,").events()
@@ -243,7 +243,7 @@ def test_dates_of_another_form_stop(root: Path) -> None:
     with pytest.raises(RecordError, match="2020-02-03"):
         write_events(root, "P1,icd10,I10,03.02.2020", "P1,icd10,I11,04.02.2020", "P1,icd10,I12,2020-02-03").events()
     (root / "recordings.csv").write_text("subject,date,ecg\nP1,03.02.2020,ecg/a.xml\n")
-    with pytest.raises(RecordError, match="recordings.csv, column date"):
+    with pytest.raises(RecordError, match=r"recordings\.csv, column date"):
         FolderSource(root).records()
 
 
