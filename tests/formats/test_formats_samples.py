@@ -199,5 +199,5 @@ def test_a_lead_that_is_there_twice_is_not_chosen_between(form: str, tmp_path: P
 
 def test_scp_that_codes_two_leads_alike_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MDC, "II", MDC["I"])
-    with pytest.raises(RecordError, match="lead I is there twice"):
+    with pytest.raises(RecordError, match="a lead is there twice"):
         read_ecg(ECG_SAMPLES["scp_ecg"](tmp_path, counts()))

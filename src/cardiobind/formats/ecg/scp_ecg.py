@@ -37,12 +37,14 @@ MOST_BEATS = 4096
 MOST_LEADS = 85
 _PREAMBLE, _SECTION_HEADER, _POINTER = 6, 16, 10
 _BIMODAL_UNTIL = 30
+_UNSPECIFIED = 0
 
 
 @dataclass(frozen=True)
 class _Lead:
     first: int
     last: int
+    code: int
 
     @property
     def samples(self) -> int:
@@ -113,7 +115,7 @@ def _checked_leads(data: bytes, location: str) -> list[_Lead]:
                 reasons.NO_WAVEFORM, f"section {number} is missing", where=masked(location), expected="sections 3 and 6"
             )
     number_of_leads = bodies[3][0]
-    leads = [_Lead(*struct.unpack_from("<II", bodies[3], 2 + 9 * k)) for k in range(number_of_leads)]
+    leads = [_Lead(*struct.unpack_from("<IIB", bodies[3], 2 + 9 * k)) for k in range(number_of_leads)]
     _check_counts(leads, len(bodies[6]), location)
     _check_beats(bodies, number_of_leads, location)
     if bodies[6][5] and data[15] < _BIMODAL_UNTIL:
@@ -127,6 +129,8 @@ def _checked_leads(data: bytes, location: str) -> list[_Lead]:
 def _check_counts(leads: list[_Lead], rhythm_bytes: int, location: str) -> None:
     if not 0 < len(leads) <= MOST_LEADS or any(lead.first < 1 for lead in leads):
         raise _bad("an impossible number of leads, or a lead that begins before the first sample", location)
+    if len({lead.code for lead in leads} - {_UNSPECIFIED}) < sum(lead.code != _UNSPECIFIED for lead in leads):
+        raise _bad("a lead is there twice", location)
     for lead in leads:
         checked_samples(lead.samples, location)
         checked_samples(lead.last, location)
@@ -177,8 +181,6 @@ def _amplitudes(decoded: list[Any], leads: list[_Lead], location: str) -> dict[s
         name = canonical_lead(found.label)
         if found.resolution_unit != "uV":
             raise _bad("the amplitude's multiplier is 0", location)
-        if name in amplitudes:
-            raise _bad(f"lead {name} is there twice", location)
         if name is not None:
             amplitudes[name] = np.full(samples, np.nan)
             amplitudes[name][lead.first - 1 : lead.last] = found.samples * found.resolution / 1000.0
