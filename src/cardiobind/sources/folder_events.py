@@ -77,7 +77,7 @@ def one_code_a_row(events: pd.DataFrame, where: object) -> tuple[pd.DataFrame, i
             expected="one code a row; a list is split at ; , | and white space",
             got=f"{len(unclear)} cells, the first in data row {int(events.index[unclear[0]]) + 1}",
         )  # fmt: skip
-    parted = events.assign(code=cells).explode("code")
+    parted = events.assign(code=pd.Series(cells, index=events.index, dtype=object)).explode("code")
     _refuse_another_system(parted, where)
     return parted[parted["code"].notna()].reset_index(drop=True), int(parted["code"].isna().sum())
 
