@@ -22,6 +22,6 @@ def test_a_missing_layout_is_told_without_the_name_of_the_file(tmp_path: Path) -
 
 def test_a_table_without_header_is_refused_without_its_cells(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("-35,-35,7\n1,2,3\n")
-    with pytest.raises(RecordError, match="NAME.layout.json") as caught:
+    with pytest.raises(RecordError, match=r"NAME\.layout\.json") as caught:
         read_table(tmp_path / "a.csv")
     assert "-35" not in str(caught.value)

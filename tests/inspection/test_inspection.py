@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +210,23 @@ def test_the_source_that_is_named_reads_the_folder(source: str, deeper: str, tmp
     assert told == (source if not deeper or source == "ukb" else f"{source}, in the subfolder download")
     if source in ("acdc", "mnms"):
         assert len(SOURCES.get(source)(data).records()) == 1
+
+
+def test_a_table_beside_its_declarations_is_shown_as_it_would_be_read(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("subject,Alter,Sex,Ward\nP1,61,M,a\nP2,50,F,b\nP3,,x,c\n")
+    (tmp_path / "columns.toml").write_text(
+        '[columns."Alter"]\nfeature = "age_years"\n[columns."Sex"]\nfeature = "sex"\nvalues = { M = "male" }\n'
+    )
+    sheet = inspect(tmp_path / "table.csv")
+    assert sheet.warnings == ("sex: 2 of 3 cells not understood (female | male)",)
+    assert {row[0]: row[3] for row in sheet.tables[0].rows[1:]} == {"age_years": "67 %", "sex": "33 %"}
+    assert [row[0] for row in sheet.tables[1].rows[1:]] == ["Ward"]
+    assert fact(sheet, "undeclared") == "1"
+
+
+def test_an_archive_of_ecgs_is_no_cine(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("readme.txt", "x")
+        archive.writestr("deep/one.xml", cardiosoft_xml(random_counts(800)))
+    assert fact(inspect(tmp_path / "a.zip"), "format") == "cardiosoft_xml"
+    assert inspect(tmp_path).tables[0].rows[1][3] == "archive of ecg: cardiosoft_xml (1 of 1 tried)"

@@ -230,7 +230,7 @@ def test_a_list_labels_in_either_order(root: Path) -> None:
 
 
 def test_a_cell_that_is_unclear_or_no_code_is_not_passed_over(root: Path) -> None:
-    with pytest.raises(RecordError, match="not clear which codes"):
+    with pytest.raises(RecordError, match=r"not clear which codes"):
         write_events(root, "P1,icd10,I10 and I21.4,").events()
     with pytest.raises(RecordError, match="most codes of icd10 are no codes of it"):
         write_events(root, "P1,icd10,410.9,", "P2,icd10,SECRETNAME,", "P2,icd10,I10,").events()

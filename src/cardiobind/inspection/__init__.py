@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cardiobind.errors import InputError, RecordError
@@ -11,7 +12,7 @@ from cardiobind.formats.magic import told_by_first_bytes
 from cardiobind.inspection.cine import inspect_cine
 from cardiobind.inspection.ecg import inspect_ecg
 from cardiobind.inspection.folder import inspect_folder
-from cardiobind.inspection.kinds import TABLE_SUFFIXES, kind_of
+from cardiobind.inspection.kinds import TABLE_SUFFIXES, first_ecg_member, kind_of
 from cardiobind.inspection.page import to_html, to_text
 from cardiobind.inspection.sheet import Sheet
 from cardiobind.inspection.table import inspect_table
@@ -40,6 +41,8 @@ def inspect(location: str | Path, view: str | None = None) -> Sheet:
         raise InputError("there is nothing at that place", where=masked(place), hint="correct the path")
     if kind is not None and kind.startswith("ecg"):
         return inspect_ecg(place)
+    if kind is not None and kind.startswith("archive") and (member := first_ecg_member(place)) is not None:
+        return replace(inspect_ecg(member), title="Archive of electrocardiograms: its first")
     if path.is_dir():
         return inspect_folder(path, view)
     if kind == "table":

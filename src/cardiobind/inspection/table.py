@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,11 @@ from cardiobind.formats.tables.ukb_headers import columns_by_field, identifier_c
 from cardiobind.inspection.sheet import Picture, Sheet, SheetTable
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.tabular.cleaning import clean_table
+from cardiobind.sources.folder_columns import ColumnDeclaration, canonical_values, read_declarations
 from cardiobind.sources.ukb_table import load_table, read_features, read_visits
 
+DECLARATIONS = "columns.toml"
+KEYS = ("subject", "visit", "date", "fold")
 MOST_ROWS_DRAWN = 400
 MOST_OTHERS_LISTED = 60
 
@@ -28,12 +33,31 @@ def inspect_table(path: Path) -> Sheet:
     columns = table_columns(path)
     if identifier_column(columns) is not None and columns_by_field(columns):
         return _ukb(path, columns)
-    known = [name for name in columns if name in FEATURE_BY_NAME]
-    others = [name for name in columns if name not in known]
-    raw = read_table(path, [*known, *others[:MOST_OTHERS_LISTED]])
-    facts = (("columns", str(len(columns))), ("columns that are features", str(len(known))), ("rows", str(len(raw))))
+    declared = read_declarations(path.parent / DECLARATIONS) if (path.parent / DECLARATIONS).is_file() else {}
+    others = [name for name in columns if name not in KEYS and name not in FEATURE_BY_NAME and name not in declared]
+    found = {said.feature: name for name, said in declared.items() if said.feature is not None and name in columns}
+    found = {name: name for name in columns if name in FEATURE_BY_NAME and name not in declared} | found
+    raw = read_table(path, list(dict.fromkeys([*found.values(), *others[:MOST_OTHERS_LISTED]])))
+    features, warnings = _understood(raw, found, declared)
+    facts = [("columns", str(len(columns))), ("columns that are features", str(len(found))), ("rows", str(len(raw)))]
+    if declared:
+        facts += [("columns declared in columns.toml", str(len(declared))), ("undeclared", str(len(others)))]
     tables = (_others(raw[others[:MOST_OTHERS_LISTED]], len(others)),) if others else ()
-    return _sheet(raw[known], facts, tables)
+    sheet = _sheet(features, tuple(facts), tables)
+    return replace(sheet, warnings=(*warnings, *sheet.warnings))
+
+
+def _understood(
+    raw: pd.DataFrame, found: Mapping[str, str], declared: Mapping[str, ColumnDeclaration]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the features as the source `folder` would read them, and what it would not understand."""
+    features, warnings = pd.DataFrame(index=raw.index), []
+    for feature, name in found.items():
+        features[feature], lost = canonical_values(raw[name], feature, declared.get(name))
+        if lost:
+            allowed = " | ".join(FEATURE_BY_NAME[feature].categories) or "numbers, or 0 and 1 for a flag"
+            warnings.append(f"{feature}: {lost} of {int(raw[name].notna().sum())} cells not understood ({allowed})")
+    return features, tuple(warnings)
 
 
 def _ukb(path: Path, columns: list[str]) -> Sheet:
@@ -62,10 +86,6 @@ def _sheet(features: pd.DataFrame, facts: tuple[tuple[str, str], ...], others: t
     header = ("feature", "kind", "role", "filled", "what it holds")
     known = SheetTable((header, *lines), "Features, units in their names", text_columns=3)
     return Sheet("Table", facts, warnings, (known, *others), (_gaps(cleaned),))
-
-
-def _words(code: str) -> str:
-    return code.replace("_", " ")
 
 
 def _line(name: str, column: pd.Series) -> tuple[str, ...]:
