@@ -140,8 +140,9 @@ def test_fold_and_numeric_subjects(root: Path) -> None:
         (COLUMNS.replace('"identifier"', '"input"'), "role is one of"),
         (COLUMNS.replace('role = "identifier"', ""), "exactly one of feature and role"),
         (COLUMNS.replace('"identifier"', "1"), "declared wrongly"),
-        (COLUMNS.replace('"sex"', '"age_years"'), "two columns are age_years"),
+        (COLUMNS.replace('role = "identifier"', 'feature = "age_years"'), "two columns are age_years"),
         ("[columns", "not TOML"),
+        (COLUMNS.replace('"age_years"', '"age_years"\nvalues = { a = "1" }'), "takes no values"),
     ],
 )  # fmt: skip
 def test_a_wrong_declaration_is_explained(columns: str, message: str, root: Path) -> None:
@@ -253,3 +254,24 @@ def test_events_of_the_withdrawn_are_not_events_of_nobody(root: Path) -> None:
     found = {(i["reason"], i["column"]): i["count"] for i in source.issues()}
     assert found["event_of_nobody_here", "events"] == 1
     assert found["withdrawn", "events.csv"] == 1
+
+
+def test_numbers_are_compared_as_numbers(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("subject,Sex,Alter\nP1,1.0,-9.0\nP2,0,60\nP3,1,\n")
+    (tmp_path / "columns.toml").write_text(
+        '[columns."Sex"]\nfeature = "sex"\nvalues = { 1 = "male", "0.0" = "female" }\n'
+        '[columns."Alter"]\nfeature = "age_years"\nmissing = ["-9"]\n'
+    )
+    source = FolderSource(tmp_path)
+    assert source.table()["sex"].tolist() == ["male", "female", "male"]
+    np.testing.assert_array_equal(source.table()["age_years"], [np.nan, 60.0, np.nan])
+    assert source.issues() == []
+
+
+def test_a_column_of_which_nothing_is_understood_stops_and_shows_how_to_declare_it(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("subject,sex,SECRET\nP1,M,SECRETNAME\nP2,F,SECRETNAME\n")
+    (tmp_path / "columns.toml").write_text('[columns."SECRET"]\nrole = "identifier"\n')
+    with pytest.raises(InputError, match="none of the 2 filled cells of a column is understood as sex") as caught:
+        FolderSource(tmp_path).table()
+    assert "female | male" in str(caught.value)
+    assert "SECRETNAME" not in str(caught.value)

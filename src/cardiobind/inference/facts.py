@@ -19,6 +19,7 @@ from cardiobind.sources.ukb_table import load_table, read_features, read_visits
 
 IMAGING_VISIT = "2"
 SUBJECT = "subject"
+KEYS = (SUBJECT, "visit", "date", "fold")
 
 
 def read_facts(
@@ -90,7 +91,8 @@ def _from_file(path: Path, subject: str | None) -> pd.DataFrame:
         if subject is not None:
             raise InputError("the table has no column of subjects", where="subject", hint="leave the subject out")
         return _known(rows)
-    return _known(_of_subject(rows, identifier, subject).drop(columns=identifier))
+    others = [name for name in KEYS if name in rows and name != identifier]
+    return _known(_of_subject(rows, identifier, subject).drop(columns=[identifier, *others]))
 
 
 def _from_biobank(path: Path, subject: str | None) -> pd.DataFrame:

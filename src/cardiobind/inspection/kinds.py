@@ -15,7 +15,7 @@ _OF_ECGS = {".hea", ".xml", ".scp", ".edf", ".dcm"}
 
 
 def kind_of(place: str) -> str | None:
-    """Return ``"table"``, ``"ecg: FORMAT"``, ``"cine: FORMAT"``, ``"archive of ecg: FORMAT"``, or None if it is unknown.
+    """Return ``"table"``, ``"ecg: FORMAT"``, ``"cine: FORMAT"``, ``"archive of ecg: FORMAT"``, or None if unknown.
 
     A CSV is an ECG only where a layout says so.
     """
@@ -31,7 +31,7 @@ def kind_of(place: str) -> str | None:
 
 
 def first_ecg_member(archive: str) -> str | None:
-    """Return the location of the first member of a zip archive that is an ECG; None where it holds images or nothing."""
+    """Return the location of the first member of a zip archive that is an ECG; None where there is none."""
     try:
         names = open_archive(archive).namelist()[:MOST_MEMBERS_LOOKED_AT]
     except RecordError:

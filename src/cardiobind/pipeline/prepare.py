@@ -23,6 +23,7 @@ from cardiobind.pipeline.components import (
     ecg_preparation,
     feature_names,
 )
+from cardiobind.pipeline.losses import kept_and_lost
 from cardiobind.pipeline.workspace import Stage, Workspace
 from cardiobind.sources import Source
 
@@ -215,6 +216,8 @@ def _cohort(experiment: Experiment, workspace: Workspace, ingest: Ingest) -> Coh
 
     cohort = Cohort(workspace.obtain("cohort", "cohort", build, config=config, rooms=COHORT_ROOMS))
     _warn_of_outdated(workspace, config)
+    for line in kept_and_lost(cohort, experiment.protocol.task):
+        workspace.reporter.say(line)
     return cohort
 
 

@@ -22,7 +22,13 @@ from cardiobind.formats.location import SEPARATOR, split_location
 from cardiobind.formats.tables.table_file import read_table, table_columns
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources.base import EVENT_COLUMNS, SOURCES, VISIT_COLUMNS, RecordRef, issue
-from cardiobind.sources.folder_columns import ColumnDeclaration, canonical_values, features_of, read_declarations
+from cardiobind.sources.folder_columns import (
+    ColumnDeclaration,
+    canonical_values,
+    features_of,
+    read_declarations,
+    refuse_lost_column,
+)
 from cardiobind.sources.folder_events import canonical_systems, one_code_a_row
 
 ONLY_VISIT = "1"
@@ -207,6 +213,7 @@ class FolderSource:
         table, problems = self._rows[["subject", "visit"]].copy(), dict[tuple[str, str], int]()
         for feature, column in features_of(names, declared).items():
             table[feature], unreadable = canonical_values(self._rows[column], feature, declared.get(column))
+            refuse_lost_column(feature, column, int(self._rows[column].notna().sum()), unreadable)
             _count(problems, ("not_understood", feature), unreadable)
         if "fold" in self._rows:
             table["fold"] = pd.to_numeric(self._rows["fold"], errors="coerce")

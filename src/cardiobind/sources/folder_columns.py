@@ -33,7 +33,7 @@ from cardiobind.registry import did_you_mean
 
 ROLES_NOT_READ = ("identifier", "label", "leak", "unused")
 _EXAMPLE = '[columns."Chol"]\nfeature = "cholesterol_mmol_l"\nunit = "mg/dL"\n[columns."Ward"]\nrole = "unused"'
-_FLAGS = {"0": 0.0, "1": 1.0, "no": 0.0, "yes": 1.0, "false": 0.0, "true": 1.0, "0.0": 0.0, "1.0": 1.0}
+_FLAGS = {"0": 0.0, "1": 1.0, "no": 0.0, "yes": 1.0, "false": 0.0, "true": 1.0}
 
 
 class ColumnDeclaration(BaseModel):
@@ -55,6 +55,8 @@ class ColumnDeclaration(BaseModel):
             raise ValueError(f"role is one of {' | '.join(ROLES_NOT_READ)}")
         if self.feature is not None and self.feature not in FEATURE_BY_NAME:
             raise ValueError(f"unknown feature; {did_you_mean(self.feature, tuple(FEATURE_BY_NAME))}")
+        if self.feature is not None and self.values and FEATURE_BY_NAME[self.feature].kind == "number":
+            raise ValueError(f"{self.feature} is a number and takes no values = {{ ... }}")
         if self.feature is not None and self.unit is not None and conversion(self.feature, self.unit) is None:
             known = ", ".join(c.unit for c in OTHER_UNITS.get(self.feature, ())) or "none but that of its name"
             raise ValueError(f"units known for {self.feature}: {known}")
@@ -75,7 +77,7 @@ def read_declarations(path: Path | None) -> dict[str, ColumnDeclaration]:
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(
-            f"a column is declared wrongly: {first['msg']}", where=path.name,
+            f"a column is declared wrongly: {first['msg'].removeprefix('Value error, ')}", where=path.name,
             got=error_place(error, entries), expected=_EXAMPLE,
         ) from None  # fmt: skip
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as error:
@@ -106,9 +108,10 @@ def features_of(columns: Sequence[str], declared: Mapping[str, ColumnDeclaration
     unknown = [name for name in columns if name not in declared and name not in FEATURE_BY_NAME]
     if unknown:
         raise InputError(
-            f"{len(unknown)} columns of the table are neither features nor declared", got=", ".join(unknown[:10]),
+            f"{len(unknown)} columns of the table are neither features nor declared",
+            got=", ".join(unknown[:10]) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""),
             expected="an entry for each in columns.toml, such as\n" + _EXAMPLE,
-            hint=did_you_mean(unknown[0], tuple(FEATURE_BY_NAME)),
+            hint=f"{unknown[0]}: {did_you_mean(unknown[0], tuple(FEATURE_BY_NAME))}",
         )  # fmt: skip
     chosen: dict[str, str] = {}
     for name in columns:
@@ -130,14 +133,38 @@ def canonical_values(column: pd.Series, name: str, declared: ColumnDeclaration |
         declared: unit, spelling and missing codes, if any.
     """
     feature, said = FEATURE_BY_NAME[name], declared or ColumnDeclaration(feature=name)
-    text = column.map(lambda cell: str(cell).strip(), na_action="ignore")
-    text = text.mask(text.isin(["", *said.missing]))
+    text = column.map(_spelled, na_action="ignore")
+    text = text.mask(text.isin(["", *map(_spelled, said.missing)]))
     if feature.kind == "number":
         values = _numbers(text, name, said.unit)
         return pd.Series(values, index=column.index), int((np.isnan(values) & text.notna().to_numpy()).sum())
-    words = {**_known_words(feature), **{key.lower(): _word(feature, value) for key, value in said.values.items()}}
-    found = text.str.lower().map(words)
+    words = {**_known_words(feature), **{_spelled(key): _word(feature, value) for key, value in said.values.items()}}
+    found = text.map(words)
     return found, int((found.isna() & text.notna()).sum())
+
+
+def refuse_lost_column(name: str, column: str, filled: int, lost: int) -> None:
+    """Stop where no filled cell of a column could be understood: a wrong declaration, not a gap in the data.
+
+    Raises:
+        InputError: naming column and feature, what is allowed, and how to declare it.
+    """
+    if not filled or lost < filled:
+        return
+    feature = FEATURE_BY_NAME[name]
+    spelled = " | ".join(feature.categories) if feature.kind == "category" else "0 | 1 | no | yes"
+    numbers = "numbers, with a point before the decimals"
+    raise InputError(
+        f"none of the {filled} filled cells of a column is understood as {name}", where=f"column {column}",
+        expected=numbers if feature.kind == "number" else spelled,
+        hint=f'declare the spelling in columns.toml: [columns."{column}"] feature = "{name}", values = {{ ... }}',
+    )  # fmt: skip
+
+
+def _spelled(cell: object) -> str:
+    """Return a cell as it is compared: no outer blanks, small letters, a whole number without its decimals."""
+    text = str(cell).strip().lower()
+    return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
 
 
 def _numbers(text: pd.Series, feature: str, unit: str | None) -> NDArray[np.float64]:
