@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -116,6 +118,37 @@ def test_no_late_exception_hits_the_next_record() -> None:
 
     assert 0 <= in_thread(work) <= 300  # type: ignore[operator]
     assert threading.active_count() < 50
+
+
+@pytest.mark.parametrize("seconds", [0.0005, 5.0], ids=["rings", "silent"])
+def test_a_trace_function_such_as_that_of_coverage_does_not_hang_after_a_time_limit(seconds: float) -> None:
+    def work() -> int:
+        calls = 0
+        sys.settrace(lambda *_: None)
+        try:
+            for _ in range(50):
+                with contextlib.suppress(TimedOut), time_limit(seconds):
+                    spin(0.001)
+                spin(0.0)
+                calls += 1
+        finally:
+            sys.settrace(None)
+        return calls
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result(timeout=60) == 50
+
+
+def test_a_reader_that_swallows_the_exception_does_not_hang_the_thread() -> None:
+    def work() -> str:
+        with time_limit(0.05):
+            try:
+                spin(10.0)
+            except BaseException:
+                return "swallowed"
+        return "not interrupted"
+
+    assert in_thread(work) == "swallowed"
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"seconds": float("nan")}, {"memory_bytes": 1000}])

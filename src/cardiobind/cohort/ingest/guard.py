@@ -117,23 +117,42 @@ def _by_signal(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _by_thread(seconds: float) -> Iterator[None]:
-    target, lock, over = ctypes.c_ulong(threading.get_ident()), threading.Lock(), threading.Event()
-
-    def stop() -> None:
-        with lock:
-            if not over.is_set():
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(TimedOut))
-
-    timer = threading.Timer(seconds, stop)
+    alarm = _Alarm()
+    timer = threading.Timer(seconds, alarm.ring)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
-        with lock:
-            over.set()
         timer.cancel()
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(target, None)  # one that came too late must not hit the next record
+        alarm.silence()
+
+
+class _Alarm:
+    """Raises `TimedOut` once in the thread that made it; none is left to hit the next record."""
+
+    def __init__(self) -> None:
+        self._target = ctypes.c_ulong(threading.get_ident())
+        self._lock, self._silent, self._rang = threading.Lock(), False, False
+
+    def ring(self) -> None:
+        with self._lock:
+            if not self._silent:
+                self._rang = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(self._target, ctypes.py_object(TimedOut))
+
+    def silence(self) -> None:
+        """Ring no more, and let an exception that is still under way arrive here.
+
+        It cannot be called back: an exception set to None leaves CPython 3.11 looking for it at each instruction, for
+        ever, and under a trace function that is an endless loop.
+        """
+        with self._lock:
+            self._silent = True
+        if self._rang:
+            with contextlib.suppress(TimedOut):
+                for _ in range(100):  # each turn is a place where it arrives
+                    pass
 
 
 @cache
