@@ -129,6 +129,15 @@ def test_labels_may_be_replaced(cohort: Cohort, protocol: Protocol) -> None:
     assert batch.labels.tolist() == [2.0, 5.0]
 
 
+def test_several_labels_a_sample(cohort: Cohort, protocol: Protocol) -> None:
+    labels = np.stack([np.arange(len(cohort)), np.full(len(cohort), np.nan)], axis=1)
+    batch = CohortDataset(cohort, protocol, [5, 2], EVERYTHING, labels).batch([1, 0])
+    assert batch.labels is not None
+    assert batch.labels.dtype == torch.float32
+    assert batch.labels[:, 0].tolist() == [2.0, 5.0]
+    assert batch.labels.isnan()[:, 1].all()
+
+
 def test_the_marginals_come_from_observed_rows(cohort: Cohort, protocol: Protocol) -> None:
     rows = protocol.rows("train")
     table = CohortDataset(cohort, protocol, rows, EVERYTHING).table()

@@ -19,7 +19,8 @@ class Batch:
             ecg (P, 12, samples) z-scored by lead group, cmr (P, 3, rows, columns) scaled to about -2..2,
             tabular (P, features, 2) of (value, observed).
         present: modality -> (B,) bool, True for those P samples.
-        labels: (B,) float32, NaN where unknown; None without a task.
+        labels: (B,) or (B, K) float32, NaN where unknown; None without a task. Of a task of several labels K is their
+            number, of a survival task the two are time in days and event (1, or 0 where censored).
     """
 
     rows: Tensor

@@ -44,11 +44,12 @@ class CohortDataset(Dataset[Batch]):
         protocol: gives the contract of the table; its labels are used if `labels` is None.
         rows: (n,) indices of the samples in the cohort, for instance ``protocol.rows("train")``.
         modalities: those to hand out; a sample has to have at least one.
-        labels: (len(cohort),) label of every sample of the cohort, NaN unknown; None for those of the protocol.
+        labels: (len(cohort),) or (len(cohort), K) labels of every sample of the cohort, NaN unknown; None for those of
+            the protocol.
 
     Raises:
-        InputError: a row is out of range, a sample has none of the modalities, the labels have another length, or the
-            table is asked for and the protocol uses none.
+        InputError: a row is out of range, a sample has none of the modalities, the labels are not one row a sample, or
+            the table is asked for and the protocol uses none.
     """
 
     def __init__(
@@ -123,8 +124,9 @@ def _checked_labels(cohort: Cohort, labels: ArrayLike | None) -> NDArray[np.floa
     if labels is None:
         return None
     values = np.asarray(labels, dtype=np.float64)
-    if values.shape != (len(cohort),):
-        raise InputError("labels are not one a sample of the cohort", expected=(len(cohort),), got=values.shape)
+    if values.ndim not in (1, 2) or len(values) != len(cohort) or 0 in values.shape[1:]:
+        expected = f"({len(cohort)},) or ({len(cohort)}, K)"
+        raise InputError("labels are not one row a sample of the cohort", expected=expected, got=values.shape)
     return values
 
 
