@@ -172,10 +172,19 @@ def fat_dicom() -> bytes:
     return head[:at] + struct.pack("<HH2sHI", 0x0040, 0xB020, b"SQ", 0, len(item)) + item + head[at:]
 
 
+def thin_dicom() -> bytes:
+    """A header of 490,000 elements."""
+    head = dicom_ecg_bytes([dicom_group(lead_counts(20))])
+    at = head.index(struct.pack("<HH", 0x5400, 0x0100))
+    elements = (struct.pack("<HH2sH", 0x0041 + 2 * (k >> 16), k & 0xFFFF, b"LO", 0) for k in range(490_000))
+    return head[:at] + b"".join(elements) + head[at:]
+
+
 HOSTILE = {
     "dicom, 200,000 items": ("dcm", wide_dicom),
     "dicom, 20,000 levels": ("dcm", deep_dicom),
     "dicom, 15,000 elements in an item": ("dcm", fat_dicom),
+    "dicom, 490,000 elements": ("dcm", thin_dicom),
     "scp, a sample a bit": ("scp", long_huffman),
     "scp, 65,535 beats": ("scp", many_beats),
     "scp, 2 MB": ("scp", lambda: scp_bytes(lead_counts(20)).ljust(2 * MEGABYTE, b"\0")),

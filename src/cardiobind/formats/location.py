@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from collections import OrderedDict
@@ -100,6 +101,30 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -
     with decoding(reasons.BAD_ZIP, "a member of the archive is damaged", name):
         _refuse_large(archive.NameToInfo[name].file_size, name)
         return read_stream(archive, name, limit)
+
+
+class CountedBytes(io.BytesIO):
+    """Bytes of a file that may be read so often: a parser that asks more often has met a header made to stop it.
+
+    Args:
+        data: the file.
+        name: of the file; its identifiers are masked.
+        most_reads: a parser takes about two an element.
+
+    Raises:
+        RecordError: at the read that is one too many.
+    """
+
+    def __init__(self, data: bytes, name: str, most_reads: int) -> None:
+        super().__init__(data)
+        self.name, self.most_reads, self.reads = masked(name), most_reads, 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes."""
+        self.reads += 1
+        if self.reads > self.most_reads:
+            raise RecordError(reasons.TOO_LARGE, "a header of absurdly many elements", where=self.name)
+        return super().read(size)
 
 
 def _read_file(path: str, limit: int | None) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,7 +16,7 @@ from cardiobind.errors import RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import decoding, masked
 from cardiobind.formats.cine.ukb_manifest import MANIFESTS, manifest_descriptions
-from cardiobind.formats.location import open_archive, read_bytes, read_member
+from cardiobind.formats.location import CountedBytes, open_archive, read_bytes, read_member
 
 MOST_FILES = 20_000
 KEPT_BYTES = 160 << 20
@@ -122,20 +121,6 @@ class DicomFiles:
             return read_bytes(name, limit) if Path(name).stat().st_size else b""
 
 
-class _Counted(io.BytesIO):
-    """Bytes of a file that refuse to be read a million times: a header of that many elements is an attack."""
-
-    def __init__(self, data: bytes, name: str) -> None:
-        super().__init__(data)
-        self.name, self.reads = masked(name), 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.reads += 1
-        if self.reads > MOST_READS:
-            raise RecordError(reasons.TOO_LARGE, "a DICOM header of absurdly many elements", where=self.name)
-        return super().read(size)
-
-
 def is_dicom_file(location: str) -> bool:
     """Tell whether the location is a file that begins as DICOM files do."""
     try:
@@ -157,7 +142,7 @@ def _parse(data: bytes, name: str) -> FileDataset:
         decoding(reasons.BAD_DICOM, "the DICOM file cannot be parsed", name, PYDICOM_ERRORS),
         disable_value_validation(),
     ):
-        return pydicom.dcmread(_Counted(data, name), force=False, specific_tags=_TAGS)
+        return pydicom.dcmread(CountedBytes(data, name, MOST_READS), force=False, specific_tags=_TAGS)
 
 
 def _refuse_hostile(data: bytes, name: str) -> None:

@@ -5,7 +5,6 @@ Source: DICOM PS3.3 C.10.9 (Waveform module), PS3.16 CID 3001 (ECG leads) and CI
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -26,11 +25,12 @@ from cardiobind.formats.ecg.ecg_recording import (
     without_names,
 )
 from cardiobind.formats.ecg.leads import millivolts_per
-from cardiobind.formats.location import read_bytes
+from cardiobind.formats.location import CountedBytes, read_bytes
 from cardiobind.modalities.records import LEADS, EcgHeader, EcgRecord
 
 LARGEST_DICOM_BYTES = 1 << 22
 MOST_ITEMS = 20_000
+MOST_READS = 300_000
 _ITEM = b"\xfe\xff\x00\xe0"
 SHORTEST_GAP_S = 1.0
 _HEAD_BYTES = 2048
@@ -85,17 +85,17 @@ def read_dicom_ecg(location: str) -> EcgRecord:
     data = read_bounded(location, LARGEST_DICOM_BYTES)
     _check_kind(data, location)
     with decoding(reasons.BAD_DICOM, "the DICOM file cannot be parsed", location, _pydicom_errors()):
-        dataset = _parse(data)
+        dataset = _parse(data, location)
         groups = [_Group(item, location) for item in dataset.get("WaveformSequence") or () if _is_rhythm(item)]
         header = _header(dataset, groups)
         leads, rate_hz = _joined(groups, location)
     return finished_record(leads, rate_hz, header, location)
 
 
-def _parse(data: bytes) -> Any:
+def _parse(data: bytes, location: str) -> Any:
     import pydicom  # a tenth of a second
 
-    return pydicom.dcmread(io.BytesIO(data), specific_tags=list(_WANTED))
+    return pydicom.dcmread(CountedBytes(data, location, MOST_READS), specific_tags=list(_WANTED))
 
 
 def _pydicom_errors() -> tuple[type[Exception], ...]:
