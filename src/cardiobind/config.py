@@ -18,6 +18,7 @@ from cardiobind.errors import ConfigError
 Scalar = bool | int | float | str
 Option = Scalar | tuple[Scalar, ...]
 NOTHING = "none"
+MOST_PROBLEMS = 5
 
 
 class _Strict(BaseModel):
@@ -271,21 +272,26 @@ def _value(text: str) -> Any:
 
 
 def _origin(error: ValidationError, overrides: Sequence[str], where: str) -> str:
-    place = ".".join(str(part) for part in error.errors()[0]["loc"])
+    place = ".".join(str(part) for part in _problems(error)[0]["loc"])
     keys = [word.partition("=")[0] for word in overrides]
     guilty = [key for key in keys if f"{place}.".startswith(f"{key}.")]
     return f"command line, {guilty[-1]}" if guilty else where
 
 
+def _problems(error: ValidationError) -> list[Any]:
+    """Return what is wrong, unknown names first: one that is misspelt makes others missing."""
+    return sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+
+
 def _explain(error: ValidationError, where: str) -> ConfigError:
-    first = error.errors()[0]
+    first, *others = _problems(error)
     place = ".".join(str(part) for part in first["loc"])
-    hint = None
-    if first["type"] == "extra_forbidden":
-        hint = _nearest(first["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    what = f"{place or 'experiment'}: {first['msg']}{more}"
-    return ConfigError(what, where=where, got=_short(first.get("input")), hint=hint)
+    hint = _nearest(first["loc"]) if first["type"] == "extra_forbidden" else None
+    what = f"{place or 'experiment'}: {first['msg']}"
+    for other in others[: MOST_PROBLEMS - 1]:
+        what += f"; {'.'.join(str(part) for part in other['loc'])}: {other['msg']}"
+    more = f" (and {len(others) + 1 - MOST_PROBLEMS} more)" if len(others) >= MOST_PROBLEMS else ""
+    return ConfigError(what + more, where=where, got=_short(first.get("input")), hint=hint)
 
 
 def _short(value: object) -> str:

@@ -262,3 +262,12 @@ def test_every_model_is_strict_and_documented() -> None:
         assert model.model_config.get("frozen")
         assert model.model_config.get("strict")
         assert model.__name__.startswith("_") or model.__doc__
+
+
+def test_an_error_names_several_problems_and_the_misspelt_name_first() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_experiment({"nam": "x", "title": "t", "seed": "a"})
+    text = str(caught.value)
+    assert text.index("nam: ") < text.index("name: ") < text.index("seed: ")
+    assert "3 more" in text
+    assert "did you mean 'name'" in text
