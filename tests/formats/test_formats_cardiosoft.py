@@ -73,7 +73,7 @@ def test_an_absent_lead_is_nan(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         (lambda d: d.replace(b"RestECG<", b"ExerciseECG<"), reasons.EXERCISE_ECG),
-        (lambda d: d[: len(d) // 2], reasons.BAD_XML),
+        (lambda d: d[: len(d) // 2], reasons.TRUNCATED),
         (lambda d: b"", reasons.NOT_RECOGNISED),
         (lambda d: d.replace(b"uVperLsb", b"nVperLsb"), reasons.WRONG_UNIT),
         (lambda d: d.replace(b'Hz">500</SampleRate><Ch', b'Hz">-1</SampleRate><Ch'), reasons.BAD_HEADER),

@@ -258,3 +258,14 @@ def test_two_patients_in_one_folder_are_not_stacked(tmp_path: Path) -> None:
         read_cine(tmp_path)
     assert "900000" not in str(caught.value)
     assert read_cine(tmp_path / "9000001").frames.shape[0] == 4
+
+
+def test_two_days_in_one_folder_are_not_stacked(tmp_path: Path) -> None:
+    for day in ("20200518", "20230519"):
+        for name, data in series(volume(), prefix=day, StudyDate=day).items():
+            (tmp_path / day).mkdir(exist_ok=True)
+            (tmp_path / day / name).write_bytes(data)
+    with pytest.raises(RecordError, match="several days") as caught:
+        read_cine(tmp_path)
+    assert "2020" not in str(caught.value)
+    assert read_cine(tmp_path / "20200518").frames.shape[0] == 4

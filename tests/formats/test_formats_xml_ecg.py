@@ -194,7 +194,7 @@ MUSE_WRONG = {
     "twice": (lambda: muse().replace(b">V1<", b">V2<"), reasons.BAD_HEADER),
     "sample size": (lambda: muse().replace(b"Size>2<", b"Size>4<"), reasons.UNSUPPORTED),
     "offset": (lambda: muse().replace(b"TimeOffset>0<", b"TimeOffset>7<", 1), reasons.UNSUPPORTED),
-    "half a file": (lambda: muse()[: len(muse()) // 2], reasons.BAD_XML),
+    "half a file": (lambda: muse()[: len(muse()) // 2], reasons.TRUNCATED),
     "entity": (lambda: muse().replace(b'"restecg.dtd"', b'"a" [<!ENTITY b "c">]'), reasons.BAD_XML),
 }
 
@@ -280,7 +280,7 @@ AECG_WRONG = {
         reasons.WRONG_LENGTH,
     ),
     "twice": (lambda: aecg().replace(b"LEAD_V1", b"LEAD_V2"), reasons.BAD_HEADER),
-    "half a file": (lambda: aecg()[: len(aecg()) // 2], reasons.BAD_XML),
+    "half a file": (lambda: aecg()[: len(aecg()) // 2], reasons.TRUNCATED),
     "DTD": (lambda: aecg().replace(b"<!-- a", b'<!DOCTYPE AnnotatedECG SYSTEM "x"><!-- a'), reasons.BAD_XML),
 }
 
@@ -421,7 +421,7 @@ PHILIPS_WRONG = {
         lambda: philips(charset="utf-8").replace(b"parsedwaveforms", b"otherwaveforms"),
         reasons.NO_WAVEFORM,
     ),
-    "half a file": (lambda: philips()[: len(philips()) // 4 * 2], reasons.BAD_XML),
+    "half a file": (lambda: philips()[: len(philips()) // 4 * 2], reasons.TRUNCATED),
 }
 
 

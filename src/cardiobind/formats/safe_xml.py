@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from xml.etree.ElementTree import Element, TreeBuilder
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml.ElementTree import DefusedXMLParser
 
@@ -46,7 +46,14 @@ def parse_xml(data: bytes, location: str, *, doctype: bool = False) -> Element:
             bounded.silent_bytes += len(chunk)
             parser.feed(chunk)
             bounded.check_progress()
-        root: Element = parser.close()
+        try:
+            root: Element = parser.close()
+        except ParseError:
+            if bounded.events == 0:
+                raise
+            raise RecordError(
+                reasons.TRUNCATED, "the XML ends before its last tag: the file is cut off", where=masked(location)
+            ) from None
     return root
 
 

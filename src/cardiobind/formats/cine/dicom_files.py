@@ -31,7 +31,7 @@ TAG = {
         "SpacingBetweenSlices", "SliceThickness", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
         "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "RescaleSlope",
         "RescaleIntercept", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "PixelData",
-        "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PatientID",
+        "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PatientID", "StudyDate",
     )
 }  # fmt: skip
 _TAGS: list[Any] = list(TAG.values())

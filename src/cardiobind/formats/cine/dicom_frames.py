@@ -28,11 +28,12 @@ def read_frames(location: str) -> list[Frame]:
     """Return the frames of all MR magnitude images in a folder (with its subfolders) or a zip archive.
 
     Raises:
-        RecordError: no MR image, images of several patients, or a file is damaged.
+        RecordError: no MR image, images of several patients or days, or a file is damaged.
     """
     files = DicomFiles(location)
     read = [(name, dataset) for name, dataset in files if _is_image(dataset, name)]
-    _refuse_several_patients([dataset for _, dataset in read], location)
+    for keyword, what in {"PatientID": "patients", "StudyDate": "days"}.items():
+        _refuse_several(keyword, what, [dataset for _, dataset in read], location)
     frames = [frame for name, dataset in read for frame in _frames(name, dataset, files)]
     if not frames:
         raise RecordError(
@@ -42,15 +43,15 @@ def read_frames(location: str) -> list[Frame]:
     return frames
 
 
-def _refuse_several_patients(datasets: list[FileDataset], location: str) -> None:
-    """Refuse to stack one patient's slices on another's; files without PatientID are taken to belong together."""
+def _refuse_several(keyword: str, what: str, datasets: list[FileDataset], location: str) -> None:
+    """Refuse to stack one patient's or day's slices on another's; files that do not say belong together."""
     with decoding(reasons.BAD_DICOM, "the DICOM header cannot be parsed", location, PYDICOM_ERRORS):
-        patients = {text(dataset, "PatientID") for dataset in datasets} - {""}
-    if len(patients) > 1:
+        found = {text(dataset, keyword) for dataset in datasets} - {""}
+    if len(found) > 1:
         raise RecordError(
-            reasons.UNSUPPORTED, "images of several patients in one place", where=masked(location),
-            expected="one patient's visit", got=f"{len(patients)} patients",
-            hint="give each patient's folder or archive by itself",
+            reasons.UNSUPPORTED, f"images of several {what} in one place", where=masked(location),
+            expected="one patient's visit", got=f"{len(found)} {what}",
+            hint="give each visit's folder or archive by itself",
         )  # fmt: skip
 
 
