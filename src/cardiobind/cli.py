@@ -37,6 +37,7 @@ Overrides = Annotated[
 ]
 Experiment = Annotated[str, typer.Argument(help="Path of a TOML file, or the name of a shipped experiment.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the artefacts and the report.")]
+Prepared = Annotated[Path | None, typer.Option(help="A cohort prepared elsewhere: no raw files are needed.")]
 
 
 @app.command()
@@ -52,13 +53,14 @@ def demo(
 
 
 @app.command()
-def run(experiment: Experiment, overrides: Overrides = None, out: Out = None) -> None:
+def run(experiment: Experiment, overrides: Overrides = None, out: Out = None, cohort: Prepared = None) -> None:
     """Walk all stages of an experiment; what is done already is not done again."""
     from cardiobind import pipeline
 
     config = pipeline.load(experiment, overrides or [])
     with _console() as console:
-        _finish(pipeline.run(config, out or Path("runs") / config.name, reporter=console), console)
+        ingest = pipeline.Ingest(cohort=cohort)
+        _finish(pipeline.run(config, out or Path("runs") / config.name, reporter=console, ingest=ingest), console)
 
 
 @app.command()
@@ -107,21 +109,21 @@ def prepare(
 
 
 @app.command()
-def pretrain(experiment: Experiment, overrides: Overrides = None, out: Out = None) -> None:
+def pretrain(experiment: Experiment, overrides: Overrides = None, out: Out = None, cohort: Prepared = None) -> None:
     """Pre-train the encoders of an experiment without labels."""
-    _until("pretrain", experiment, overrides, out)
+    _until("pretrain", experiment, overrides, out, cohort=cohort)
 
 
 @app.command()
-def align(experiment: Experiment, overrides: Overrides = None, out: Out = None) -> None:
+def align(experiment: Experiment, overrides: Overrides = None, out: Out = None, cohort: Prepared = None) -> None:
     """Align the pre-trained encoders of an experiment with one another."""
-    _until("align", experiment, overrides, out)
+    _until("align", experiment, overrides, out, cohort=cohort)
 
 
 @app.command()
-def finetune(experiment: Experiment, overrides: Overrides = None, out: Out = None) -> None:
+def finetune(experiment: Experiment, overrides: Overrides = None, out: Out = None, cohort: Prepared = None) -> None:
     """Train the predictors of an experiment: every arm at every label fraction and seed."""
-    _until("finetune", experiment, overrides, out)
+    _until("finetune", experiment, overrides, out, cohort=cohort)
 
 
 @app.command()
@@ -238,13 +240,20 @@ def _shard(text: str, experiment: str, overrides: list[str] | None, out: Path | 
         console.say(f"shard {shard}: {records} records; after all shards, run `cardiobind prepare` without --shard")
 
 
-def _until(stage: str, experiment: str, overrides: list[str] | None, out: Path | None, ingest: Any = None) -> None:
+def _until(
+    stage: str, experiment: str, overrides: list[str] | None, out: Path | None, ingest: Any = None,
+    cohort: Path | None = None,
+) -> None:  # fmt: skip
     from cardiobind import pipeline
 
     config = pipeline.load(experiment, overrides or [])
     with _console() as console:
         for found in pipeline.run_until(
-            stage, config, out or Path("runs") / config.name, reporter=console, ingest=ingest
+            stage,
+            config,
+            out or Path("runs") / config.name,
+            reporter=console,
+            ingest=ingest or pipeline.Ingest(cohort=cohort),
         ):
             console.say(f"{found.kind:<12} {found.path}")
 

@@ -10,8 +10,8 @@ import pytest
 
 from cardiobind.cohort import Cohort, Shard
 from cardiobind.config import Component, Experiment
-from cardiobind.errors import ConfigError
-from cardiobind.pipeline import run_shard, run_until, simulate
+from cardiobind.errors import ArtifactError, ConfigError, InputError
+from cardiobind.pipeline import Ingest, run_shard, run_until, simulate
 from cardiobind.pipeline.prepare import files_beyond, named_files, raw_inventory
 from cardiobind.simulate import SimulationSettings
 from cardiobind.sources import SOURCES
@@ -119,3 +119,21 @@ def test_a_simulated_source_counts_by_its_settings(tmp_path: Path) -> None:
 def test_outputs_do_not_go_into_the_folder_of_the_raw_files(make: Make, raw: Path) -> None:
     with pytest.raises(ConfigError, match="mixed with the raw files"):
         run_until("prepare", make("source={kind='ukb'}", f"data_root={raw}"), raw)
+
+
+def test_a_cohort_prepared_elsewhere_is_used_without_raw_files(make: Make, prepared: Path, tmp_path: Path) -> None:
+    (folder,) = prepared.glob("cohort-*")
+    ingest = Ingest(cohort=folder)
+    cohort, protocol = run_until("prepare", make("data_root=/nowhere"), tmp_path / "out", ingest=ingest)
+    assert cohort.path == folder
+    assert [p.name.split("-")[0] for p in (tmp_path / "out").glob("[!.]*")] == ["protocol"]
+    assert protocol.manifest["parents"][0]["digest"] == cohort.digest
+
+
+@pytest.mark.parametrize("word", ["ecg.rate_hz=250", "source.options.subjects=81", "cmr={encoder={kind='resnet'}}"])
+def test_a_cohort_that_was_prepared_otherwise_is_refused(make: Make, prepared: Path, tmp_path: Path, word: str) -> None:
+    (folder,) = prepared.glob("cohort-*")
+    with pytest.raises(InputError, match="prepared in another way"):
+        run_until("prepare", make(word), tmp_path / "out", ingest=Ingest(cohort=folder))
+    with pytest.raises(ArtifactError):
+        run_until("prepare", make(), tmp_path / "out", ingest=Ingest(cohort=tmp_path))

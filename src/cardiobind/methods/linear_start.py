@@ -13,6 +13,7 @@ from cardiobind.data import CohortDataset
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods.finetune import Finetune
 from cardiobind.methods.probe import fit_logistic_probe
+from cardiobind.training import computing
 
 BATCH = 64
 
@@ -51,15 +52,15 @@ def start_from_probe(method: Finetune, train: CohortDataset, validation: CohortD
     return probe.c
 
 
-@torch.inference_mode()
 def classifier_features(method: Finetune, data: CohortDataset) -> NDArray[np.float32]:
     """Return what the classifier sees of each subject in evaluation mode, (n, d), the mean over ECG crops."""
-    return np.concatenate([block.numpy() for block in _features(method, data)])
+    with computing(method) as device, torch.inference_mode():
+        return np.concatenate([block.float().cpu().numpy() for block in _features(method, data, device)])
 
 
-def _features(method: Finetune, data: CohortDataset) -> Iterator[torch.Tensor]:
+def _features(method: Finetune, data: CohortDataset, device: torch.device) -> Iterator[torch.Tensor]:
     for start in range(0, len(data), BATCH):
-        batch = data.batch(range(start, min(start + BATCH, len(data))))
+        batch = data.batch(range(start, min(start + BATCH, len(data)))).to(device)
         yield torch.stack([method.fusion.features(view, batch.present) for view in method.shown(batch)]).mean(dim=0)
 
 

@@ -14,9 +14,9 @@ from cardiobind.errors import InputError
 from cardiobind.methods.finetune import Finetune
 from cardiobind.methods.views import Views
 from cardiobind.models import Tower
+from cardiobind.training import computing
 
 
-@torch.inference_mode()
 def predict(
     method: Finetune, dataset: CohortDataset, modalities: Sequence[str] | None = None, *, batch_size: int = 64
 ) -> NDArray[np.float64]:
@@ -40,16 +40,17 @@ def predict(
         raise InputError("these modalities cannot be predicted from", got=", ".join(chosen), expected=" | ".join(known))
     method.train(False)
     parts = []
-    for batch in _batches(dataset, batch_size):
-        some = torch.stack([batch.present[name] for name in chosen]).any(dim=0)
-        logits = np.full(batch.size, np.nan)
-        if bool(some.any()):
-            logits[some.numpy()] = method.logits(restrict(batch, chosen, some)).double().numpy()
-        parts.append(logits)
+    with computing(method) as device, torch.inference_mode():
+        for batch in _batches(dataset, batch_size):
+            some = torch.stack([batch.present[name] for name in chosen]).any(dim=0)
+            logits = np.full(batch.size, np.nan)
+            if bool(some.any()):
+                shown = restrict(batch, chosen, some).to(device)
+                logits[some.numpy()] = method.logits(shown).cpu().double().numpy()
+            parts.append(logits)
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-@torch.inference_mode()
 def embed(
     towers: Mapping[str, Tower], dataset: CohortDataset, *, batch_size: int = 64, crop_s: float | None = None
 ) -> dict[str, NDArray[np.float32]]:
@@ -70,12 +71,14 @@ def embed(
     start = 0
     for tower in towers.values():
         tower.eval()
-    for batch in _batches(dataset, batch_size):
-        for name, tower in towers.items():
-            if len(batch.signals[name]):
-                rows = start + np.flatnonzero(batch.present[name].numpy())
-                found[name][rows] = tower(views.fixed(name, batch.signals[name])[0]).numpy()
-        start += batch.size
+    with computing(*towers.values()) as device, torch.inference_mode():
+        for batch in _batches(dataset, batch_size):
+            for name, tower in towers.items():
+                if len(batch.signals[name]):
+                    rows = start + np.flatnonzero(batch.present[name].numpy())
+                    signal = batch.signals[name].to(device)
+                    found[name][rows] = tower(views.fixed(name, signal)[0]).float().cpu().numpy()
+            start += batch.size
     return found
 
 

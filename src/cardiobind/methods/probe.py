@@ -16,6 +16,7 @@ from cardiobind.data import CohortDataset
 from cardiobind.errors import InputError
 from cardiobind.methods.views import Views
 from cardiobind.models import Tower
+from cardiobind.training import computing
 
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 USUAL_C = 1.0
@@ -85,7 +86,6 @@ def fit_logistic_probe(
     return max(map(fitted, REGULARISATIONS), key=auroc)
 
 
-@torch.inference_mode()
 def mean_token_features(
     towers: Mapping[str, Tower], data: CohortDataset, *, crop_s: float | None = None, crops: int = 3
 ) -> NDArray[np.float32]:
@@ -101,9 +101,10 @@ def mean_token_features(
     for tower in towers.values():
         tower.eval()
     blocks = []
-    for start in range(0, len(data), BATCH):
-        batch = data.batch(range(start, min(start + BATCH, len(data))))
-        shown = {m: views.fixed(m, batch.signals[m], crops) for m in towers}
-        means = [torch.stack([t.encoder(x).mean(dim=1) for x in shown[m]]).mean(dim=0) for m, t in towers.items()]
-        blocks.append(torch.cat(means, dim=1).numpy())
+    with computing(*towers.values()) as device, torch.inference_mode():
+        for start in range(0, len(data), BATCH):
+            batch = data.batch(range(start, min(start + BATCH, len(data)))).to(device)
+            shown = {m: views.fixed(m, batch.signals[m], crops) for m in towers}
+            means = [torch.stack([t.encoder(x).mean(dim=1) for x in shown[m]]).mean(dim=0) for m, t in towers.items()]
+            blocks.append(torch.cat(means, dim=1).float().cpu().numpy())
     return np.concatenate(blocks)

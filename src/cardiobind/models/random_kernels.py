@@ -77,7 +77,7 @@ class RandomKernels(nn.Module):
         count = self.bias.shape[1] * self.bias.shape[2]
         level = ((np.arange(1, count + 1) * GOLDEN) % 1.0).reshape(self.bias.shape[1:])
         for index in range(len(self.dilations)):
-            ordered = np.sort(self.convolve(sample, index).transpose(0, 1).flatten(1).numpy(), axis=1)
+            ordered = np.sort(self.convolve(sample, index).transpose(0, 1).flatten(1).cpu().numpy(), axis=1)
             places = (level * ordered.shape[1]).astype(np.int64)
             self.bias[index] = torch.from_numpy(np.take_along_axis(ordered, places, axis=1))
         return self

@@ -32,6 +32,7 @@ from cardiobind.pipeline.networks import load_state, save_network
 from cardiobind.pipeline.pretrain import dataset, rehearse_method
 from cardiobind.pipeline.workspace import Stage
 from cardiobind.registry import Registry
+from cardiobind.training import computing
 
 Scores = dict[str, dict[str, NDArray[np.float64]]]
 
@@ -232,7 +233,8 @@ def kernel_features(study: Study, options: dict[str, Any]) -> NDArray[np.float32
     def build(stage: Stage) -> None:
         kernels = _kernels(study, options)
         biases = study.cohort.rows_with(study.protocol.rows("train"), ["ecg"])[:512]
-        kernels.fit(dataset(study, biases, ("ecg",)).batch(range(len(biases))).signals["ecg"])
+        with computing(kernels) as device:
+            kernels.fit(dataset(study, biases, ("ecg",)).batch(range(len(biases))).signals["ecg"].to(device))
         with stage.commit() as folder:
             np.save(folder / "features.npy", _convolve(study, kernels, stage.name))
 
@@ -250,13 +252,14 @@ def _kernels(study: Study, options: dict[str, Any]) -> RandomKernels:
         raise ConfigError(f"random kernels do not take these options: {error}", where="random_kernels") from error
 
 
-@torch.inference_mode()
 def _convolve(study: Study, kernels: RandomKernels, title: str) -> NDArray[np.float32]:
     data = dataset(study, ecg_rows(study), ("ecg",))
     blocks = []
-    for start in range(0, len(data), 64):
-        blocks.append(kernels(data.batch(range(start, min(start + 64, len(data)))).signals["ecg"]).numpy())
-        study.workspace.reporter.advance(title, min(start + 64, len(data)), len(data))
+    with computing(kernels) as device, torch.inference_mode():
+        for start in range(0, len(data), 64):
+            end = min(start + 64, len(data))
+            blocks.append(kernels(data.batch(range(start, end)).signals["ecg"].to(device)).cpu().numpy())
+            study.workspace.reporter.advance(title, end, len(data))
     return np.concatenate(blocks)
 
 

@@ -13,7 +13,7 @@ from cardiobind import artifact
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import Cohort, Limits, Protocol, Shard, build_cohort, make_protocol, prepare_shard
 from cardiobind.config import Component, Experiment, resolved
-from cardiobind.errors import ArtifactError, ConfigError
+from cardiobind.errors import ArtifactError, ConfigError, InputError
 from cardiobind.formats.location import files_below
 from cardiobind.pipeline.components import (
     COHORT_ROOMS,
@@ -39,12 +39,15 @@ class Ingest:
         dask: address of a dask scheduler, ``local``, or empty.
         limits: time and memory of one record.
         accept_missing: quarantine missing files even where most are missing.
+        cohort: a cohort that was prepared elsewhere, so that no raw files are needed; it must have been made from the
+            experiment's source with its preparation of the signals. None to read the raw files.
     """
 
     workers: int | None = None
     dask: str = ""
     limits: Limits = field(default_factory=Limits)
     accept_missing: bool = False
+    cohort: Path | None = None
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments of `cardiobind.cohort.build_cohort`."""
@@ -74,9 +77,44 @@ def prepare(experiment: Experiment, workspace: Workspace, ingest: Ingest = _USUA
         LabelLeakageError: a feature gives the label away and is not allowed.
         SplitLeakageError: a subject would be in two splits.
     """
-    _check_folders(experiment, workspace)
-    cohort = _cohort(experiment, workspace, ingest)
+    if ingest.cohort is None:
+        _check_folders(experiment, workspace)
+        cohort = _cohort(experiment, workspace, ingest)
+    else:
+        cohort = prepared_cohort(experiment, ingest.cohort)
     return Study(experiment, workspace, cohort, _protocol(experiment, workspace, cohort))
+
+
+def prepared_cohort(experiment: Experiment, path: Path) -> Cohort:
+    """Open a cohort that was prepared elsewhere for an experiment.
+
+    Args:
+        experiment: its source and its preparation of each signal must be those the cohort was made with; a cohort may
+            hold a signal that the experiment does not use.
+        path: folder of the cohort.
+
+    Raises:
+        ArtifactError, CorruptArtifactError: no cohort there, or it is damaged.
+        InputError: it was made from another source or with another preparation.
+    """
+    cohort, wanted = Cohort.open(path), _preparation(experiment)
+    made = cohort.artifact.config
+    for part, value in wanted.items():
+        if value is not None and made.get(part) != value:
+            raise InputError(
+                "the cohort was prepared in another way", where=part, expected=value, got=made.get(part),
+                hint="give the cohort of this experiment, or prepare it from the raw files",
+            )  # fmt: skip
+    return cohort
+
+
+def _preparation(experiment: Experiment) -> dict[str, Any]:
+    ecg, cmr = experiment.ecg, experiment.cmr
+    return {
+        "source": resolved(experiment.source),
+        "ecg": None if ecg is None else ecg.model_dump(mode="json", exclude={"encoder", "pretrain"}),
+        "cmr": None if cmr is None else cmr.model_dump(mode="json", exclude={"encoder", "pretrain"}),
+    }
 
 
 def prepare_part(experiment: Experiment, workspace: Workspace, shard: Shard, ingest: Ingest = _USUAL) -> int:
@@ -188,14 +226,10 @@ def _check_folders(experiment: Experiment, workspace: Workspace) -> None:
 
 def _config(experiment: Experiment, workspace: Workspace, source: Source) -> dict[str, Any]:
     root = None if experiment.data_root is None else Path(experiment.data_root)
-    ecg, cmr, lists = experiment.ecg, experiment.cmr, withdrawal_lists(source)
+    lists = withdrawal_lists(source)
     named = named_files(experiment.source) + ([] if root is None else files_beyond(source, root, workspace.out))
-    config = {
-        "source": resolved(experiment.source),
-        "inventory": raw_inventory(source, root, workspace.out, named, lists),
-        "ecg": None if ecg is None else ecg.model_dump(mode="json", exclude={"encoder", "pretrain"}),
-        "cmr": None if cmr is None else cmr.model_dump(mode="json", exclude={"encoder", "pretrain"}),
-    }
+    inventory = raw_inventory(source, root, workspace.out, named, lists)
+    config = {**_preparation(experiment), "inventory": inventory}
     recipe = artifact.fingerprint("cohort", config, [], artifact.code_digest(COHORT_ROOMS))
     withdrawn = hashlib.sha256("".join(artifact.file_sha256(file) for file in lists).encode()).hexdigest()
     return {**config, "recipe": recipe, "withdrawals": withdrawn}

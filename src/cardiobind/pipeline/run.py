@@ -70,7 +70,7 @@ def load(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 
 def run(
     experiment: Experiment, out: Path | str, *, reporter: Reporter | None = None,
-    ceiling: Callable[[Study], Artifact] | None = None,
+    ceiling: Callable[[Study], Artifact] | None = None, ingest: Ingest | None = None,
 ) -> Result:  # fmt: skip
     """Walk all stages of an experiment; a stage whose inputs, config and code have not changed is not done again.
 
@@ -79,13 +79,14 @@ def run(
         out: folder of the artefacts and the report.
         reporter: receives progress.
         ceiling: makes the scores of one who knows the truth, for simulated data.
+        ingest: how raw files are read, or a cohort that is there already.
 
     Raises:
         CardiobindError: of any kind; what was done before it is kept.
     """
     workspace = Workspace(out, reporter)
     with workspace.locked():
-        study, encoders, aligned = _learnt(experiment, workspace)
+        study, encoders, aligned = _learnt(experiment, workspace, ingest or Ingest())
         predictors = finetune(study, encoders, aligned)
         metrics = evaluate_cells(study, predictors, None if ceiling is None else ceiling(study))
         page, numbers = write_page(study, metrics)
@@ -159,8 +160,10 @@ def run_shard(
         return prepare_part(experiment, workspace, shard, ingest or Ingest())
 
 
-def _learnt(experiment: Experiment, workspace: Workspace) -> tuple[Study, dict[str, Artifact], Artifact | None]:
-    study = prepare(experiment, workspace)
+def _learnt(
+    experiment: Experiment, workspace: Workspace, ingest: Ingest
+) -> tuple[Study, dict[str, Artifact], Artifact | None]:
+    study = prepare(experiment, workspace, ingest)
     rehearse(study)
     encoders = _encoders(study)
     return study, encoders, align(study, encoders)

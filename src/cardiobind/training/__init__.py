@@ -1,5 +1,6 @@
 """The machine: trains a method in rounds, exactly resumable; it knows nothing of hearts."""
 
+from cardiobind.training.device import computing, computing_device
 from cardiobind.training.fit import fit, weights_digest
 from cardiobind.training.history import History
 from cardiobind.training.optimiser import decay_groups
@@ -12,6 +13,8 @@ __all__ = [
     "Progress",
     "Step",
     "TrainingSettings",
+    "computing",
+    "computing_device",
     "decay_groups",
     "fit",
     "learning_rate_factor",
