@@ -15,7 +15,7 @@ from cardiobind.errors import ConfigError
 from cardiobind.methods.base import METHODS, Present, Step, embedding_spread, having, zero_loss
 from cardiobind.methods.views import Views
 from cardiobind.models import ProjectionHead, Tower
-from cardiobind.objectives import all_pairs, info_nce, retrieval_recall
+from cardiobind.objectives import all_pairs, gather_embeddings, gather_rows, info_nce, process_count, retrieval_recall
 from cardiobind.training import TrainingSettings, decay_groups
 from cardiobind.training.protocol import Outputs
 
@@ -53,6 +53,10 @@ class Align(nn.Module):
     def show(self, modality: str, x: Tensor) -> Tensor:
         """Return the view of a batch: random in training, fixed in evaluation."""
         return self.views.random(modality, x) if self.training else self.views.fixed(modality, x)[0]
+
+    def reach_all(self, loss: Tensor) -> Tensor:
+        """Give every weight a gradient where several processes average theirs, also without a row of its modality."""
+        return loss if process_count() == 1 else loss + zero_loss(list(self.parameters()))
 
     def scores(self, name: str, a: Tensor, b: Tensor) -> dict[str, float]:
         """Return the loss of a pair and the recall in both directions.
@@ -126,11 +130,11 @@ class AlignJoint(Align):
 
     def training_step(self, batch: Batch) -> Step:
         """Return the CLIP loss of image and others."""
-        image, others = self.embed(batch)
+        image, others = (gather_rows(z) for z in self.embed(batch))
         if len(image) < 2:
             return Step(zero_loss(list(self.parameters())))
         logs = {"spread_image": embedding_spread(image), "spread_others": embedding_spread(others)}
-        return Step(info_nce(image, others, self.temperature, self.weight), logs=logs)
+        return Step(self.reach_all(info_nce(image, others, self.temperature, self.weight)), logs=logs)
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
         """Return the embeddings of image and others."""
@@ -189,12 +193,14 @@ class AlignAllPairs(Align):
 
     def training_step(self, batch: Batch) -> Step:
         """Return the mean loss of the pairs that at least two subjects have."""
-        embeddings = self.embed(batch)
+        present = {name: batch.present[name] for name in self.modalities}
+        embeddings, present = gather_embeddings(self.embed(batch), present, self.projection)
         if len(embeddings) < 2:
             return Step(zero_loss(list(self.parameters())))
-        losses = all_pairs(embeddings, batch.present, self.temperature)
+        losses = all_pairs(embeddings, present, self.temperature)
         spread = {f"spread_{m}": embedding_spread(z) for m, z in embeddings.items() if len(z) > 1}
-        return Step(losses.loss, logs={f"loss_{name}": loss for name, loss in losses.parts.items()} | spread)
+        parts = {f"loss_{name}": loss for name, loss in losses.parts.items()}
+        return Step(self.reach_all(losses.loss), logs=parts | spread)
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
         """Return per modality the embeddings of all subjects, NaN where one lacks it."""

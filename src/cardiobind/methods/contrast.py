@@ -11,7 +11,7 @@ from cardiobind.data import Batch
 from cardiobind.methods.base import METHODS, Step, embedding_spread, having, require_modality, zero_loss
 from cardiobind.methods.views import Views
 from cardiobind.models import Encoder, MeanPool, ProjectionHead, Tower
-from cardiobind.objectives import nt_xent, retrieval_recall
+from cardiobind.objectives import gather_rows, nt_xent, retrieval_recall
 from cardiobind.training import TrainingSettings, decay_groups
 from cardiobind.training.protocol import Outputs
 
@@ -48,8 +48,8 @@ class TwoViews(nn.Module):
         return z[: len(x)], z[len(x) :]
 
     def training_step(self, batch: Batch) -> Step:
-        """Return the NT-Xent loss of two views."""
-        z1, z2 = self.embed_views(batch)
+        """Return the NT-Xent loss of two views among the subjects of all processes."""
+        z1, z2 = (gather_rows(z) for z in self.embed_views(batch))
         if len(z1) < 2:
             return Step(zero_loss([z1, z2]))
         return Step(nt_xent(z1, z2, self.temperature), logs={"spread": embedding_spread(z1)})

@@ -1,14 +1,19 @@
 """Losses and scores on tensors: each takes embeddings or signals and returns a scalar."""
 
 from cardiobind.objectives.contrastive import PairLosses, all_pairs, info_nce, nt_xent, retrieval_recall
+from cardiobind.objectives.gather import gather_embeddings, gather_rows, process_count, same_everywhere
 from cardiobind.objectives.reconstruction import masked_reconstruction, normalised_correlation
 
 __all__ = [
     "PairLosses",
     "all_pairs",
+    "gather_embeddings",
+    "gather_rows",
     "info_nce",
     "masked_reconstruction",
     "normalised_correlation",
     "nt_xent",
+    "process_count",
     "retrieval_recall",
+    "same_everywhere",
 ]
