@@ -192,7 +192,7 @@ def test_a_modality_the_bundle_does_not_know(walked: Walk, predictor: Predictor,
     for part in ("inputs", "encoders"):
         del narrow[part]["cmr"]
     contract = inference.BundleContract.from_json(narrow)
-    weights = inference.bundle.build_fusion(contract).state_dict()
+    weights = inference.bundle.network_of(contract).state_dict()
     write_bundle(commit(tmp_path / "bundle", "bundle"), contract, weights)
     with pytest.raises(DataContractError) as error:
         inference.load(tmp_path / "bundle").predict(cmr=walked.raw / "bulk" / "9000001_20209_2_0.zip")

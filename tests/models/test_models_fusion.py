@@ -13,7 +13,7 @@ from cardiobind.errors import ConfigError, InputError
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models import (
     AttentionPool,
-    Fusion,
+    LateFusion,
     MeanPool,
     ProjectionHead,
     RandomKernels,
@@ -27,11 +27,11 @@ ECG = InputSpec("ecg", (12, 64), rate_hz=100.0)
 TABLE = InputSpec("tabular", (2, 2), cardinalities=(0, 2))
 
 
-def fusion(**options: float) -> Fusion:
+def fusion(**options: float) -> LateFusion:
     torch.manual_seed(0)
     ecg = Tower(ResNet1d(ECG, base_width=4), MeanPool())
     table = Tower(TabularMLP(TABLE, width=8), MeanPool())
-    return Fusion({"ecg": ecg, "tabular": table}, **options)  # type: ignore[arg-type]
+    return LateFusion({"ecg": ecg, "tabular": table}, **options)  # type: ignore[arg-type]
 
 
 def test_attention_pool_is_the_slow_one() -> None:
@@ -114,7 +114,7 @@ def test_nobody_is_scored_by_nothing() -> None:
 
 def test_fusion_options_out_of_range_are_refused() -> None:
     with pytest.raises(ConfigError):
-        Fusion({})
+        LateFusion({})
     with pytest.raises(ConfigError):
         fusion(modality_dropout=1.0)
     assert parameter_count(fusion(hidden=0).head) == 32 + 8 + 1

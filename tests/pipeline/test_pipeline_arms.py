@@ -24,6 +24,7 @@ from cardiobind.artifact import Artifact
 from cardiobind.cohort import Cohort, Protocol
 from cardiobind.config import Experiment
 from cardiobind.errors import ArtifactError, InputError
+from cardiobind.inference import load as load_predictor
 from cardiobind.methods.probe import REGULARISATIONS, USUAL_C, fit_logistic_probe
 from cardiobind.pipeline.ceiling import CEILING_ROOMS
 from cardiobind.pipeline.components import ARM_ROOMS, COHORT_ROOMS, NETWORK_ROOMS, Study
@@ -70,12 +71,13 @@ def test_the_options_of_an_arm_reach_the_bundle(make: Make, prepared: Path, tmp_
     folder = shutil.copytree(prepared, tmp_path / "run")
     experiment = make(
         "arms.0.start=scratch", "finetune.epochs=1",
-        "arms.0.options={fit='probe',hidden=4,dropout=0.1,crop_s=4.0,monitor='loss'}",
+        "arms.0.options={fit='probe',hidden=4,dropout=0.1,crop_s=4.0,monitor='loss',fusion='token',fusion_width=8}",
     )  # fmt: skip
     only = experiment.model_copy(update={"arms": experiment.arms[:1]})
     (predictor,) = pipeline.run_until("finetune", only, folder)
     contract = pipeline.export_predictor(predictor.path, tmp_path / "bundle").json("contract.json")
-    assert contract["fusion"] == {"hidden": 4, "dropout": 0.1}
+    assert contract["fusion"] == {"fusion": "token", "hidden": 4, "dropout": 0.1, "fusion_width": 8}
+    assert set(load_predictor(tmp_path / "bundle").fusion.enter) == {"ecg", "tabular"}
     assert (contract["crop_s"], contract["crops"]) == (4.0, 3)
 
 

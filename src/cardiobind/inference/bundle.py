@@ -18,7 +18,7 @@ from cardiobind.modalities.cmr.preparation import CmrPreparation
 from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.modalities.tabular.contract import TableContract
-from cardiobind.models import POOLS, Fusion, Tower, build_encoder, load_weights
+from cardiobind.models import POOLS, Fusion, Tower, build_encoder, build_fusion, load_weights
 
 KIND = "bundle"
 
@@ -49,7 +49,7 @@ class BundleContract:
         inputs: spec of each modality the network knows.
         encoders: kind and options of each encoder.
         pool: name in `cardiobind.models.POOLS`.
-        fusion: keyword arguments of the fusion.
+        fusion: keyword arguments of `cardiobind.models.build_fusion`.
         ecg, cmr: preparation of raw records; None for a modality it does not know.
         table: contract of the table, or None.
         crop_s: length of the ECG crops, or None for the whole record.
@@ -110,14 +110,14 @@ class BundleContract:
         )
 
 
-def build_fusion(contract: BundleContract) -> Fusion:
+def network_of(contract: BundleContract) -> Fusion:
     """Return the network a contract describes, with random weights."""
     towers = {}
     for modality, spec in contract.inputs.items():
         chosen = contract.encoders[modality]
         encoder = build_encoder(chosen["kind"], spec, **chosen["options"])
         towers[modality] = Tower(encoder, POOLS.get(contract.pool)(encoder.width))
-    return Fusion(towers, **contract.fusion)
+    return build_fusion(towers, **contract.fusion)
 
 
 def write_bundle(folder: AbstractContextManager[Path], contract: BundleContract, weights: Mapping[str, Tensor]) -> None:
@@ -148,7 +148,7 @@ def open_bundle(path: Path | str) -> tuple[Artifact, BundleContract, Fusion]:
     """
     found = artifact.open_artifact(path, KIND)
     contract = BundleContract.from_json(found.json("contract.json"))
-    fusion = build_fusion(contract)
+    fusion = network_of(contract)
     load_weights(fusion, load_file(found.file("weights.safetensors")))
     fusion.eval()
     return found, contract, fusion

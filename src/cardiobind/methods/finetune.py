@@ -17,7 +17,7 @@ from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods.base import METHODS, Present, Step, having, zero_loss
 from cardiobind.methods.stages import stages
 from cardiobind.methods.views import Views
-from cardiobind.models import Fusion, Tower
+from cardiobind.models import Tower, build_fusion
 from cardiobind.training import TrainingSettings, decay_groups
 from cardiobind.training.protocol import Outputs
 
@@ -59,6 +59,8 @@ class Finetune(nn.Module):
         hidden: width of the classifier's hidden layer, 0 for a linear one.
         dropout: in the classifier.
         modality_dropout: probability with which training hides a modality that a subject has.
+        fusion: how modalities meet, a name in `cardiobind.models.FUSIONS`.
+        fusion_width, fusion_depth, fusion_heads: of a fusion that takes them; None for its own default.
         encoder_rate: learning rate of the encoders over that of the classifier.
         encoder_weight_decay: of the encoders; None for that of the settings.
         layer_decay: factor on the learning rate from each layer of an encoder to the one below it.
@@ -77,14 +79,18 @@ class Finetune(nn.Module):
         self, towers: Mapping[str, Tower], *, fit: Fit = "full", blocks: int = 1, positive_weight: float = 1.0,
         hidden: int = 128, dropout: float = 0.0, modality_dropout: float = 0.3, encoder_rate: float = 1.0,
         encoder_weight_decay: float | None = None, layer_decay: float = 1.0, crop_s: float | None = None,
-        crops: int = 3, augment_probability: float = 0.0, monitor: Monitor = "auroc",
+        crops: int = 3, augment_probability: float = 0.0, monitor: Monitor = "auroc", fusion: str = "late",
+        fusion_width: int | None = None, fusion_depth: int | None = None, fusion_heads: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         _check(fit, blocks, positive_weight, encoder_rate, layer_decay, crops, monitor)
         self.modalities: tuple[str, ...] = tuple(towers)
         self.monitor: str = monitor
         self.higher_is_better = monitor != "loss"
-        self.fusion = Fusion(towers, hidden=hidden, dropout=dropout, modality_dropout=modality_dropout)
+        self.fusion = build_fusion(
+            towers, fusion=fusion, hidden=hidden, dropout=dropout, modality_dropout=modality_dropout,
+            fusion_width=fusion_width, fusion_depth=fusion_depth, fusion_heads=fusion_heads,
+        )  # fmt: skip
         self.encoder_rate, self.encoder_weight_decay = encoder_rate, encoder_weight_decay
         self.layer_decay, self.crops, self.positive_weight = layer_decay, crops, positive_weight
         inputs = {name: tower.inputs for name, tower in towers.items()}

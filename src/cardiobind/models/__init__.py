@@ -1,22 +1,28 @@
 """Networks: plain torch modules that see tensors and know neither files nor configuration."""
 
+from cardiobind.models.drop_fusion import DropFusion
 from cardiobind.models.encoder import ENCODERS, Encoder, build_encoder, encoder_options
 from cardiobind.models.heads import POOLS, AttentionPool, MeanPool, ProjectionHead
 from cardiobind.models.mae import MaskedAutoencoder
-from cardiobind.models.multimodal import Fusion, Tower
+from cardiobind.models.multimodal import FUSIONS, Fusion, LateFusion, Tower, build_fusion
 from cardiobind.models.random_kernels import RandomKernels
 from cardiobind.models.resnet import ResNet
 from cardiobind.models.resnet1d import ResNet1d
 from cardiobind.models.tabular import TabularMLP
+from cardiobind.models.tabular_transformer import TabularTransformer
+from cardiobind.models.token_fusion import TokenFusion
 from cardiobind.models.vit import ViT
 from cardiobind.models.weights import load_weights, parameter_count
 
 __all__ = [
     "ENCODERS",
+    "FUSIONS",
     "POOLS",
     "AttentionPool",
+    "DropFusion",
     "Encoder",
     "Fusion",
+    "LateFusion",
     "MaskedAutoencoder",
     "MeanPool",
     "ProjectionHead",
@@ -24,9 +30,12 @@ __all__ = [
     "ResNet",
     "ResNet1d",
     "TabularMLP",
+    "TabularTransformer",
+    "TokenFusion",
     "Tower",
     "ViT",
     "build_encoder",
+    "build_fusion",
     "encoder_options",
     "load_weights",
     "parameter_count",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,35 +12,70 @@ from cardiobind.errors import ConfigError, InputError
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models.encoder import ENCODERS, Encoder
 
+Columns = Literal["indicators", "plain"]
+
+
+def cardinality_of(inputs: InputSpec) -> Tensor:
+    """Return the cardinality of each feature, (features,) int64, 0 for a number.
+
+    Raises:
+        ConfigError: the cardinalities are not one a feature.
+    """
+    if len(inputs.cardinalities) != inputs.shape[0]:
+        got = f"{len(inputs.cardinalities)} cardinalities, {inputs.shape[0]} features"
+        raise ConfigError("each feature needs a cardinality, 0 for a number", got=got)
+    return torch.tensor(inputs.cardinalities, dtype=torch.long)
+
+
+def check_table(x: Tensor, cardinality: Tensor) -> None:
+    """Refuse a batch of tables (B, features, 2) that no encoder of these features can read.
+
+    Raises:
+        InputError: the shape is another, or an observed category is not in its range.
+    """
+    if x.ndim != 3 or tuple(x.shape[1:]) != (len(cardinality), 2):
+        expected = (len(cardinality), 2)
+        raise InputError("the batch does not fit the encoder", expected=expected, got=tuple(x.shape[1:]))
+    value, observed = x.unbind(2)
+    code = value.round()
+    wrong = (observed != 0) & (cardinality > 0) & ~((code >= 0) & (code < cardinality))
+    if bool(wrong.any()):
+        raise InputError("a category is outside its cardinality", hint="encode the table with its TableContract")
+
 
 @ENCODERS.register("tabular_mlp")
 class TabularMLP(Encoder):
-    """Linear, batch norm, ReLU, linear over numbers with a missing indicator and one-hot categories.
+    """Linear, batch norm, ReLU, linear over the columns of a table.
 
-    A number takes two inputs (value, missing), a category of cardinality k takes k + 1 (the last: missing).
+    With ``columns = "indicators"`` a number takes two inputs (value, missing) and a category of cardinality k takes
+    k + 1 (the last: missing). With ``"plain"`` every feature takes one, its value or code, and a missing one is 0, the
+    mean of a number: the paper's network, which cannot tell a gap from the mean, nor from a category's first code.
 
     Args:
         inputs: a table (features, 2) of (value, observed), with its cardinalities.
         width: length of the single token, and of the hidden layer.
+        columns: what the first layer sees of a feature, ``indicators`` or ``plain``.
 
     Raises:
-        ConfigError: the width is below 1 or the cardinalities are not one a feature.
+        ConfigError: the width is below 1, the cardinalities are not one a feature, or there are no such columns.
 
-    Source: arXiv 2411.05900, section 3.1 (Linear 33-384, BN, ReLU, Linear 384).
+    Source: arXiv 2411.05900, section 3.1 (Linear 33-384, BN, ReLU, Linear 384): ``columns = "plain"``, 33 features.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("tabular",)
 
-    def __init__(self, inputs: InputSpec, *, width: int = 384) -> None:
+    def __init__(self, inputs: InputSpec, *, width: int = 384, columns: Columns = "indicators") -> None:
         super().__init__()
         if width < 1:
             raise ConfigError("a width must be positive", where="tabular_mlp.width", got=width)
-        if len(inputs.cardinalities) != inputs.shape[0]:
-            got = f"{len(inputs.cardinalities)} cardinalities, {inputs.shape[0]} features"
-            raise ConfigError("each feature needs a cardinality, 0 for a number", got=got)
-        self.inputs, self.width = inputs, width
-        cardinality = torch.tensor(inputs.cardinalities, dtype=torch.long)
+        if columns not in get_args(Columns):
+            expected = " | ".join(get_args(Columns))
+            raise ConfigError("no such columns", where="tabular_mlp.columns", expected=expected, got=columns)
+        self.inputs, self.width, self.columns = inputs, width, columns
+        cardinality = cardinality_of(inputs)
         slots = cardinality[cardinality > 0] + 1
+        self.cardinality: Tensor
+        self.register_buffer("cardinality", cardinality, persistent=False)
         self.numbers: Tensor
         self.categories: Tensor
         self.missing_slot: Tensor
@@ -48,31 +83,33 @@ class TabularMLP(Encoder):
         self.register_buffer("categories", torch.nonzero(cardinality > 0).flatten(), persistent=False)
         self.register_buffer("missing_slot", slots - 1, persistent=False)
         self.slots = [int(s) for s in slots]
-        self.fc1 = nn.Linear(2 * len(self.numbers) + sum(self.slots), width, bias=False)
+        plain = columns == "plain"
+        entering = len(cardinality) if plain else 2 * len(self.numbers) + sum(self.slots)
+        self.fc1 = nn.Linear(entering, width, bias=plain)
         self.norm = nn.BatchNorm1d(width)
         self.fc2 = nn.Linear(width, width)
 
-    def one_hot(self, x: Tensor) -> Tensor:
+    def enter(self, x: Tensor) -> Tensor:
         """Return the network's inputs (B, columns) of a table (B, features, 2).
 
         Raises:
             InputError: the batch does not fit `inputs`, or an observed category is not in its range.
         """
-        if tuple(x.shape[1:]) != tuple(self.inputs.shape):
-            raise InputError("the batch does not fit the encoder", expected=self.inputs.shape, got=tuple(x.shape[1:]))
+        check_table(x, self.cardinality)
+        return x[..., 0] * x[..., 1] if self.columns == "plain" else self.one_hot(x)
+
+    def one_hot(self, x: Tensor) -> Tensor:
+        """Return numbers, their missing indicators and one-hot categories (B, columns) of a table (B, features, 2)."""
         value, observed = x.unbind(2)
         number, seen = value[:, self.numbers], observed[:, self.numbers]
         category = value[:, self.categories].round().long()
-        absent = observed[:, self.categories] == 0
-        category = torch.where(absent, self.missing_slot, category)
-        if bool(((category < 0) | (category > self.missing_slot) | (~absent & (category == self.missing_slot))).any()):
-            raise InputError("a category is outside its cardinality", hint="encode the table with its TableContract")
+        category = torch.where(observed[:, self.categories] == 0, self.missing_slot, category)
         hot = [F.one_hot(category[:, i], slots).to(x.dtype) for i, slots in enumerate(self.slots)]
         return torch.cat([number * seen, 1 - seen, *hot], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one token (B, 1, width) of a table (B, features, 2)."""
-        hidden = F.relu(self._normalise(self.fc1(self.one_hot(x))))
+        hidden = F.relu(self._normalise(self.fc1(self.enter(x))))
         return self.fc2(hidden).unsqueeze(1)  # type: ignore[no-any-return]
 
     def _normalise(self, hidden: Tensor) -> Tensor:

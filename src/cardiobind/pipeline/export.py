@@ -25,7 +25,9 @@ BUNDLE_ROOMS = (
     "inference", "evaluation/calibration", "evaluation/logistic", "evaluation/threshold", "pipeline/export",
     "pipeline/networks",
 )  # fmt: skip
-FUSION_OPTIONS = ("hidden", "dropout", "modality_dropout")
+FUSION_OPTIONS = (
+    "fusion", "hidden", "dropout", "modality_dropout", "fusion_width", "fusion_depth", "fusion_heads",
+)  # fmt: skip
 
 
 def export_predictor(predictor: Path | str, out: Path | str) -> Artifact:
