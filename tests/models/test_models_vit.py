@@ -93,9 +93,9 @@ def test_forward_is_the_slow_one(inputs: InputSpec, patch: tuple[int, int]) -> N
 
 def test_patch_embedding_is_the_convolution() -> None:
     model = small_vit()
-    image = torch.randn(2, 1, 12, 60)
-    expected = model.patch_embed.proj(image).flatten(2).transpose(1, 2)
-    torch.testing.assert_close(model.patch_embed(image), expected)
+    x = torch.randn(2, 12, 60)
+    expected = model.patch_embed.proj(x[:, None]).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(model.patch_embed(model.patchify(x)), expected)
 
 
 def test_parameter_names_are_timms() -> None:
@@ -107,7 +107,7 @@ def test_parameter_names_are_timms() -> None:
 def test_a_crop_takes_the_first_positions() -> None:
     model = small_vit()
     x = torch.randn(2, 12, 60)
-    whole, crop = model.embed(x).reshape(2, 4, 3, 24), model.embed(x[..., :40]).reshape(2, 4, 2, 24)
+    whole, crop = (model.embed(model.patchify(part)).unflatten(1, (4, -1)) for part in (x, x[..., :40]))
     torch.testing.assert_close(crop, whole[:, :, :2])
     assert model(x[..., :20]).shape == (2, 4, 24)
 
@@ -181,22 +181,27 @@ def autoencoder(ratio: float = 0.75, inputs: InputSpec = ECG, patch: tuple[int, 
 def test_autoencoder_patchify_is_undone(inputs: InputSpec) -> None:
     model = autoencoder(inputs=inputs, patch=(4, 4))
     x = torch.randn(2, *inputs.shape)
-    assert torch.equal(model.unpatchify(model.patchify(x)), x)
+    assert torch.equal(model.unpatchify(model.encoder.patchify(x)), x)
+
+
+def test_embedding_some_patches_is_some_of_the_embedded_patches() -> None:
+    model = small_vit()
+    patches = model.patchify(torch.randn(2, 12, 60))
+    kept = torch.stack([torch.randperm(12)[:5] for _ in range(2)])
+    expected = model.embed(patches).gather(1, kept[..., None].expand(-1, -1, 24))
+    torch.testing.assert_close(model.embed(patches, kept), expected)
 
 
 @settings(max_examples=20, deadline=None)
 @given(ratio=st.floats(0.05, 0.95))
 def test_mask_ratio_is_exact_and_the_order_is_restored(ratio: float) -> None:
-    model = autoencoder(ratio)
-    tokens = torch.arange(12.0)[None, :, None].expand(5, 12, 24)
-    visible, mask, restore = model.random_masking(tokens)
+    masking = autoencoder(ratio).random_masking(torch.zeros(5, 12, 60))
     count = max(1, round(12 * (1 - ratio)))
-    assert visible.shape == (5, count, 24)
-    assert bool((mask.sum(dim=1) == 12 - count).all())
-    padded = torch.cat([visible, -torch.ones(5, 12 - count, 24)], dim=1)
-    restored = padded.gather(1, restore[..., None].expand(-1, -1, 24))
-    assert torch.equal(restored[mask == 0], tokens[mask == 0])
-    assert bool((restored[mask == 1] == -1).all())
+    assert masking.visible.shape == (5, count)
+    assert bool((masking.hidden.sum(dim=1) == 12 - count).all())
+    assert bool((masking.rank.sort(dim=1).values == torch.arange(12)).all())
+    assert torch.equal(masking.rank.gather(1, masking.visible), torch.arange(count).expand(5, -1))
+    assert not bool(masking.hidden.gather(1, masking.visible).any())
 
 
 def test_masking_follows_the_global_generator_alone() -> None:
@@ -215,8 +220,8 @@ def test_hidden_patches_cannot_be_seen() -> None:
     model, x = autoencoder(), torch.randn(1, 12, 60)
     torch.manual_seed(5)
     prediction, mask = model(x)
-    patches = model.patchify(x)
-    changed = model.unpatchify(torch.where(mask[..., None] == 1, patches + 10.0, patches))
+    patches = model.encoder.patchify(x)
+    changed = model.unpatchify(torch.where(mask[..., None], patches + 10.0, patches))
     torch.manual_seed(5)
     assert torch.equal(model(changed)[0], prediction)
 
@@ -240,7 +245,7 @@ def test_autoencoder_learns_a_signal_that_repeats() -> None:
     for _ in range(120):
         phase = 6.3 * torch.rand(32, 12, 1)
         x = torch.sin(6.283 * time + phase)
-        loss = (model(x)[0] - model.patchify(x)).square().mean()
+        loss = (model(x)[0] - model.encoder.patchify(x)).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -36,7 +36,8 @@ def test_reconstruction_is_the_slow_one(seed: int, weight: float) -> None:
     errors = [(float(p) - float(t)) ** 2 for p, t in zip(x.flatten(), y.flatten(), strict=True)]
     leads = [slow_correlation(x[i, j].tolist(), y[i, j].tolist()) for i in range(3) for j in range(2)]
     expected = (1 - weight) * sum(errors) / len(errors) + weight * (1 - sum(leads) / len(leads))
-    got = masked_reconstruction(as_patches(x, 4), as_patches(y, 4), x, y, correlation_weight=weight)
+    correlation = normalised_correlation(x, y)
+    got = masked_reconstruction(as_patches(x, 4), as_patches(y, 4), correlation, correlation_weight=weight)
     assert float(got) == pytest.approx(expected, rel=1e-9)
 
 
@@ -44,16 +45,33 @@ def test_perfect_and_inverted_reconstruction() -> None:
     x = draw(2, 3, 20)
     x = (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True, correction=0)
     p = as_patches(x, 5)
-    assert float(masked_reconstruction(p, p, x, x)) == pytest.approx(0.0, abs=1e-12)
-    assert float(masked_reconstruction(-p, p, -x, x)) == pytest.approx(0.9 * 4 + 0.1 * 2)
+    same, inverted = normalised_correlation(x, x), normalised_correlation(-x, x)
+    assert float(masked_reconstruction(p, p, same)) == pytest.approx(0.0, abs=1e-12)
+    assert float(masked_reconstruction(-p, p, inverted)) == pytest.approx(0.9 * 4 + 0.1 * 2)
 
 
 def test_mask_counts_only_hidden_patches() -> None:
     x, y = draw(2, 1, 12), draw(2, 1, 12, seed=1)
     mask = torch.tensor([[1.0, 0, 0], [0, 1, 1]], dtype=torch.float64)
-    got = masked_reconstruction(as_patches(x, 4), as_patches(y, 4), x, y, correlation_weight=0.0, mask=mask)
+    nothing = torch.zeros(2, 1)
+    got = masked_reconstruction(as_patches(x, 4), as_patches(y, 4), nothing, correlation_weight=0.0, mask=mask)
     hidden = [(x[0, 0, :4], y[0, 0, :4]), (x[1, 0, 4:8], y[1, 0, 4:8]), (x[1, 0, 8:], y[1, 0, 8:])]
     assert float(got) == pytest.approx(sum(float((a - b).square().mean()) for a, b in hidden) / 3)
+
+
+def test_correlation_of_some_entries_along_several_axes_is_the_slow_one() -> None:
+    x, y = draw(2, 3, 4, 5), draw(2, 3, 4, 5, seed=1)
+    counted = torch.rand(2, 3, 1, 5, generator=torch.Generator().manual_seed(2)) < 0.6
+    got = normalised_correlation(x, y, (1, 3), counted)
+    for i in range(2):
+        for j in range(4):
+            kept = counted[i, :, 0]
+            assert float(got[i, j]) == pytest.approx(
+                slow_correlation(x[i, :, j][kept].tolist(), y[i, :, j][kept].tolist())
+            )
+    torch.testing.assert_close(
+        normalised_correlation(x, y, (1, 3)), normalised_correlation(x, y, (1, 3), torch.ones(1))
+    )
 
 
 @given(scale=st.floats(0.01, 100), shift=st.floats(-5, 5))
@@ -74,15 +92,15 @@ def test_constant_lead_has_correlation_zero_and_zero_gradient() -> None:
 
 
 def test_reconstruction_keeps_the_contract_of_objectives() -> None:
-    check_objective(lambda a, b: masked_reconstruction(a[:, None], b[:, None], a[:, None], b[:, None]))
+    check_objective(lambda a, b: masked_reconstruction(a[:, None], b[:, None], normalised_correlation(a, b)))
 
 
 def test_bad_arguments_are_refused() -> None:
     x = draw(2, 1, 12)
     p = as_patches(x, 4)
     with pytest.raises(InputError, match="shapes"):
-        masked_reconstruction(p, p[:1], x, x)
+        masked_reconstruction(p, p[:1], torch.zeros(2, 1))
     with pytest.raises(InputError, match="weight"):
-        masked_reconstruction(p, p, x, x, correlation_weight=1.5)
+        masked_reconstruction(p, p, torch.zeros(2, 1), correlation_weight=1.5)
     with pytest.raises(InputError, match="mask"):
-        masked_reconstruction(p, p, x, x, mask=torch.zeros(2, 3))
+        masked_reconstruction(p, p, torch.zeros(2, 1), mask=torch.zeros(2, 3))

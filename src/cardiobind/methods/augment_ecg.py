@@ -1,4 +1,4 @@
-"""Random views of ECGs, drawn from torch's global generator: crop, Fourier surrogate, jitter and rescaling."""
+"""Random views of ECGs, from torch's global generator: crop, Fourier surrogate, jitter, rescaling, fewer leads."""
 
 from __future__ import annotations
 
@@ -66,9 +66,34 @@ def rescale(x: Tensor, sd: float) -> Tensor:
     return x * (1.0 + sd * torch.randn(*x.shape[:2], 1, device=x.device)).clamp(min=SMALLEST_SCALE)
 
 
+def absent_leads(x: Tensor) -> Tensor:
+    """Return which leads (B, 12, 1) of ECGs (B, 12, T) are absent: those that are 0 throughout."""
+    return (x == 0.0).all(dim=2, keepdim=True)
+
+
+def drop_leads(x: Tensor, probability: float) -> Tensor:
+    """Leave a record, with that probability, only a random subset of its leads, of every size alike; at least one.
+
+    Args:
+        x: ECGs (B, 12, T); a lead that is absent (0 throughout) stays so.
+        probability: with which a record loses leads.
+
+    Returns:
+        (B, 12, T), the lost leads 0.
+    """
+    if probability == 0.0:
+        return x
+    has = ~absent_leads(x)[:, :, 0]
+    count = has.sum(dim=1, keepdim=True)
+    rank = torch.rand(has.shape, device=x.device).masked_fill(~has, 2.0).argsort(dim=1).argsort(dim=1)
+    left = 1 + (torch.rand(len(x), 1, device=x.device) * count).floor()
+    chosen = torch.rand(len(x), 1, device=x.device) < probability
+    return x * ((rank < left) | ~chosen)[..., None]
+
+
 @dataclass(frozen=True)
 class EcgAugmentation:
-    """A random view of each ECG of a batch.
+    """A random view of each ECG of a batch; an absent lead (0 throughout) stays absent.
 
     Attributes:
         probability: with which a record is altered at all.
@@ -89,5 +114,6 @@ class EcgAugmentation:
         if self.probability == 0.0:
             return x
         altered = rescale(jitter(fourier_surrogate(x, self.phase), self.jitter_sd), self.rescale_sd)
+        altered = altered.masked_fill(absent_leads(x), 0.0)
         chosen = torch.rand(len(x), 1, 1, device=x.device) < self.probability
         return torch.where(chosen, altered, x)

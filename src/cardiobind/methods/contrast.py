@@ -82,9 +82,9 @@ class TwoViews(nn.Module):
 @METHODS.register("simclr")
 def simclr(
     encoder: Encoder, *, temperature: float = 0.1, projection: int = 128, augment_probability: float = 0.95,
-    smallest_area: float = 0.2, crop_s: float | None = None,
+    smallest_area: float = 0.2, crop_s: float | None = None, lead_dropout: float = 0.0,
 ) -> TwoViews:  # fmt: skip
-    """Return SimCLR over CMR frames (or ECGs).
+    """Return SimCLR over CMR frames, or over ECGs by any encoder.
 
     Args:
         encoder: it holds the pre-trained weights afterwards.
@@ -93,6 +93,7 @@ def simclr(
         augment_probability: with which a view is augmented.
         smallest_area: of the resized crop of a CMR.
         crop_s: length of ECG crops in seconds, or None for the whole.
+        lead_dropout: probability with which a view of an ECG loses a random part of its leads.
 
     Raises:
         ConfigError: the encoder is for another modality, or an option is out of range.
@@ -102,7 +103,7 @@ def simclr(
     require_modality(encoder.inputs.modality, ("cmr", "ecg"), "simclr")
     views = Views.of(
         {encoder.inputs.modality: encoder.inputs}, crop_s=crop_s, probability=augment_probability, corruption=0.0,
-        smallest_area=smallest_area,
+        smallest_area=smallest_area, lead_dropout=lead_dropout,
     )  # fmt: skip
     return TwoViews(encoder, views, temperature=temperature, projection=projection)
 

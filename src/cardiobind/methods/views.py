@@ -11,7 +11,7 @@ from torch import Tensor
 from cardiobind.data.crops import spaced_crops
 from cardiobind.errors import ConfigError
 from cardiobind.methods.augment_cmr import CmrAugmentation
-from cardiobind.methods.augment_ecg import EcgAugmentation, crop_samples, random_crop
+from cardiobind.methods.augment_ecg import EcgAugmentation, crop_samples, drop_leads, random_crop
 from cardiobind.modalities.spec import InputSpec
 
 
@@ -41,17 +41,19 @@ class Views:
         ecg: augmentation, or None.
         cmr: augmentation, or None.
         corruption: probability of replacing an entry of the table.
+        lead_dropout: probability with which an ECG loses a random part of its leads.
     """
 
     crop_samples: int | None = None
     ecg: EcgAugmentation | None = None
     cmr: CmrAugmentation | None = None
     corruption: float = 0.0
+    lead_dropout: float = 0.0
 
     @classmethod
     def of(
         cls, inputs: Mapping[str, InputSpec], *, crop_s: float | None, probability: float, corruption: float,
-        smallest_area: float = 0.6,
+        smallest_area: float = 0.6, lead_dropout: float = 0.0,
     ) -> Views:  # fmt: skip
         """Return the views of the paper.
 
@@ -61,18 +63,21 @@ class Views:
             probability: of augmenting an ECG or a CMR.
             corruption: of replacing an entry of the table.
             smallest_area: of the resized crop of a CMR.
+            lead_dropout: of leaving an ECG only a random subset of its leads.
 
         Raises:
             ConfigError: a crop that does not fit, or a probability outside [0, 1].
         """
-        for name, value in {"augment_probability": probability, "corruption": corruption}.items():
+        rates = {"augment_probability": probability, "corruption": corruption, "lead_dropout": lead_dropout}
+        for name, value in rates.items():
             if not 0.0 <= value <= 1.0:
                 raise ConfigError("a probability is out of range", where=name, expected="[0, 1]", got=value)
         ecg = inputs.get("ecg")
         crop = crop_samples(crop_s, ecg.rate_hz, ecg.shape[1]) if ecg is not None and crop_s is not None else None
         return cls(
-            crop, EcgAugmentation(probability), CmrAugmentation(probability, smallest_area=smallest_area), corruption
-        )
+            crop, EcgAugmentation(probability), CmrAugmentation(probability, smallest_area=smallest_area), corruption,
+            lead_dropout,
+        )  # fmt: skip
 
     def random(self, modality: str, x: Tensor) -> Tensor:
         """Return a random view of a batch of one modality; an empty batch is returned as it is."""
@@ -80,7 +85,8 @@ class Views:
             return x
         if modality == "ecg":
             x = random_crop(x, self.crop_samples) if self.crop_samples is not None else x
-            return self.ecg(x) if self.ecg is not None else x
+            x = self.ecg(x) if self.ecg is not None else x
+            return drop_leads(x, self.lead_dropout)
         if modality == "cmr":
             return self.cmr(x) if self.cmr is not None else x
         return corrupt_table(x, self.corruption) if self.corruption else x

@@ -8,6 +8,7 @@ from cardiobind.models.multimodal import FUSIONS, Fusion, LateFusion, Tower, bui
 from cardiobind.models.random_kernels import RandomKernels
 from cardiobind.models.resnet import ResNet
 from cardiobind.models.resnet1d import ResNet1d
+from cardiobind.models.siamese import SiameseHead
 from cardiobind.models.tabular import TabularMLP
 from cardiobind.models.tabular_transformer import TabularTransformer
 from cardiobind.models.token_fusion import TokenFusion
@@ -29,6 +30,7 @@ __all__ = [
     "RandomKernels",
     "ResNet",
     "ResNet1d",
+    "SiameseHead",
     "TabularMLP",
     "TabularTransformer",
     "TokenFusion",

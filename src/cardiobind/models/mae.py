@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from cardiobind.errors import ConfigError
-from cardiobind.models.vit import Block, ViT, initialise_linear, patchify, sincos_positions, unpatchify
+from cardiobind.models.vit import Block, ViT, initialise_linear, sincos_positions, unpatchify
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Which patches of each subject an encoder sees.
+
+    Attributes:
+        visible: (B, n) places of the visible patches.
+        rank: (B, N) of each patch in the random order whose first n are visible.
+        hidden: (B, N) bool.
+        seen: (B, n) bool, which of `visible` the subject has; None where all.
+        present: (B, N) bool, which patches the subject has; None where all.
+    """
+
+    visible: Tensor
+    rank: Tensor
+    hidden: Tensor
+    seen: Tensor | None = None
+    present: Tensor | None = None
 
 
 class MaskedAutoencoder(nn.Module):
@@ -53,48 +74,51 @@ class MaskedAutoencoder(nn.Module):
             initialise_linear(part)
         nn.init.normal_(self.mask_token, std=0.02)
 
-    def patchify(self, x: Tensor) -> Tensor:
-        """Cut a batch of signals or images into patches (B, N, patch)."""
-        return patchify(self.encoder.as_image(x), self.encoder.patch)
-
     def unpatchify(self, patches: Tensor) -> Tensor:
         """Put patches (B, N, patch) back into signals (B, 12, T) or images (B, C, H, W)."""
         image = unpatchify(patches, self.encoder.patch, self.encoder.channels, self.encoder.grid[0])
         return image.squeeze(1) if self.encoder.inputs.modality == "ecg" else image
 
-    def random_masking(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Keep a random part of the tokens of each subject by sorting noise of torch's global generator.
+    def random_masking(self, patches: Tensor) -> Masking:
+        """Choose the visible patches of each subject by sorting noise of torch's global generator.
+
+        Where patches are absent, the mask ratio holds for those that a subject has.
 
         Args:
-            tokens: (B, N, width).
-
-        Returns:
-            visible tokens (B, n, width); mask (B, N), 1 where hidden; the permutation (B, N) that restores the order.
+            patches: (B, N, patch).
         """
-        batch, count, width = tokens.shape
+        batch, count = patches.shape[:2]
+        present = self.encoder.present(patches)
+        noise = torch.rand(batch, count, device=patches.device)
+        order = (noise if present is None else noise + 2.0 * ~present).argsort(dim=1)
+        rank = order.argsort(dim=1)
         visible = max(1, round(count * (1.0 - self.mask_ratio)))
-        order = torch.rand(batch, count, device=tokens.device).argsort(dim=1)
-        restore = order.argsort(dim=1)
-        kept = tokens.gather(1, order[:, :visible, None].expand(-1, -1, width))
-        mask = (restore >= visible).to(tokens.dtype)
-        return kept, mask, restore
+        if present is None:
+            return Masking(order[:, :visible], rank, rank >= visible)
+        shown = (present.sum(dim=1, keepdim=True) * (1.0 - self.mask_ratio)).round().clamp(min=1)
+        seen = torch.arange(visible, device=patches.device) < shown
+        return Masking(order[:, :visible], rank, (rank >= shown) & present, seen, present)
 
-    def forward_encoder(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the latent of the visible tokens (B, n, width), the mask and the restoring permutation."""
-        visible, mask, restore = self.random_masking(self.encoder.embed(x))
-        return self.encoder.encode(visible), mask, restore
+    def forward_encoder(self, patches: Tensor, masking: Masking) -> Tensor:
+        """Return the latent (B, n, width) of the visible patches; the others are never embedded."""
+        return self.encoder.encode(self.encoder.embed(patches, masking.visible), masking.seen)
 
-    def forward_decoder(self, latent: Tensor, restore: Tensor) -> Tensor:
+    def forward_decoder(self, latent: Tensor, masking: Masking) -> Tensor:
         """Return the prediction of all patches (B, N, patch) from the latent of the visible ones."""
         visible = self.decoder_embed(latent)
-        batch, count, width = *restore.shape, visible.shape[2]
+        if masking.seen is not None:
+            visible = torch.where(masking.seen[..., None], visible, self.mask_token)
+        batch, count, width = *masking.rank.shape, visible.shape[2]
         hidden = self.mask_token.expand(batch, count - visible.shape[1], -1)
-        tokens = torch.cat([visible, hidden], dim=1).gather(1, restore[..., None].expand(-1, -1, width))
+        tokens = torch.cat([visible, hidden], dim=1).gather(1, masking.rank[..., None].expand(-1, -1, width))
         columns = count // self.encoder.grid[0]
         tokens = tokens + self.decoder_pos_embed[:, :columns].flatten(0, 1)
-        return self.decoder_pred(self.decoder_norm(self.decoder_blocks(tokens)))  # type: ignore[no-any-return]
+        for block in self.decoder_blocks:
+            tokens = block(tokens, masking.present)
+        return self.decoder_pred(self.decoder_norm(tokens))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the prediction (B, N, patch) of all patches and the mask (B, N), 1 where hidden."""
-        latent, mask, restore = self.forward_encoder(x)
-        return self.forward_decoder(latent, restore), mask
+        """Return the prediction (B, N, patch) of all patches and the mask (B, N), True where hidden."""
+        patches = self.encoder.patchify(x)
+        masking = self.random_masking(patches)
+        return self.forward_decoder(self.forward_encoder(patches, masking), masking), masking.hidden

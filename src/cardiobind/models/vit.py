@@ -58,9 +58,9 @@ class PatchEmbed(nn.Module):
         self.patch = patch
         self.proj = nn.Conv2d(channels, width, patch, stride=patch)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return tokens (B, N, width) of images (B, C, H, W)."""
-        return F.linear(patchify(image, self.patch), self.proj.weight.flatten(1), self.proj.bias)
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return tokens (B, n, width) of any patches (B, n, C*h*w)."""
+        return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 
 
 class Attention(nn.Module):
@@ -72,11 +72,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return tokens of the shape (B, N, width) of `x`."""
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """Return tokens of the shape (B, N, width) of `x`; those that are not `present` (B, N) are not attended to."""
         batch, count, width = x.shape
         q, k, v = self.qkv(x).reshape(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        attended = None if present is None else present[:, None, None]
+        mixed = F.scaled_dot_product_attention(q, k, v, attended)
         return self.proj(mixed.transpose(1, 2).reshape(batch, count, width))  # type: ignore[no-any-return]
 
 
@@ -125,9 +126,9 @@ class Block(nn.Module):
         self.mlp = Mlp(width, int(width * mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return tokens of the shape (B, N, width) of `x`."""
-        x = x + self.drop_path(self.attn(self.norm1(x)))
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """Return tokens of the shape (B, N, width) of `x`; arguments as `Attention.forward`."""
+        x = x + self.drop_path(self.attn(self.norm1(x), present))
         return x + self.drop_path(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
 
 
@@ -190,19 +191,43 @@ class ViT(Encoder):
             raise InputError("the batch does not fit the encoder", expected=expected, got=tuple(x.shape))
         return image
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Return patch embeddings with positions (B, N, width); a crop takes the first columns' positions."""
-        image = self.as_image(x)
-        positions = self.pos_embed[:, : image.shape[3] // self.patch[1]].flatten(0, 1)
-        return self.patch_embed(image) + positions  # type: ignore[no-any-return]
+    def patchify(self, x: Tensor) -> Tensor:
+        """Return the patches (B, N, patch) of a batch (B, 12, T) or (B, C, H, W); errors as `as_image`."""
+        return patchify(self.as_image(x), self.patch)
 
-    def encode(self, tokens: Tensor) -> Tensor:
-        """Run the blocks over any set of embedded tokens (B, n, width)."""
-        return self.norm(self.blocks(tokens))  # type: ignore[no-any-return]
+    def present(self, patches: Tensor) -> Tensor | None:
+        """Return which patches (B, N) hold a signal, None where all do; a plain ViT takes all for signal."""
+        return None
+
+    def positions(self, count: int) -> Tensor:
+        """Return the positions (count, width) of that many patches; a crop takes the first columns' positions."""
+        return self.pos_embed[:, : count // self.grid[0]].flatten(0, 1)
+
+    def embed(self, patches: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Return patch embeddings with positions.
+
+        Args:
+            patches: (B, N, patch), all of them.
+            kept: (B, n) places of the patches to embed; None for all.
+
+        Returns:
+            (B, N, width), or (B, n, width) of the kept ones.
+        """
+        positions = self.positions(patches.shape[1])
+        if kept is None:
+            return self.patch_embed(patches) + positions  # type: ignore[no-any-return]
+        shown = patches.gather(1, kept[..., None].expand(-1, -1, patches.shape[2]))
+        return self.patch_embed(shown) + positions[kept]  # type: ignore[no-any-return]
+
+    def encode(self, tokens: Tensor, present: Tensor | None = None) -> Tensor:
+        """Run the blocks over any set of embedded tokens (B, n, width); those not `present` are not attended to."""
+        for block in self.blocks:
+            tokens = block(tokens, present)
+        return self.norm(tokens)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return tokens (B, N, width) of a batch (B, 12, T) or (B, C, H, W)."""
-        return self.encode(self.embed(x))
+        return self.encode(self.embed(self.patchify(x)))
 
 
 def _check_vit(inputs: InputSpec, patch: tuple[int, int], width: int, depth: int, heads: int, drop_path: float) -> None:

@@ -1,6 +1,7 @@
 """Losses and scores on tensors: each takes embeddings or signals and returns a scalar."""
 
 from cardiobind.objectives.contrastive import PairLosses, all_pairs, info_nce, nt_xent, retrieval_recall
+from cardiobind.objectives.cosine import negative_cosine
 from cardiobind.objectives.gather import gather_embeddings, gather_rows, process_count, same_everywhere
 from cardiobind.objectives.reconstruction import masked_reconstruction, normalised_correlation
 
@@ -11,6 +12,7 @@ __all__ = [
     "gather_rows",
     "info_nce",
     "masked_reconstruction",
+    "negative_cosine",
     "normalised_correlation",
     "nt_xent",
     "process_count",

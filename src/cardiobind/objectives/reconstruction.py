@@ -9,12 +9,16 @@ from torch.nn import functional as F
 from cardiobind.errors import InputError
 
 
-def normalised_correlation(prediction: Tensor, signal: Tensor) -> Tensor:
+def normalised_correlation(
+    prediction: Tensor, signal: Tensor, dim: int | tuple[int, ...] = -1, counted: Tensor | None = None
+) -> Tensor:
     """Return Pearson's correlation over time of each lead.
 
     Args:
         prediction: (..., T).
-        signal: (..., T).
+        signal: of the same shape.
+        dim: axes of time, where it is not the last one: patches need not be put together first.
+        counted: 1 for the entries that count, 0 for the others, broadcast to the signal; None for all.
 
     Returns:
         (...) in [-1, 1]; 0, with a zero gradient, where one of the two is constant.
@@ -25,30 +29,35 @@ def normalised_correlation(prediction: Tensor, signal: Tensor) -> Tensor:
     Source: arXiv 2411.05900, section 3.1 (NCC).
     """
     _check_shapes(prediction, signal)
-    a = prediction - prediction.mean(dim=-1, keepdim=True)
-    b = signal - signal.mean(dim=-1, keepdim=True)
-    power = (a * a).sum(dim=-1) * (b * b).sum(dim=-1)
+    a, b = (_centred(x, dim, counted) for x in (prediction, signal))
+    power = (a * a).sum(dim=dim) * (b * b).sum(dim=dim)
     varies = power > torch.finfo(power.dtype).tiny
     norm = torch.where(varies, power, 1.0).sqrt()
-    return torch.where(varies, (a * b).sum(dim=-1) / norm, 0.0)
+    return torch.where(varies, (a * b).sum(dim=dim) / norm, 0.0)
+
+
+def _centred(x: Tensor, dim: int | tuple[int, ...], counted: Tensor | None) -> Tensor:
+    if counted is None:
+        return x - x.mean(dim=dim, keepdim=True)
+    weight = counted.to(x.dtype).expand_as(x)
+    mean = (weight * x).sum(dim=dim, keepdim=True) / weight.sum(dim=dim, keepdim=True).clamp(min=1.0)
+    return weight * (x - mean)
 
 
 def masked_reconstruction(
     prediction: Tensor,
     target: Tensor,
-    predicted_signal: Tensor,
-    signal: Tensor,
+    correlation: Tensor,
     *,
     correlation_weight: float = 0.1,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Return ``(1 - w) * MSE over the patches + w * (1 - mean correlation per lead on the full signal)``.
+    """Return ``(1 - w) * MSE over the patches + w * (1 - mean correlation)``.
 
     Args:
         prediction: (B, N, patch).
         target: (B, N, patch), the signal's own patches.
-        predicted_signal: (B, leads, T), the predicted patches put together.
-        signal: (B, leads, T).
+        correlation: of prediction and signal, one number a lead, as `normalised_correlation` gives it.
         correlation_weight: w in [0, 1].
         mask: (B, N), 1 where the squared error counts; the paper counts all patches (None), He et al. the hidden ones.
 
@@ -61,8 +70,7 @@ def masked_reconstruction(
     if not 0.0 <= correlation_weight <= 1.0:
         raise InputError("the weight is out of range", expected="[0, 1]", got=correlation_weight)
     error = _masked_error(prediction, target, mask)
-    correlation = normalised_correlation(predicted_signal, signal).mean()
-    return (1.0 - correlation_weight) * error + correlation_weight * (1.0 - correlation)
+    return (1.0 - correlation_weight) * error + correlation_weight * (1.0 - correlation.mean())
 
 
 def _masked_error(prediction: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:

@@ -167,7 +167,8 @@ def _reconstruct(study: Study, method: Masked) -> dict[str, NDArray[Any]]:
     if len(rows) == 0:
         return {}
     seeded(study.experiment.seed, "reconstruction")
-    (signal,) = method.views.fixed("ecg", dataset(study, rows[:1], ("ecg",)).batch([0]).signals["ecg"])
+    (modality,) = method.modalities
+    (signal,) = method.views.fixed(modality, dataset(study, rows[:1], (modality,)).batch([0]).signals[modality])
     reconstruction, hidden = method.reconstruct(signal)
     return {"signal": signal[0].numpy(), "reconstruction": reconstruction[0].numpy(), "hidden": hidden[0].numpy()}
 
