@@ -54,6 +54,12 @@ class TrainingConfig(_Strict):
         return self
 
 
+class MachineConfig(_Strict):
+    """What holds for every training of an experiment; `precision` as in `cardiobind.training.choose_precision`."""
+
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+
+
 class StageConfig(_Strict):
     """A training method with its settings."""
 
@@ -139,6 +145,7 @@ class Experiment(_Strict):
     cmr: CmrConfig | None = None
     tabular: TabularConfig | None = None
     pool: str = "attention"
+    training: MachineConfig = MachineConfig()
     protocol: ProtocolConfig
     align: StageConfig | None = None
     finetune: TrainingConfig

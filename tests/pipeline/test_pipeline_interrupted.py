@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cardiobind.artifact import Artifact
-from cardiobind.config import Experiment, TrainingConfig
+from cardiobind.config import Experiment
 from cardiobind.pipeline import run_until
 from cardiobind.pipeline.components import training_settings
 from cardiobind.training import TrainingSettings
@@ -42,8 +43,8 @@ class Impatient(Recorder):
 def checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every round writes a checkpoint, however short."""
 
-    def settings(config: TrainingConfig) -> TrainingSettings:
-        return replace(training_settings(config), checkpoint_interval_s=0.0)
+    def settings(*chosen: Any) -> TrainingSettings:
+        return replace(training_settings(*chosen), checkpoint_interval_s=0.0)
 
     monkeypatch.setattr(importlib.import_module("cardiobind.pipeline.arms"), "training_settings", settings)
     monkeypatch.setattr(importlib.import_module("cardiobind.training.engine"), "_PROGRESS_INTERVAL_S", 0.0)

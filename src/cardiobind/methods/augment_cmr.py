@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cardiobind.data.dataset import CMR_CENTRE, CMR_SCALE
+from cardiobind.objectives import in_float32
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class CmrAugmentation:
         return mean + (brighter - mean) * (1.0 + self.contrast * _symmetric(shape, intensity.device))
 
 
+@in_float32
 def move(intensity: Tensor, affine: Tensor) -> Tensor:
     """Resample images (B, C, H, W) through affine maps (B, 2, 3) of the unit square; outside is black."""
     grid = F.affine_grid(affine, list(intensity.shape), align_corners=False)

@@ -3,6 +3,7 @@
 from cardiobind.objectives.contrastive import PairLosses, all_pairs, info_nce, nt_xent, retrieval_recall
 from cardiobind.objectives.cosine import negative_cosine
 from cardiobind.objectives.gather import gather_embeddings, gather_rows, process_count, same_everywhere
+from cardiobind.objectives.precision import in_float32
 from cardiobind.objectives.reconstruction import masked_reconstruction, normalised_correlation
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "all_pairs",
     "gather_embeddings",
     "gather_rows",
+    "in_float32",
     "info_nce",
     "masked_reconstruction",
     "negative_cosine",

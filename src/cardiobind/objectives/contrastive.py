@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cardiobind.errors import InputError
+from cardiobind.objectives.precision import in_float32
 
 
+@in_float32
 def info_nce(a: Tensor, b: Tensor, temperature: float = 0.1, weight: float = 0.5) -> Tensor:
     """Return CLIP's loss: each row of `a` must find its row of `b` among all, and the other way round.
 
@@ -35,6 +37,7 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.1, weight: float = 0.5
     return weight * F.cross_entropy(similarity, own) + (1.0 - weight) * F.cross_entropy(similarity.T, own)
 
 
+@in_float32
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.1) -> Tensor:
     """Return SimCLR's loss: each view must find the other view of its subject among all other 2n - 1 views.
 
@@ -56,6 +59,7 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.1) -> Tensor:
     return F.cross_entropy(similarity, other_view)
 
 
+@in_float32
 def retrieval_recall(a: Tensor, b: Tensor, k: int = 1) -> Tensor:
     """Return the part of the rows of `a` whose row of `b` is among the `k` most similar; a tie counts against it.
 
@@ -92,6 +96,7 @@ class PairLosses:
     skipped: tuple[str, ...]
 
 
+@in_float32
 def all_pairs(
     embeddings: Mapping[str, Tensor],
     present: Mapping[str, Tensor],

@@ -7,8 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cardiobind.errors import InputError
+from cardiobind.objectives.precision import in_float32
 
 
+@in_float32
 def normalised_correlation(
     prediction: Tensor, signal: Tensor, dim: int | tuple[int, ...] = -1, counted: Tensor | None = None
 ) -> Tensor:
@@ -44,6 +46,7 @@ def _centred(x: Tensor, dim: int | tuple[int, ...], counted: Tensor | None) -> T
     return weight * (x - mean)
 
 
+@in_float32
 def masked_reconstruction(
     prediction: Tensor,
     target: Tensor,

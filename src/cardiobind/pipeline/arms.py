@@ -87,7 +87,7 @@ class Cell:
         experiment = self.study.experiment
         return {
             "arm": self.arm.model_dump(mode="json"),
-            "training": resolved(self.arm.training or experiment.finetune),
+            "training": resolved(self.arm.training or experiment.finetune) | resolved(experiment.training),
             "encoders": {m: resolved(getattr(experiment, m).encoder) for m in experiment.modalities},
             "pool": experiment.pool,
             "inputs": list(experiment.evaluation.inputs),
@@ -167,9 +167,10 @@ def fit_network(cell: Cell, stage: Stage) -> None:
     held_out = dataset(study, validation, study.modalities) if len(validation) else None
     if cell.arm.classifier == "probe" and held_out is not None:
         start_from_probe(method, train, held_out, seed=cell.seed)
+    settings = training_settings(cell.arm.training or study.experiment.finetune, study.experiment.training)
     history = learn(
-        method, train, held_out, training_settings(cell.arm.training or study.experiment.finetune), seed=cell.seed,
-        work=stage.work, title=f"fine-tune {cell.arm.name}, {cell.fraction:.0%} of labels, seed {cell.seed}",
+        method, train, held_out, settings, seed=cell.seed, work=stage.work,
+        title=f"fine-tune {cell.arm.name}, {cell.fraction:.0%} of labels, seed {cell.seed}",
         progress=study.workspace.reporter,
     )  # fmt: skip
     scores = score(cell, lambda wanted, chosen: expit(predict(method, dataset(study, wanted, chosen), chosen)))

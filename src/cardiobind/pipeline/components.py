@@ -12,7 +12,7 @@ import torch
 
 from cardiobind import rng
 from cardiobind.cohort import Cohort, Protocol
-from cardiobind.config import CmrConfig, Component, EcgConfig, Experiment, TrainingConfig
+from cardiobind.config import CmrConfig, Component, EcgConfig, Experiment, MachineConfig, TrainingConfig
 from cardiobind.errors import ConfigError
 from cardiobind.methods import METHODS
 from cardiobind.modalities.cmr.preparation import CmrPreparation
@@ -145,9 +145,9 @@ def cmr_preparation(config: CmrConfig | None) -> CmrPreparation | None:
     return None if config is None else CmrPreparation(**config.model_dump(exclude={"encoder", "pretrain"}))
 
 
-def training_settings(config: TrainingConfig) -> TrainingSettings:
+def training_settings(config: TrainingConfig, machine: MachineConfig) -> TrainingSettings:
     """Return the settings of a training in the words of the training room."""
-    return TrainingSettings(**config.model_dump())
+    return TrainingSettings(**config.model_dump(), **machine.model_dump())
 
 
 def options(component: Component) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def save_network(folder: Path, module: nn.Module, description: Mapping[str, Any]
         "best_round": history.best_round,
         "best_value": history.best_value,
         "stopped_early": history.stopped_early,
+        "precision": history.precision,
     }
     (folder / "model.json").write_text(json.dumps({**description, "selection": facts}, indent=1))
     history.frame.to_csv(folder / "history.csv", index=False)

@@ -46,6 +46,7 @@ def pretrain(study: Study, modality: str) -> Artifact | None:
         "modality": modality,
         "encoder": resolved(part.encoder),
         "stage": resolved(part.pretrain),
+        "training": resolved(study.experiment.training),
         "seed": study.experiment.seed,
     }
 
@@ -85,6 +86,7 @@ def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
         "encoders": {m: resolved(getattr(study.experiment, m).encoder) for m in study.modalities},
         "pool": study.experiment.pool,
         "stage": resolved(chosen),
+        "training": resolved(study.experiment.training),
         "seed": study.experiment.seed,
     }
 
@@ -157,8 +159,8 @@ def _learn(study: Study, stage: Stage, method: Method, chosen: StageConfig, titl
     return learn(
         method, dataset(study, train, method.modalities),
         dataset(study, validation, method.modalities) if len(validation) else None,
-        training_settings(chosen.training), seed=study.experiment.seed, work=stage.work, title=title,
-        progress=study.workspace.reporter,
+        training_settings(chosen.training, study.experiment.training), seed=study.experiment.seed, work=stage.work,
+        title=title, progress=study.workspace.reporter,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from cardiobind.pipeline.report import write_page
 from cardiobind.pipeline.results import evaluate_cells, table
 from cardiobind.pipeline.workspace import Stage, Workspace
 from cardiobind.registry import did_you_mean
+from cardiobind.training import choose_precision
 
 SHIPPED = Path(next(iter(cardiobind.experiments.__path__)))
 STAGES = ("prepare", "pretrain", "align", "finetune")
@@ -127,6 +128,7 @@ def run_until(
         if stage == "prepare":
             return [study.cohort.artifact, study.protocol.artifact]
         rehearse(study)
+        _tell_precision(experiment, workspace)
         encoders = _encoders(study)
         if stage == "pretrain":
             return list(encoders.values())
@@ -165,8 +167,13 @@ def _learnt(
 ) -> tuple[Study, dict[str, Artifact], Artifact | None]:
     study = prepare(experiment, workspace, ingest)
     rehearse(study)
+    _tell_precision(experiment, workspace)
     encoders = _encoders(study)
     return study, encoders, align(study, encoders)
+
+
+def _tell_precision(experiment: Experiment, workspace: Workspace) -> None:
+    workspace.reporter.say(f"precision of the trainings: {choose_precision(experiment.training.precision)}")
 
 
 def _encoders(study: Study) -> dict[str, Artifact]:

@@ -4,15 +4,18 @@ from cardiobind.training.device import computing, computing_device
 from cardiobind.training.fit import fit, weights_digest
 from cardiobind.training.history import History
 from cardiobind.training.optimiser import decay_groups
+from cardiobind.training.precision import Precision, choose_precision
 from cardiobind.training.protocol import Method, Progress, Step
 from cardiobind.training.settings import TrainingSettings, learning_rate_factor
 
 __all__ = [
     "History",
     "Method",
+    "Precision",
     "Progress",
     "Step",
     "TrainingSettings",
+    "choose_precision",
     "computing",
     "computing_device",
     "decay_groups",

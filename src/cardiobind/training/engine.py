@@ -26,6 +26,7 @@ from cardiobind.training.checkpoints import save_checkpoint
 from cardiobind.training.determinism import seed_torch
 from cardiobind.training.history import Row, RunLog
 from cardiobind.training.optimiser import build_optimiser, clip_gradient, set_learning_rate
+from cardiobind.training.precision import choose_precision
 from cardiobind.training.protocol import BatchOrder, Method, Progress, Source
 from cardiobind.training.rounds import Plan, RoundBatches, Rounds
 from cardiobind.training.settings import TrainingSettings, learning_rate_factor
@@ -251,8 +252,9 @@ def _chunks(size: int, batch_size: int) -> list[list[int]]:
 
 
 def _trainer(settings: TrainingSettings, rounds: int, work: Path, *, validates: bool) -> lightning.Trainer:
+    precision = choose_precision(settings.precision, settings.accelerator)
     return lightning.Trainer(
-        max_epochs=rounds, accelerator=settings.accelerator, devices=1, precision=settings.precision,
+        max_epochs=rounds, accelerator=settings.accelerator, devices=1, precision=precision.name,
         plugins=[LightningEnvironment()], use_distributed_sampler=False, num_sanity_val_steps=0,
         limit_val_batches=None if validates else 0, reload_dataloaders_every_n_epochs=1, default_root_dir=work,
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from cardiobind.errors import InputError, TrainingError
 from cardiobind.training.checkpoints import load_newest
 from cardiobind.training.determinism import deterministic
 from cardiobind.training.history import History
+from cardiobind.training.precision import choose_precision
 from cardiobind.training.protocol import Method, OrderFactory, Progress, Source
 from cardiobind.training.rounds import Plan, Rounds
 from cardiobind.training.settings import TrainingSettings
+
+log = logging.getLogger(__name__)
 
 _WITHOUT_EFFECT = ("data_workers", "checkpoint_interval_s", "checkpoints_kept")
 
@@ -57,10 +61,8 @@ def fit(
         TrainingError: a loss or gradient is not finite (the weights are those before that step), `work` belongs to
             another run, or there is nothing to train.
     """
-    if len(train) == 0 or (validation is not None and len(validation) == 0):
-        raise InputError("no subject to learn from", where=title, expected="at least one in training and validation")
-    if settings.patience is not None and validation is None:
-        raise TrainingError("early stopping needs a validation set", where=title, hint="set patience to none")
+    _check(train, validation, settings, title)
+    settings = _with_precision(settings, title)
     batches = order(len(train), settings.batch_size, seed=seed, rank=0, world=1)
     plan = Plan.of(settings, len(batches))
     identity = _identity(method, train, validation, settings, seed)
@@ -69,6 +71,7 @@ def fit(
         method.monitor, higher_is_better=method.higher_is_better, patience=settings.patience,
         min_delta=settings.min_delta,
     )  # fmt: skip
+    rounds.history.precision = settings.precision
     if state is not None:
         rounds.load_state_dict(state["rounds"])
     with deterministic():
@@ -81,6 +84,19 @@ def fit(
     method.to("cpu")
     method.train(False)
     return rounds.history
+
+
+def _check(train: Source, validation: Source | None, settings: TrainingSettings, title: str) -> None:
+    if len(train) == 0 or (validation is not None and len(validation) == 0):
+        raise InputError("no subject to learn from", where=title, expected="at least one in training and validation")
+    if settings.patience is not None and validation is None:
+        raise TrainingError("early stopping needs a validation set", where=title, hint="set patience to none")
+
+
+def _with_precision(settings: TrainingSettings, title: str) -> TrainingSettings:
+    precision = choose_precision(settings.precision, settings.accelerator)
+    log.info("%s: precision %s", title, precision)
+    return replace(settings, precision=precision.name)
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:

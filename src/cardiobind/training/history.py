@@ -27,6 +27,7 @@ class History:
         best_value: its monitor, or None.
         stopped_early: whether patience ran out.
         seconds: time spent in training, over all interruptions.
+        precision: arithmetic of the run, ``32-true`` or ``bf16-mixed``.
     """
 
     monitor: str
@@ -36,6 +37,7 @@ class History:
     best_value: float | None = None
     stopped_early: bool = False
     seconds: float = 0.0
+    precision: str = "32-true"
 
     @property
     def frame(self) -> pd.DataFrame:

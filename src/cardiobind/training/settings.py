@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cardiobind.errors import ConfigError
+from cardiobind.training.precision import PRECISIONS, PrecisionName
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class TrainingSettings:
         round_steps: steps between validations; None for one pass.
         patience: rounds without improvement before training stops; None for never. Needs a validation set.
         min_delta: smallest change of the monitor that counts as improvement for `patience`.
-        precision: ``32-true`` or ``bf16-mixed``.
+        precision: ``32-true``, ``bf16-mixed`` or ``auto``, see `cardiobind.training.choose_precision`.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         data_workers: processes that read batches ahead; the result does not depend on it.
         checkpoint_interval_s: a round that ends sooner than this after the last checkpoint writes none, so that short
@@ -46,7 +47,7 @@ class TrainingSettings:
     round_steps: int | None = None
     patience: int | None = None
     min_delta: float = 0.0
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: PrecisionName = "auto"
     accelerator: str = "auto"
     data_workers: int = 0
     checkpoint_interval_s: float = 30.0
@@ -75,7 +76,7 @@ class TrainingSettings:
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError("training setting out of range", where="betas", expected="in [0, 1)", got=self.betas)
         _check_choice("schedule", self.schedule, ("cosine", "constant"))
-        _check_choice("precision", self.precision, ("32-true", "bf16-mixed"))
+        _check_choice("precision", self.precision, PRECISIONS)
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Return the number of optimiser steps of the run.
