@@ -76,6 +76,7 @@ OPTIONS = {
     "masked": {"decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2, "crop_s": 1.0},
     "simclr": {"projection": 8},
     "scarf": {"projection": 8},
+    "masked_table": {"projection": 8, "contrastive_weight": 0.5},
     "align_joint": {"projection": 8},
     "align_all_pairs": {"projection": 8},
     "finetune": {"hidden": 8},

@@ -7,6 +7,7 @@ from cardiobind.methods.finetune import Finetune, positive_weight
 from cardiobind.methods.learn import learn
 from cardiobind.methods.linear_start import start_from_probe
 from cardiobind.methods.masked import Masked
+from cardiobind.methods.masked_table import MaskedTable
 from cardiobind.methods.predict import embed, predict
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "AlignJoint",
     "Finetune",
     "Masked",
+    "MaskedTable",
     "Method",
     "Step",
     "TwoViews",

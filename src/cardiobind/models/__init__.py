@@ -9,6 +9,7 @@ from cardiobind.models.random_kernels import RandomKernels
 from cardiobind.models.resnet import ResNet
 from cardiobind.models.resnet1d import ResNet1d
 from cardiobind.models.siamese import SiameseHead
+from cardiobind.models.table_decoder import TableDecoder
 from cardiobind.models.tabular import TabularMLP
 from cardiobind.models.tabular_transformer import TabularTransformer
 from cardiobind.models.token_fusion import TokenFusion
@@ -31,6 +32,7 @@ __all__ = [
     "ResNet",
     "ResNet1d",
     "SiameseHead",
+    "TableDecoder",
     "TabularMLP",
     "TabularTransformer",
     "TokenFusion",

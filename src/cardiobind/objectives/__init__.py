@@ -5,10 +5,12 @@ from cardiobind.objectives.cosine import negative_cosine
 from cardiobind.objectives.gather import gather_embeddings, gather_rows, process_count, same_everywhere
 from cardiobind.objectives.precision import in_float32
 from cardiobind.objectives.reconstruction import masked_reconstruction, normalised_correlation
+from cardiobind.objectives.table import cross_entropies, squared_errors
 
 __all__ = [
     "PairLosses",
     "all_pairs",
+    "cross_entropies",
     "gather_embeddings",
     "gather_rows",
     "in_float32",
@@ -20,4 +22,5 @@ __all__ = [
     "process_count",
     "retrieval_recall",
     "same_everywhere",
+    "squared_errors",
 ]
