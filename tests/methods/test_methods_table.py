@@ -56,7 +56,7 @@ def test_the_loss_is_the_mean_over_hidden_observed_entries(kind):
             said = decoder.readout[rows] @ vector + decoder.bias[rows]
             value = float(x[b, j, 0])
             chosen = -torch.log_softmax(said, 0)[int(value)] if k else (said[0] - value) ** 2
-            terms.append(float(chosen))
+            terms.append(float(chosen.detach()))
     assert loss == pytest.approx(np.mean(terms), rel=1e-4)
 
 
