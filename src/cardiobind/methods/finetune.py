@@ -67,6 +67,7 @@ class Finetune(nn.Module):
         crop_s: length of the ECG crops, None for the whole record.
         crops: evenly spaced crops whose logits are averaged in evaluation, where `crop_s` is given.
         augment_probability: with which an ECG or a CMR is augmented.
+        lead_dropout: probability with which training leaves an ECG only a random part of its leads.
         monitor: what chooses the best weights: ``auroc``, ``auprc`` or ``loss``.
 
     Raises:
@@ -79,8 +80,9 @@ class Finetune(nn.Module):
         self, towers: Mapping[str, Tower], *, fit: Fit = "full", blocks: int = 1, positive_weight: float = 1.0,
         hidden: int = 128, dropout: float = 0.0, modality_dropout: float = 0.3, encoder_rate: float = 1.0,
         encoder_weight_decay: float | None = None, layer_decay: float = 1.0, crop_s: float | None = None,
-        crops: int = 3, augment_probability: float = 0.0, monitor: Monitor = "auroc", fusion: str = "late",
-        fusion_width: int | None = None, fusion_depth: int | None = None, fusion_heads: int | None = None,
+        crops: int = 3, augment_probability: float = 0.0, lead_dropout: float = 0.0,
+        monitor: Monitor = "auroc", fusion: str = "late", fusion_width: int | None = None,
+        fusion_depth: int | None = None, fusion_heads: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         _check(fit, blocks, positive_weight, encoder_rate, layer_decay, crops, monitor)
@@ -94,7 +96,9 @@ class Finetune(nn.Module):
         self.encoder_rate, self.encoder_weight_decay = encoder_rate, encoder_weight_decay
         self.layer_decay, self.crops, self.positive_weight = layer_decay, crops, positive_weight
         inputs = {name: tower.inputs for name, tower in towers.items()}
-        self.views = Views.of(inputs, crop_s=crop_s, probability=augment_probability, corruption=0.0)
+        self.views = Views.of(
+            inputs, crop_s=crop_s, probability=augment_probability, corruption=0.0, lead_dropout=lead_dropout
+        )
         trained = {"full": None, "partial": blocks, "probe": 0}[fit]
         self._frozen: list[nn.Module] = []
         for tower in towers.values():

@@ -3,6 +3,7 @@
 from cardiobind.models.drop_fusion import DropFusion
 from cardiobind.models.encoder import ENCODERS, Encoder, build_encoder, encoder_options
 from cardiobind.models.heads import POOLS, AttentionPool, MeanPool, ProjectionHead
+from cardiobind.models.lead_vit import LeadViT
 from cardiobind.models.mae import MaskedAutoencoder
 from cardiobind.models.multimodal import FUSIONS, Fusion, LateFusion, Tower, build_fusion
 from cardiobind.models.random_kernels import RandomKernels
@@ -25,6 +26,7 @@ __all__ = [
     "Encoder",
     "Fusion",
     "LateFusion",
+    "LeadViT",
     "MaskedAutoencoder",
     "MeanPool",
     "ProjectionHead",

@@ -82,12 +82,21 @@ def _refuse(codes: tuple[str, ...], record: EcgRecord, settings: EcgPreparation)
 
 
 def clip_to_sd(signal: NDArray[np.float64], sd: float) -> NDArray[np.float64]:
-    """Return a record limited to its mean +- `sd` standard deviations, both over all leads and samples.
+    """Return a record limited to its mean +- `sd` standard deviations, both over all samples of the leads it has.
+
+    A lead that is 0 throughout is absent: counted in, it would narrow the limits of the others.
 
     Source: arXiv 2411.05900, ECG preprocessing.
     """
-    reach = sd * signal.std()
-    return np.clip(signal, signal.mean() - reach, signal.mean() + reach)
+    has = _has_lead(signal)
+    held = signal if has.all() or not has.any() else signal[has]
+    reach = sd * held.std()
+    return np.clip(signal, held.mean() - reach, held.mean() + reach)
+
+
+def _has_lead(signal: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which leads (...) of a signal (..., samples) are there: those with a sample that is not 0."""
+    return np.asarray((signal != 0).any(axis=-1))
 
 
 def asymmetric_least_squares(
@@ -155,7 +164,8 @@ def normalise_by_lead_group(signal: NDArray[Any]) -> NDArray[np.float32]:
         signal: (..., 12, samples), any unit.
 
     Returns:
-        (..., 12, samples) float32; a group without variation is 0.
+        (..., 12, samples) float32; a group without variation is 0. A lead that is 0 throughout is absent: it stays 0,
+        and the others of its group are z-scored without it.
 
     Raises:
         InputError: there are not 12 leads, or a value is not finite.
@@ -179,4 +189,8 @@ def _standardise(group: NDArray[Any]) -> NDArray[np.float64]:
         raise InputError("an ECG holds a value that is not finite", hint="prepare records with prepare_ecg")
     varies = sd > 1e-6 * np.abs(mean)
     standardised: NDArray[np.float64] = np.where(varies, (group - mean) / np.where(varies, sd, 1.0), 0.0)
+    has = _has_lead(group)
+    for record in map(tuple, np.argwhere(has.any(axis=-1) & ~has.all(axis=-1))):
+        standardised[record][~has[record]] = 0.0
+        standardised[record][has[record]] = _standardise(group[record][has[record]])
     return standardised
