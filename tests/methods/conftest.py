@@ -74,6 +74,7 @@ def make_towers(modalities=("ecg", "cmr", "tabular")):
 
 OPTIONS = {
     "masked": {"decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2, "crop_s": 1.0},
+    "jepa": {"predictor_width": 16, "predictor_depth": 1, "predictor_heads": 2, "momentum_steps": 4},
     "simclr": {"projection": 8},
     "scarf": {"projection": 8},
     "masked_table": {"projection": 8, "contrastive_weight": 0.5},

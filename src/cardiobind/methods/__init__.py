@@ -4,6 +4,7 @@ from cardiobind.methods.align import AlignAllPairs, AlignJoint
 from cardiobind.methods.base import METHODS, Method, Step, embedding_spread
 from cardiobind.methods.contrast import TwoViews, scarf, simclr
 from cardiobind.methods.finetune import Finetune, positive_weight
+from cardiobind.methods.jepa import Jepa
 from cardiobind.methods.learn import learn
 from cardiobind.methods.linear_start import start_from_probe
 from cardiobind.methods.masked import Masked
@@ -15,6 +16,7 @@ __all__ = [
     "AlignAllPairs",
     "AlignJoint",
     "Finetune",
+    "Jepa",
     "Masked",
     "MaskedTable",
     "Method",

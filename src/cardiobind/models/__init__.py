@@ -3,6 +3,7 @@
 from cardiobind.models.drop_fusion import DropFusion
 from cardiobind.models.encoder import ENCODERS, Encoder, build_encoder, encoder_options
 from cardiobind.models.heads import POOLS, AttentionPool, MeanPool, ProjectionHead
+from cardiobind.models.latent_predictor import LatentPredictor
 from cardiobind.models.lead_vit import LeadViT
 from cardiobind.models.mae import MaskedAutoencoder
 from cardiobind.models.multimodal import FUSIONS, Fusion, LateFusion, Tower, build_fusion
@@ -13,6 +14,7 @@ from cardiobind.models.siamese import SiameseHead
 from cardiobind.models.table_decoder import TableDecoder
 from cardiobind.models.tabular import TabularMLP
 from cardiobind.models.tabular_transformer import TabularTransformer
+from cardiobind.models.teacher import Teacher
 from cardiobind.models.token_fusion import TokenFusion
 from cardiobind.models.vit import ViT
 from cardiobind.models.weights import load_weights, parameter_count
@@ -26,6 +28,7 @@ __all__ = [
     "Encoder",
     "Fusion",
     "LateFusion",
+    "LatentPredictor",
     "LeadViT",
     "MaskedAutoencoder",
     "MeanPool",
@@ -37,6 +40,7 @@ __all__ = [
     "TableDecoder",
     "TabularMLP",
     "TabularTransformer",
+    "Teacher",
     "TokenFusion",
     "Tower",
     "ViT",

@@ -3,6 +3,7 @@
 from cardiobind.objectives.contrastive import PairLosses, all_pairs, info_nce, nt_xent, retrieval_recall
 from cardiobind.objectives.cosine import negative_cosine
 from cardiobind.objectives.gather import gather_embeddings, gather_rows, process_count, same_everywhere
+from cardiobind.objectives.latent import latent_distance
 from cardiobind.objectives.precision import in_float32
 from cardiobind.objectives.reconstruction import masked_reconstruction, normalised_correlation
 from cardiobind.objectives.table import cross_entropies, squared_errors
@@ -15,6 +16,7 @@ __all__ = [
     "gather_rows",
     "in_float32",
     "info_nce",
+    "latent_distance",
     "masked_reconstruction",
     "negative_cosine",
     "normalised_correlation",
