@@ -1,5 +1,6 @@
 """Losses and scores on tensors: each takes embeddings or signals and returns a scalar."""
 
+from cardiobind.objectives.consistency import Consistency, class_consistency, value_consistency
 from cardiobind.objectives.contrastive import PairLosses, all_pairs, info_nce, nt_xent, retrieval_recall
 from cardiobind.objectives.cosine import negative_cosine
 from cardiobind.objectives.gather import gather_embeddings, gather_rows, process_count, same_everywhere
@@ -9,8 +10,10 @@ from cardiobind.objectives.reconstruction import masked_reconstruction, normalis
 from cardiobind.objectives.table import cross_entropies, squared_errors
 
 __all__ = [
+    "Consistency",
     "PairLosses",
     "all_pairs",
+    "class_consistency",
     "cross_entropies",
     "gather_embeddings",
     "gather_rows",
@@ -25,4 +28,5 @@ __all__ = [
     "retrieval_recall",
     "same_everywhere",
     "squared_errors",
+    "value_consistency",
 ]
