@@ -177,7 +177,7 @@ def open_artifact(path: Path | str, kind: str | None = None) -> Artifact:
         CorruptArtifactError: a file is missing, truncated, altered or not in the inventory; the message names it.
     """
     path = Path(path)
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     if kind is not None and manifest["kind"] != kind:
         raise ArtifactError("artefact of another kind", where=path, expected=kind, got=manifest["kind"])
     _check_inventory(path, manifest["files"])
@@ -190,7 +190,7 @@ def read_config(path: Path | str) -> Mapping[str, Any]:
     Raises:
         ArtifactError, CorruptArtifactError: no artefact there, or its manifest was altered.
     """
-    config: Mapping[str, Any] = _read_manifest(Path(path))["config"]
+    config: Mapping[str, Any] = read_manifest(Path(path))["config"]
     return config
 
 
@@ -266,7 +266,8 @@ def _manifest_digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(body).encode()).hexdigest()
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest of an artefact after checking that it is whole; errors as `open_artifact`."""
     file = path / MANIFEST
     if not file.is_file():
         raise ArtifactError("no artefact here", where=path, expected=f"a folder with {MANIFEST}")

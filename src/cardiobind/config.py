@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cardiobind.errors import ConfigError
 
+EXECUTION = ("accelerator", "devices", "nodes", "alone", "data_workers", "checkpoint_interval_s", "checkpoints_kept")
+"""Options of a training that say how it is executed; what is computed does not depend on them, but for rounding."""
+
 Scalar = bool | int | float | str
 Option = Scalar | tuple[Scalar, ...]
 NOTHING = "none"
@@ -33,7 +36,10 @@ class Component(_Strict):
 
 
 class TrainingConfig(_Strict):
-    """How one network is trained; the fields are those of `cardiobind.training.TrainingSettings`."""
+    """How one network is trained; the fields are those of `cardiobind.training.TrainingSettings`.
+
+    ``alone`` trains it in one process though several were launched, for a training whose batches are small.
+    """
 
     batch_size: int = Field(64, ge=1)
     epochs: int | None = Field(None, ge=1)
@@ -46,6 +52,9 @@ class TrainingConfig(_Strict):
     patience: int | None = Field(None, ge=1)
     min_delta: float = Field(0.0, ge=0)
     round_steps: int | None = Field(None, ge=1)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    shard_window: int | None = Field(None, ge=1)
+    alone: bool = False
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainingConfig:
@@ -55,9 +64,18 @@ class TrainingConfig(_Strict):
 
 
 class MachineConfig(_Strict):
-    """What holds for every training of an experiment; `precision` as in `cardiobind.training.choose_precision`."""
+    """What holds for every training of an experiment; `precision` as in `cardiobind.training.choose_precision`.
+
+    The other fields, as in `cardiobind.training.TrainingSettings`, say how it is executed (`EXECUTION`).
+    """
 
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = "auto"
+    devices: int | None = Field(None, ge=1)
+    nodes: int | None = Field(None, ge=1)
+    data_workers: int = Field(0, ge=0)
+    checkpoint_interval_s: float = Field(30.0, ge=0)
+    checkpoints_kept: int = Field(2, ge=2)
 
 
 class StageConfig(_Strict):
@@ -235,6 +253,21 @@ def resolved(config: BaseModel) -> dict[str, Any]:
     """Return the config as JSON-compatible data with all defaults filled in."""
     data: dict[str, Any] = config.model_dump(mode="json")
     return data
+
+
+def deciding(config: BaseModel) -> dict[str, Any]:
+    """Return the resolved config without the options that say how a training is executed (`EXECUTION`)."""
+    data: dict[str, Any] = _without_execution(resolved(config))
+    return data
+
+
+def _without_execution(tree: Any) -> Any:
+    if isinstance(tree, list):
+        return [_without_execution(item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    left_out = EXECUTION if {"round_steps", "precision"} & set(tree) else ()
+    return {key: _without_execution(value) for key, value in tree.items() if key not in left_out}
 
 
 def digest(config: BaseModel) -> str:

@@ -11,7 +11,7 @@ import torch
 from cardiobind import artifact, rng
 from cardiobind.errors import TrainingError
 from cardiobind.training import weights_digest
-from cardiobind.training.checkpoints import load_newest, save_checkpoint
+from cardiobind.training.checkpoints import newest_checkpoint, read_state, save_checkpoint
 
 
 class Killed(Exception):
@@ -123,7 +123,7 @@ def test_no_flipped_bit_is_ever_loaded(tmp_path):
         data = bytearray(file.read_bytes())
         data[int(generator.integers(len(data)))] ^= 1 << int(generator.integers(8))
         file.write_bytes(data)
-        assert load_newest(folder, {"seed": 1}) is None
+        assert newest_checkpoint(folder, {"seed": 1}) is None
 
 
 def test_all_damaged_starts_afresh(run, toy, tmp_path):
@@ -170,4 +170,4 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
 
     save_checkpoint(tmp_path, 1, lambda file: torch.save({"x": Evil()}, file), identity={}, keep=2)
     with pytest.raises(pickle.UnpicklingError):
-        load_newest(tmp_path, {})
+        read_state(newest_checkpoint(tmp_path, {}))

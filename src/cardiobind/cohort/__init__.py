@@ -5,6 +5,7 @@ from cardiobind.cohort.build import build_cohort, prepare_shard
 from cardiobind.cohort.ingest.guard import Limits
 from cardiobind.cohort.ingest.locks import Shard
 from cardiobind.cohort.protocol import Protocol, make_protocol
+from cardiobind.cohort.remote import open_remote
 from cardiobind.cohort.splits import SPLITS, assign_splits, check_splits, label_subset
 from cardiobind.cohort.store import Cohort
 
@@ -21,6 +22,7 @@ __all__ = [
     "check_splits",
     "label_subset",
     "make_protocol",
+    "open_remote",
     "prepare_shard",
     "refuse_leaks",
 ]

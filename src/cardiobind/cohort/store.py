@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cardiobind.artifact import Artifact, open_artifact
 from cardiobind.cohort.ingest.prepare import stored_dtype
+from cardiobind.cohort.remote import RemoteArtifact, is_url, open_remote
 from cardiobind.errors import ArtifactError, InputError
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.registry import did_you_mean
@@ -22,6 +23,10 @@ MIGRATIONS = {
     1: "version 1 lacks times and evidence of the labels: prepare the cohort again from the raw files "
     "(`cardiobind run` does so by itself)",
 }
+REMOTE_MAPS = 16
+"""Shards of object storage held open at once: one that is open takes its place on the disk though it was deleted."""
+_TRIES = 5
+
 KEYS = ["subject", "visit"]
 MODALITY_COLUMNS = ("ecg", "cmr", "tabular")
 
@@ -49,11 +54,15 @@ class Cohort:
     def open(cls, path: Path | str) -> Cohort:
         """Open a cohort after checking every hash.
 
+        Args:
+            path: folder, or the address of one in object storage, such as ``s3://bucket/cohort``, whose shards are
+                fetched when they are read and kept in a bounded folder; see `cardiobind.cohort.open_remote`.
+
         Raises:
             ArtifactError, CorruptArtifactError: as `cardiobind.artifact.open_artifact`, or its layout is of another
                 version; the message says how to migrate.
         """
-        opened = open_artifact(path, "cohort")
+        opened = open_remote(str(path), "cohort") if is_url(path) else open_artifact(path, "cohort")
         version = opened.manifest["schema_version"]
         if version != SCHEMA_VERSION:
             raise ArtifactError(
@@ -214,11 +223,39 @@ class Cohort:
             raise InputError("there is no such modality", expected=" | ".join(MODALITY_COLUMNS), got=modality)
         return self.samples[modality].to_numpy(dtype=np.int64)
 
+    def shards(self, modality: str, samples: ArrayLike) -> NDArray[np.int64]:
+        """Return the number of the shard that holds the signal of each sample, -1 where it has none.
+
+        Raises:
+            InputError: the cohort was prepared without that modality.
+        """
+        self.spec(modality)
+        positions = self._rows_of(modality)[np.asarray(samples, dtype=np.int64)]
+        found: NDArray[np.int64] = np.where(positions < 0, -1, self._places[modality][0][positions])
+        return found
+
     def _map(self, modality: str, shard: int) -> NDArray[Any]:
         name = f"{modality}/shard-{shard:05d}.npy"
-        if name not in self._maps:
-            self._maps[name] = np.load(self.artifact.file(name), mmap_mode="r")
+        if name in self._maps:
+            self._maps[name] = self._maps.pop(name)
+            return self._maps[name]
+        if isinstance(self.artifact, RemoteArtifact):
+            while len(self._maps) >= REMOTE_MAPS:
+                self._maps.pop(next(iter(self._maps)))
+        self._maps[name] = self._open_map(name)
         return self._maps[name]
+
+    def _open_map(self, name: str) -> NDArray[Any]:
+        for _ in range(_TRIES):
+            try:
+                opened: NDArray[Any] = np.load(self.artifact.file(name), mmap_mode="r")
+            except FileNotFoundError:  # another process needed its place in the cache
+                continue
+            return opened
+        raise ArtifactError(
+            "the cache of shards is too small: what is fetched is deleted before it is read", where=name,
+            hint="raise CARDIOBIND_CACHE_GIB",
+        )  # fmt: skip
 
     @cached_property
     def _places(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:

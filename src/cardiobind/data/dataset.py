@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cardiobind.cohort.ingest.prepare import stored_dtype
 from cardiobind.cohort.protocol import Protocol
 from cardiobind.cohort.store import Cohort
 from cardiobind.data.batch import Batch
@@ -83,6 +85,19 @@ class CohortDataset(Dataset[Batch]):
         labels = None if self.labels is None else torch.from_numpy(self.labels[rows].astype(np.float32))
         flags = {m: torch.from_numpy(p) for m, p in present.items()}
         return Batch(torch.from_numpy(rows), signals, flags, labels)
+
+    def shards(self) -> NDArray[np.int64]:
+        """Return the shard (n,) of each sample, for an order that needs few shards at a time.
+
+        It is that of its largest signal; a sample without one counts to the shard of the sample before it, as samples
+        lie in the shards of all signals in one order.
+        """
+        signals = [m for m in self.modalities if m in self.cohort.specs]
+        if not signals:
+            return np.zeros(len(self), dtype=np.int64)
+        largest = max(signals, key=lambda m: math.prod(self.cohort.specs[m].shape) * stored_dtype(m).itemsize)
+        found = self.cohort.shards(largest, np.arange(len(self.cohort)))
+        return np.maximum(np.maximum.accumulate(found), 0)[self.rows]
 
     def table(self) -> Tensor:
         """Return the encoded rows of all samples that have one, (P, features, 2), for marginals such as SCARF's.

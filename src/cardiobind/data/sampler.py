@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import Sampler
 
 from cardiobind import rng
@@ -24,9 +25,14 @@ class KeyedBatchSampler(Sampler[list[int]]):
         rank: this process.
         world: number of processes.
         drop_last: leave out the last incomplete batch, unless it is the only one.
+        shards: (size,) the shard that holds each sample; needed for `shard_window`.
+        shard_window: shards that are read side by side: the shards come in random order, and the samples in random
+            order within each so many of them, so that few shards are needed at a time. None for the samples in random
+            order, whichever shards they are in.
 
     Raises:
-        InputError: a size is not positive, the batch cannot be shared evenly, or a rank would get nothing.
+        InputError: a size is not positive, the batch cannot be shared evenly, a rank would get nothing, or the shards
+            are not one a sample.
     """
 
     def __init__(
@@ -38,6 +44,8 @@ class KeyedBatchSampler(Sampler[list[int]]):
         rank: int = 0,
         world: int = 1,
         drop_last: bool = True,
+        shards: ArrayLike | None = None,
+        shard_window: int | None = None,
     ) -> None:
         if size < 1 or batch_size < 1 or not 0 <= rank < world:
             raise InputError(
@@ -48,6 +56,8 @@ class KeyedBatchSampler(Sampler[list[int]]):
         self.rank, self.world = rank, world
         self.drop_last = drop_last and size >= batch_size
         self.epoch = 0
+        self.shard_window = shard_window
+        self._members = None if shard_window is None else _members(size, shards, shard_window)
         self._check_shares()
 
     def set_epoch(self, epoch: int) -> None:
@@ -56,7 +66,17 @@ class KeyedBatchSampler(Sampler[list[int]]):
 
     def order(self, epoch: int) -> list[int]:
         """Return all indices in the order of an epoch, before they are cut into batches."""
+        if self._members is not None and self.shard_window is not None:
+            return self._windowed(self._members, self.shard_window, epoch)
         order: list[int] = rng.generator(self.seed, "order", epoch).permutation(self.size).tolist()
+        return order
+
+    def _windowed(self, members: list[NDArray[np.int64]], window: int, epoch: int) -> list[int]:
+        shards = rng.generator(self.seed, "shards", epoch).permutation(len(members))
+        order: list[int] = []
+        for first in range(0, len(shards), window):
+            rows = np.concatenate([members[shard] for shard in shards[first : first + window]])
+            order += rng.generator(self.seed, "window", epoch, first).permutation(rows).tolist()
         return order
 
     def __len__(self) -> int:
@@ -77,3 +97,15 @@ class KeyedBatchSampler(Sampler[list[int]]):
                 "a batch cannot be shared among the processes", expected=f"a multiple of {self.world}",
                 got={"batch_size": self.batch_size, "smallest batch": smallest},
             )  # fmt: skip
+
+
+def _members(size: int, shards: ArrayLike | None, window: int) -> list[NDArray[np.int64]]:
+    """Return the samples of each shard."""
+    held = np.asarray([] if shards is None else shards)
+    if held.shape != (size,) or window < 1:
+        raise InputError(
+            "a window of shards needs the shard of each sample", expected=f"{size} shards, shard_window at least 1",
+            got=f"{held.shape}, {window}",
+        )  # fmt: skip
+    order = np.argsort(held, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(held[order])) + 1)

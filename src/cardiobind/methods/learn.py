@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from cardiobind.data import CohortDataset, KeyedBatchSampler
+from cardiobind.objectives.gather import gathering
 from cardiobind.training import History, Method, Progress, TrainingSettings, fit
+from cardiobind.training.protocol import OrderFactory
 
 
 def learn(
@@ -20,7 +23,10 @@ def learn(
     progress: Progress | None = None,
 ) -> History:
     """Train a method in the keyed order of a cohort; arguments, result and errors as `cardiobind.training.fit`."""
-    return fit(
-        method, train, validation, settings, order=KeyedBatchSampler, seed=seed, work=work, title=title,
-        progress=progress,
-    )  # fmt: skip
+    order: OrderFactory = KeyedBatchSampler
+    if settings.shard_window is not None:
+        order = partial(KeyedBatchSampler, shards=train.shards(), shard_window=settings.shard_window)
+    with gathering(joint=settings.devices != 1):
+        return fit(
+            method, train, validation, settings, order=order, seed=seed, work=work, title=title, progress=progress
+        )

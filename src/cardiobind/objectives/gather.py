@@ -7,7 +7,9 @@ number of processes, without communication: no process has to wait for another t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,8 +17,28 @@ from torch import Tensor
 from torch import distributed as dist
 
 
+@contextmanager
+def gathering(*, joint: bool) -> Iterator[None]:
+    """Say for the length of a block whether the processes that were launched train together, or this one by itself."""
+    before, _STATE.joint = _STATE.joint, joint
+    try:
+        yield
+    finally:
+        _STATE.joint = before
+
+
+@dataclass
+class _State:
+    joint: bool = True
+
+
+_STATE = _State()
+
+
 def process_count() -> int:
     """Return the number of processes that train together, 1 without a process group."""
+    if not _STATE.joint:
+        return 1
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import label_subset
-from cardiobind.config import ArmConfig, Experiment, resolved
+from cardiobind.config import ArmConfig, Experiment, deciding, resolved
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods import Finetune, learn, positive_weight, predict, start_from_probe
 from cardiobind.methods.probe import LogisticProbe, fit_logistic_probe, mean_token_features
@@ -86,8 +86,8 @@ class Cell:
         """Return what decides the result besides the parents, JSON-compatible."""
         experiment = self.study.experiment
         return {
-            "arm": self.arm.model_dump(mode="json"),
-            "training": resolved(self.arm.training or experiment.finetune) | resolved(experiment.training),
+            "arm": deciding(self.arm),
+            "training": deciding(self.arm.training or experiment.finetune) | deciding(experiment.training),
             "encoders": {m: resolved(getattr(experiment, m).encoder) for m in experiment.modalities},
             "pool": experiment.pool,
             "inputs": list(experiment.evaluation.inputs),

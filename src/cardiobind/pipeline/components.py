@@ -147,7 +147,8 @@ def cmr_preparation(config: CmrConfig | None) -> CmrPreparation | None:
 
 def training_settings(config: TrainingConfig, machine: MachineConfig) -> TrainingSettings:
     """Return the settings of a training in the words of the training room."""
-    return TrainingSettings(**config.model_dump(), **machine.model_dump())
+    values = machine.model_dump() | config.model_dump(exclude={"alone"})
+    return TrainingSettings(**values | ({"devices": 1, "nodes": 1} if config.alone else {}))
 
 
 def options(component: Component) -> dict[str, Any]:

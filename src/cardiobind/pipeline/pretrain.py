@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from cardiobind.artifact import Artifact
-from cardiobind.config import StageConfig, resolved
+from cardiobind.config import StageConfig, deciding, resolved
 from cardiobind.data import CohortDataset
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods import METHODS, Method, embed, learn
@@ -45,8 +45,8 @@ def pretrain(study: Study, modality: str) -> Artifact | None:
     config = {
         "modality": modality,
         "encoder": resolved(part.encoder),
-        "stage": resolved(part.pretrain),
-        "training": resolved(study.experiment.training),
+        "stage": deciding(part.pretrain),
+        "training": deciding(study.experiment.training),
         "seed": study.experiment.seed,
     }
 
@@ -85,8 +85,8 @@ def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
     config = {
         "encoders": {m: resolved(getattr(study.experiment, m).encoder) for m in study.modalities},
         "pool": study.experiment.pool,
-        "stage": resolved(chosen),
-        "training": resolved(study.experiment.training),
+        "stage": deciding(chosen),
+        "training": deciding(study.experiment.training),
         "seed": study.experiment.seed,
     }
 

@@ -20,9 +20,10 @@ STATE_FILE = "state.ckpt"
 
 
 def save_checkpoint(
-    folder: Path, round_: int, write: Callable[[Path], None], *, identity: Mapping[str, Any], keep: int
-) -> Path:
-    """Commit the checkpoint of a round, then delete all but the newest `keep`.
+    folder: Path, round_: int, write: Callable[[Path], None], *, identity: Mapping[str, Any], keep: int,
+    step: int | None = None,
+) -> Path:  # fmt: skip
+    """Commit the checkpoint of a round, or of a step within the next one, then delete all but the newest `keep`.
 
     Args:
         folder: the run's checkpoints.
@@ -30,8 +31,9 @@ def save_checkpoint(
         write: writes the state to the file it is given.
         identity: what the run is; a resumed run must have the same.
         keep: checkpoints kept, at least 2.
+        step: steps done, where it is not the end of a round.
     """
-    path = folder / f"round-{round_:06d}"
+    path = folder / (f"round-{round_:06d}" if step is None else f"round-{round_:06d}-step-{step:09d}")
     with artifact.commit(path, KIND, config=identity) as partial:
         write(partial / STATE_FILE)
     for old in _checkpoints(folder)[keep:]:
@@ -39,8 +41,8 @@ def save_checkpoint(
     return path
 
 
-def load_newest(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the state of the newest undamaged checkpoint, or None if there is none.
+def newest_checkpoint(folder: Path, identity: Mapping[str, Any]) -> artifact.Artifact | None:
+    """Return the newest undamaged checkpoint, or None if there is none.
 
     A torn or altered checkpoint is set aside with a warning and the one before it is tried.
 
@@ -61,9 +63,14 @@ def load_newest(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | N
             _set_aside(path)
             continue
         _check_identity(checkpoint, identity)
-        state: dict[str, Any] = torch.load(checkpoint.file(STATE_FILE), map_location="cpu", weights_only=True)
-        return state
+        return checkpoint
     return None
+
+
+def read_state(checkpoint: artifact.Artifact) -> dict[str, Any]:
+    """Return the state that a checkpoint holds, on the CPU; no code in it is run."""
+    state: dict[str, Any] = torch.load(checkpoint.file(STATE_FILE), map_location="cpu", weights_only=True)
+    return state
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,18 @@ import torch
 from torch import Tensor
 
 from cardiobind.errors import InputError, TrainingError
-from cardiobind.training.checkpoints import load_newest
+from cardiobind.training.checkpoints import newest_checkpoint, read_state
 from cardiobind.training.determinism import deterministic
 from cardiobind.training.history import History
 from cardiobind.training.precision import choose_precision
+from cardiobind.training.processes import join
 from cardiobind.training.protocol import Method, OrderFactory, Progress, Source
 from cardiobind.training.rounds import Plan, Rounds
 from cardiobind.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
-_WITHOUT_EFFECT = ("data_workers", "checkpoint_interval_s", "checkpoints_kept")
+_WITHOUT_EFFECT = ("data_workers", "checkpoint_interval_s", "checkpoints_kept", "devices", "nodes", "accelerator")
 
 
 def fit(
@@ -42,8 +44,9 @@ def fit(
 
     The order of the data, masks and augmentations depend on (seed, epoch, position in the epoch) alone, so a run that
     is killed and called again ends with the same bits. Afterwards the method, on the CPU and in evaluation mode, holds
-    the weights of the best validation round, or the last ones where there is nothing to choose by; the history says
-    which.
+    the weights of the best validation round, or the last ones without validation; the history says which. Several
+    processes, see `cardiobind.training.processes`, share each batch and end with the same weights. On Ctrl-C or SIGTERM
+    the step at hand is finished and saved; the call then ends by KeyboardInterrupt or SystemExit.
 
     Args:
         method: what a step computes; its first weights must be the same at each call (seed before building it).
@@ -60,13 +63,30 @@ def fit(
         InputError: there is no training subject.
         TrainingError: a loss or gradient is not finite (the weights are those before that step), `work` belongs to
             another run, or there is nothing to train.
+        ConfigError: another number of processes was launched than the settings ask for.
     """
     _check(train, validation, settings, title)
-    settings = _with_precision(settings, title)
-    batches = order(len(train), settings.batch_size, seed=seed, rank=0, world=1)
+    team = join(settings.devices, settings.nodes)
+    settings = team.by_leader(partial(_with_precision, settings, title))
+    batches = order(len(train), settings.batch_size, seed=seed, rank=team.rank, world=team.world)
     plan = Plan.of(settings, len(batches))
     identity = _identity(method, train, validation, settings, seed)
-    state = load_newest(work / "checkpoints", identity)
+    found = team.by_leader(lambda: newest_checkpoint(work / "checkpoints", identity))
+    state = None if found is None else read_state(found)
+    rounds = _rounds(method, settings, state)
+    with deterministic():
+        from cardiobind.training.engine import Engine
+
+        engine = Engine(method, settings, plan, rounds, seed=seed, work=work, title=title, identity=identity, team=team)
+        engine.run(train, validation, batches, state, progress)
+    if rounds.best_weights is not None:
+        method.load_state_dict(rounds.best_weights)
+    method.to("cpu")
+    method.train(False)
+    return rounds.history
+
+
+def _rounds(method: Method, settings: TrainingSettings, state: Mapping[str, Any] | None) -> Rounds:
     rounds = Rounds(
         method.monitor, higher_is_better=method.higher_is_better, patience=settings.patience,
         min_delta=settings.min_delta,
@@ -74,16 +94,7 @@ def fit(
     rounds.history.precision = settings.precision
     if state is not None:
         rounds.load_state_dict(state["rounds"])
-    with deterministic():
-        from cardiobind.training.engine import Engine
-
-        engine = Engine(method, settings, plan, rounds, seed=seed, work=work, title=title, identity=identity)
-        engine.run(train, validation, batches, state, progress)
-    if rounds.best_weights is not None:
-        method.load_state_dict(rounds.best_weights)
-    method.to("cpu")
-    method.train(False)
-    return rounds.history
+    return rounds
 
 
 def _check(train: Source, validation: Source | None, settings: TrainingSettings, title: str) -> None:

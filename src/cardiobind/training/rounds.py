@@ -58,10 +58,12 @@ class RoundBatches:
         order: batches of an epoch.
         plan: of the run.
         round_: number of the round, from 0.
+        first_step: of the run; steps of the round before it have been made.
     """
 
-    def __init__(self, order: BatchOrder, plan: Plan, round_: int) -> None:
-        self._order, self._plan, self._steps = order, plan, plan.steps(round_)
+    def __init__(self, order: BatchOrder, plan: Plan, round_: int, first_step: int = 0) -> None:
+        steps = plan.steps(round_)
+        self._order, self._plan, self._steps = order, plan, range(max(first_step, steps.start), steps.stop)
 
     def __len__(self) -> int:
         return len(self._steps)

@@ -31,8 +31,14 @@ class TrainingSettings:
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         data_workers: processes that read batches ahead; the result does not depend on it.
         checkpoint_interval_s: a round that ends sooner than this after the last checkpoint writes none, so that short
-            runs do not spend their time on the disk; the result does not depend on it.
+            runs do not spend their time on the disk; within a longer round one is written. 0 for the end of each round
+            and nowhere else. The result does not depend on it.
         checkpoints_kept: at least 2, so that one damaged checkpoint does not cost the run.
+        devices: processes on each machine, which share a batch; None for as many as ``torchrun`` or ``srun`` launched,
+            1 for this process by itself.
+        nodes: machines; None for as many as were launched.
+        shard_window: shards of the cohort that are read side by side; None for the order without regard to shards. See
+            `cardiobind.data.KeyedBatchSampler`.
     """
 
     batch_size: int = 64
@@ -52,6 +58,9 @@ class TrainingSettings:
     data_workers: int = 0
     checkpoint_interval_s: float = 30.0
     checkpoints_kept: int = 2
+    devices: int | None = None
+    nodes: int | None = None
+    shard_window: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -77,6 +86,7 @@ class TrainingSettings:
             raise ConfigError("training setting out of range", where="betas", expected="in [0, 1)", got=self.betas)
         _check_choice("schedule", self.schedule, ("cosine", "constant"))
         _check_choice("precision", self.precision, PRECISIONS)
+        _check_choice("accelerator", self.accelerator, ("auto", "cpu", "cuda", "gpu", "mps"))
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Return the number of optimiser steps of the run.
@@ -90,6 +100,7 @@ class TrainingSettings:
 _AT_LEAST = {
     "batch_size": 1, "epochs": 1, "steps": 1, "round_steps": 1, "patience": 1, "min_delta": 0, "weight_decay": 0,
     "data_workers": 0, "checkpoint_interval_s": 0, "checkpoints_kept": 2,
+    "devices": 1, "nodes": 1, "shard_window": 1,
 }  # fmt: skip
 
 
