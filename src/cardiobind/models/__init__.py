@@ -1,6 +1,5 @@
 """Networks: plain torch modules that see tensors and know neither files nor configuration."""
 
-from cardiobind.models.averaged import AveragedWeights, averaging_decay
 from cardiobind.models.drop_fusion import DropFusion
 from cardiobind.models.encoder import ENCODERS, Encoder, build_encoder, encoder_options
 from cardiobind.models.heads import POOLS, AttentionPool, MeanPool, ProjectionHead
@@ -25,7 +24,6 @@ __all__ = [
     "FUSIONS",
     "POOLS",
     "AttentionPool",
-    "AveragedWeights",
     "DropFusion",
     "Encoder",
     "Fusion",
@@ -46,7 +44,6 @@ __all__ = [
     "TokenFusion",
     "Tower",
     "ViT",
-    "averaging_decay",
     "build_encoder",
     "build_fusion",
     "encoder_options",

@@ -15,7 +15,8 @@ class Teacher(nn.Module):
     """Copy of a network that follows it slowly and is never trained.
 
     Its weights are buffers: no optimiser sees them and checkpoints hold them. So is the number of updates, on which
-    alone the momentum depends: a resumed run goes on with the same bits.
+    alone the momentum depends: a resumed run goes on with the same bits. Running statistics of the student are averages
+    already, and are copied.
 
     Args:
         student: the network.
@@ -52,6 +53,8 @@ class Teacher(nn.Module):
         own = dict(self.network.named_buffers())
         for name, parameter in student.named_parameters():
             own[name].lerp_(parameter, share.to(parameter.dtype))
+        for name, buffer in student.named_buffers():
+            own[name].copy_(buffer)
         self.updates.add_(1)
 
 
