@@ -103,8 +103,17 @@ class CmrConfig(_Strict):
 
     size_px: int = Field(210, ge=16)
     crop_mm: float = Field(142.0, gt=0)
+    layout: Literal["frames", "slices", "video"] = "frames"
+    video_phases: int = Field(8, ge=2, le=100)
+    long_axis: tuple[Literal["lax_2ch", "lax_3ch", "lax_4ch"], ...] = ()
     encoder: Component
     pretrain: StageConfig | None = None
+
+    @model_validator(mode="after")
+    def _each_view_once(self) -> CmrConfig:
+        if len(set(self.long_axis)) < len(self.long_axis):
+            raise ValueError("long_axis names each view once")
+        return self
 
 
 class TabularConfig(_Strict):

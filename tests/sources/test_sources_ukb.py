@@ -81,7 +81,7 @@ def test_retests_arrays_and_exercise_are_sorted_out_and_counted(tmp_path: Path) 
     source = UkbSource(tmp_path)
     assert [(r.visit, r.location) for r in source.records()] == [("2", str(kept)), ("3", str(repeat))]
     counts = {i["reason"]: i["count"] for i in source.issues()}
-    assert counts == {"duplicate_file": 2, "exercise_ecg": 1, "long_axis_not_used": 1, "no_table": 1}
+    assert counts == {"duplicate_file": 2, "exercise_ecg": 1, "long_axis_alone": 1, "no_table": 1}
 
 
 STYLES = {

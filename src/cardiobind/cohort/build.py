@@ -21,7 +21,7 @@ from cardiobind.cohort.ingest.executors import make_executor
 from cardiobind.cohort.ingest.guard import Limits
 from cardiobind.cohort.ingest.locks import Shard, beside_others, exclusive
 from cardiobind.cohort.ingest.parts import QUARANTINE_EXAMPLES, Part, chunk_part, remaining_parts
-from cardiobind.cohort.ingest.prepare import Settings, signal_spec
+from cardiobind.cohort.ingest.prepare import Settings, long_axis_source, signal_spec
 from cardiobind.cohort.ingest.run import Progress, ingest
 from cardiobind.cohort.ingest.work import Job
 from cardiobind.cohort.store import SCHEMA_VERSION
@@ -30,6 +30,7 @@ from cardiobind.cohort.tables import TidyTable, make_labels, make_samples, tidy_
 from cardiobind.errors import ArtifactError, ArtifactExistsError
 from cardiobind.modalities.cmr.preparation import CmrPreparation
 from cardiobind.modalities.ecg.preparation import EcgPreparation
+from cardiobind.sources.base import LONG_AXIS_NOT_USED
 
 if TYPE_CHECKING:
     from cardiobind.sources import RecordRef, Source
@@ -81,10 +82,11 @@ def build_cohort(
     Raises:
         ArtifactExistsError: there is something at `out`.
         ArtifactError: another build or a shard is at work in `work`, or the counts do not add up.
+        ConfigError: the layout asks for long-axis views and the source has none.
         ConfigError, InputError: as `cardiobind.cohort.ingest.ingest`.
     """
     _refuse_existing(out)
-    work, settings = Path(work), _settings(ecg, cmr)
+    work, settings = Path(work), _settings(source, ecg, cmr)
     job = Job(source, settings, work, limits or Limits(), accept_missing)
     refs = _wanted(source, ecg, cmr)
     with exclusive(work):
@@ -146,7 +148,7 @@ def prepare_shard(
         ArtifactError: a whole build, or this very shard, is at work in `work`.
         ConfigError, InputError: as for `build_cohort`.
     """
-    settings = _settings(ecg, cmr)
+    settings = _settings(source, ecg, cmr)
     own = shard.own(plan_chunks(_wanted(source, ecg, cmr), chunk, settings, fingerprint))
     with beside_others(Path(work), shard, own):
         job = Job(source, settings, Path(work), limits or Limits(), accept_missing)
@@ -154,7 +156,9 @@ def prepare_shard(
     return sum(len(c.refs) for c in own)
 
 
-def _settings(ecg: EcgPreparation | None, cmr: CmrPreparation | None) -> Settings:
+def _settings(source: Source, ecg: EcgPreparation | None, cmr: CmrPreparation | None) -> Settings:
+    if cmr is not None and cmr.long_axis:
+        long_axis_source(source)
     wanted: dict[str, EcgPreparation | CmrPreparation | None] = {"ecg": ecg, "cmr": cmr}
     return {m: s for m, s in wanted.items() if s is not None}
 
@@ -173,7 +177,7 @@ def _write_cohort(
     samples = make_samples(index, table.rows, raw)
     labels = make_labels(samples, source.events(), source.visits(), table.rows)
     quarantine = pd.concat([rejected, table.quarantine], ignore_index=True).astype(QUARANTINE_DTYPES)
-    issues = [*source.issues(), *table.issues]
+    issues = [*_true_issues(source, settings), *table.issues]
     frames = {
         "index": index.drop(columns="position"), "samples": samples, "table": table.rows, "labels": labels,
         "quarantine": quarantine, **measured_frames(source, table.rows),
@@ -184,6 +188,13 @@ def _write_cohort(
     _write_json(folder / "counts.json", _checked_counts(settings, refs, index, quarantine, table))
     _write_json(folder / "summary.json", summarise(samples, table.rows, labels, index, quarantine, issues))
     _write_json(folder / "specs.json", {m: signal_spec(m, s).to_json() for m, s in settings.items()})
+
+
+def _true_issues(source: Source, settings: Settings) -> list[dict[str, Any]]:
+    """Return the source's issues, without the long-axis cines that a layout does use."""
+    cmr = settings.get("cmr")
+    used = isinstance(cmr, CmrPreparation) and bool(cmr.long_axis)
+    return [found for found in source.issues() if not (used and found["reason"] == LONG_AXIS_NOT_USED)]
 
 
 def _gather(folder: Path, parts: Sequence[Part]) -> tuple[pd.DataFrame, pd.DataFrame, list[Mapping[str, Any]]]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cardiobind.formats.cine
 import cardiobind.formats.ecg  # noqa: F401 - registers the formats
-from cardiobind.errors import InputError
+from cardiobind.errors import InputError, RecordError
+from cardiobind.formats import reasons
 from cardiobind.formats.base import CINE_FORMATS, ECG_FORMATS, Format, masked, read_with
+from cardiobind.formats.cine.nifti_layouts import view_of_name
 from cardiobind.modalities.records import VIEWS, CineRecord, EcgRecord
 
-__all__ = ["CINE_FORMATS", "ECG_FORMATS", "Format", "masked", "read_cine", "read_ecg"]
+__all__ = ["CINE_FORMATS", "ECG_FORMATS", "Format", "masked", "read_cine", "read_ecg", "read_long_axis"]
 
 
 def read_ecg(location: str | Path) -> EcgRecord:
@@ -46,3 +49,26 @@ def read_cine(location: str | Path, view: str = "sax") -> CineRecord:
     if view not in VIEWS:
         raise InputError("there is no such view", where="view", expected=" | ".join(VIEWS), got=view)
     return read_with(CINE_FORMATS, str(location), view=view)
+
+
+def read_long_axis(location: str | Path, views: Sequence[str]) -> tuple[dict[str, CineRecord], dict[str, str]]:
+    """Read those long-axis views that are there.
+
+    Args:
+        location: as for `read_cine`; a single file whose name does not state its view holds none.
+        views: which to look for.
+
+    Returns:
+        Cines by view, and the reason code of each view that is there and cannot be read.
+    """
+    found: dict[str, CineRecord] = {}
+    faults: dict[str, str] = {}
+    place = str(location)
+    several = place.lower().endswith(".zip") or Path(place).is_dir() or view_of_name(place) is not None
+    for view in views if several else ():
+        try:
+            found[view] = read_cine(location, view)
+        except RecordError as error:
+            if error.reason != reasons.NO_FRAMES:
+                faults[view] = error.reason
+    return found, faults

@@ -71,6 +71,8 @@ class CineRecord:
         slice_thickness_mm: NaN where unknown.
         base_to_apex: whether the slices run from base to apex; None where the files do not tell.
         meta: what the files say besides: ``series``, ``repaired_frames``, ``dropped_slices``; no identifier.
+        long_axis: of a short-axis stack: the long-axis planes of the same study that were read with it, by view.
+        long_axis_faults: the reason code of each view that is there and could not be read.
     """
 
     frames: NDArray[np.float32]
@@ -83,3 +85,5 @@ class CineRecord:
     slice_thickness_mm: float = float("nan")
     base_to_apex: bool | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    long_axis: Mapping[str, CineRecord] = field(default_factory=dict)
+    long_axis_faults: Mapping[str, str] = field(default_factory=dict)

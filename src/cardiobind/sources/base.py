@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,6 +13,8 @@ from cardiobind.registry import Registry
 
 EVENT_COLUMNS = ["subject", "visit", "system", "code", "date"]
 VISIT_COLUMNS = ["subject", "visit", "date"]
+LONG_AXIS_NOT_USED = "long_axis_not_used"
+"""Issue of a source: long-axis cines that go with a short axis; a cohort whose layout asks for them drops it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -24,12 +26,15 @@ class RecordRef:
         visit: within the subject ("2" for UK Biobank's first imaging visit).
         modality: ``"ecg"`` or ``"cmr"``.
         location: what the source's `read` needs to find it.
+        long_axis: of a cine: where its long-axis views are, if apart from the short axis or beside it in one place;
+            empty: nowhere.
     """
 
     subject: str
     visit: str
     modality: str
     location: str
+    long_axis: str = ""
 
 
 class Source(Protocol):
@@ -71,6 +76,14 @@ class DatedSource(Protocol):
 
     def days_after_visit(self) -> pd.DataFrame:
         """Return, in the shape of `table`, days from the visit to the day a value is from (NaN: unknown)."""
+
+
+@runtime_checkable
+class LongAxisSource(Protocol):
+    """A source that has long-axis cines too."""
+
+    def read_long_axis(self, ref: RecordRef, views: Sequence[str]) -> tuple[dict[str, CineRecord], dict[str, str]]:
+        """Return the views of a recording's study that can be read, and the reason code of each that is damaged."""
 
 
 SOURCES: Registry[Callable[..., Source]] = Registry("source")

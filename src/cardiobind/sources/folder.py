@@ -1,6 +1,6 @@
 """A hospital's own folder: a CSV of paths, and beside it a table, coded diagnoses and the meaning of the columns.
 
-- ``recordings.csv``: subject, ecg, cmr, and if wanted visit, date: one row a visit, paths relative to the folder
+- ``recordings.csv``: subject, ecg, cmr, and if wanted cmr_long_axis, visit, date: one row a visit, paths from here
 - ``table.csv`` (.tsv, .parquet, .xlsx): subject, if wanted visit, date, fold, and medical facts
 - ``columns.toml``: what the columns of the table mean (`cardiobind.sources.folder_columns`)
 - ``events.csv``: subject, system (icd10, icd9, opcs4, ...), code, and if wanted visit, date
@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from cardiobind.errors import InputError, RecordError
-from cardiobind.formats import masked, read_cine, read_ecg, reasons
+from cardiobind.formats import masked, read_cine, read_ecg, read_long_axis, reasons
 from cardiobind.formats.location import SEPARATOR, split_location
 from cardiobind.formats.tables.table_file import read_table, table_columns
 from cardiobind.modalities.records import CineRecord, EcgRecord
@@ -34,6 +35,7 @@ from cardiobind.sources.folder_events import canonical_systems, one_code_a_row
 ONLY_VISIT = "1"
 TABLE_NAMES = ("table.parquet", "table.csv", "table.tsv", "table.xlsx")
 SIGNALS = ("ecg", "cmr")
+LISTED = (*SIGNALS, "cmr_long_axis")
 _KEYS = ("subject", "visit", "date", "fold")
 
 
@@ -85,10 +87,12 @@ class FolderSource:
         """Return the recordings of the list, sorted; whether a file is there shows when it is read."""
         listed = self._listed
         refs = [
-            RecordRef(subject, visit, modality, self._place(path))
+            RecordRef(subject, visit, modality, self._place(path), self._place(apart) if isinstance(apart, str) else "")
             for modality in SIGNALS
             if modality in listed
-            for subject, visit, path in zip(listed["subject"], listed["visit"], listed[modality], strict=True)
+            for subject, visit, path, apart in zip(
+                listed["subject"], listed["visit"], listed[modality], _beside(listed, modality), strict=True
+            )
             if isinstance(path, str)
         ]
         return sorted(refs)
@@ -100,6 +104,13 @@ class FolderSource:
             RecordError: it cannot be used.
         """
         return read_ecg(ref.location) if ref.modality == "ecg" else read_cine(ref.location)
+
+    def read_long_axis(self, ref: RecordRef, views: Sequence[str]) -> tuple[dict[str, CineRecord], dict[str, str]]:
+        """Return the long-axis views of a visit that can be read, and the reason code of each that is damaged.
+
+        They are where the column ``cmr_long_axis`` says, else in the archive or folder of the short axis.
+        """
+        return read_long_axis(ref.long_axis or ref.location, views)
 
     def table(self) -> pd.DataFrame:
         """Return subject, visit, the features that the table has and, where it has one, the fold."""
@@ -136,8 +147,8 @@ class FolderSource:
         """Return the files, archives and folders that the list of recordings names, those of withdrawn subjects too."""
         if self.recordings is None:
             return []
-        listed = read_table(self.recordings, self._wanted_columns(self.recordings, SIGNALS))
-        paths = {path for name in SIGNALS if name in listed for path in listed[name].dropna()}
+        listed = read_table(self.recordings, self._wanted_columns(self.recordings, LISTED))
+        paths = {path for name in LISTED if name in listed for path in listed[name].dropna()}
         return sorted({Path(self._place(path).partition(SEPARATOR)[0]) for path in paths})
 
     def withdrawal_lists(self) -> list[Path]:
@@ -156,7 +167,7 @@ class FolderSource:
     def _read(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[tuple[str, str], int]]:
         """Return the list of recordings and the table, keyed and without the withdrawn, and what was left out."""
         left_out: dict[tuple[str, str], int] = {}
-        listed = self._keyed(self.recordings, left_out, SIGNALS)
+        listed = self._keyed(self.recordings, left_out, LISTED)
         rows = self._keyed(self.table_path, left_out, None)
         return listed, rows, left_out
 
@@ -248,6 +259,12 @@ class FolderSource:
         _count(counts, ("not_a_code", "events"), no_codes)
         kept = parted.drop_duplicates()
         return kept.sort_values(EVENT_COLUMNS, ignore_index=True), counts
+
+
+def _beside(listed: pd.DataFrame, modality: str) -> Sequence[object]:
+    """Return where each row's further views of a recording are; None where it does not say."""
+    name = f"{modality}_long_axis"
+    return list(listed[name]) if name in listed else [None] * len(listed)
 
 
 def _names(column: pd.Series, path: Path) -> pd.Series:

@@ -1,4 +1,4 @@
-"""UK Biobank: bulk files of fields 20205 and 20209 beside a table in any of its header styles."""
+"""UK Biobank: bulk files of fields 20205, 20208 and 20209 beside a table in any of its header styles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cardiobind.errors import InputError
-from cardiobind.formats import read_cine, read_ecg
+from cardiobind.formats import read_cine, read_ecg, read_long_axis
 from cardiobind.formats.tables.table_file import table_path
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources.base import SOURCES, RecordRef, issue
@@ -68,6 +68,10 @@ class UkbSource:
             RecordError: it cannot be used.
         """
         return read_ecg(ref.location) if ref.modality == "ecg" else read_cine(ref.location)
+
+    def read_long_axis(self, ref: RecordRef, views: Sequence[str]) -> tuple[dict[str, CineRecord], dict[str, str]]:
+        """Return the long-axis views of a visit that can be read, and the reason code of each that is damaged."""
+        return read_long_axis(ref.long_axis, views) if ref.long_axis else ({}, {})
 
     def table(self) -> pd.DataFrame:
         """Return subject, visit and the features whose columns the table has."""

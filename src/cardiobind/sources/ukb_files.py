@@ -9,11 +9,11 @@ from pathlib import Path
 from cardiobind.errors import RecordError
 from cardiobind.formats import masked, reasons
 from cardiobind.formats.location import files_below
-from cardiobind.sources.base import RecordRef
+from cardiobind.sources.base import LONG_AXIS_NOT_USED, RecordRef
 
-MODALITY_OF_FIELD = {"20205": ("ecg", ".xml"), "20209": ("cmr", ".zip")}
+LONG_AXIS = "long_axis"
+MODALITY_OF_FIELD = {"20205": ("ecg", ".xml"), "20208": (LONG_AXIS, ".zip"), "20209": ("cmr", ".zip")}
 EXERCISE_FIELD = "6025"
-LONG_AXIS_FIELD = "20208"
 TABLE_NAMES = ("table.parquet", "table.csv", "table.tsv", "table.xlsx")
 _BULK = re.compile(r"^(\d{5,9})_(\d+)_(\d+)_(\d+)\.\w+$")
 _WITHDRAWALS = re.compile(r"^w\d+.*\.csv$", re.IGNORECASE)
@@ -23,7 +23,7 @@ def bulk_files(root: Path) -> Iterator[tuple[str, str, str, int, Path]]:
     """Yield (eid, field, instance, array, path) of every file below `root` that is named like an ECG or a cine."""
     for path in files_below(root):
         match = _BULK.match(path.name)
-        if match is not None and match[2] in (EXERCISE_FIELD, LONG_AXIS_FIELD, *MODALITY_OF_FIELD):
+        if match is not None and match[2] in (EXERCISE_FIELD, *MODALITY_OF_FIELD):
             eid, field, instance, array = match.groups()
             yield eid, field, instance, int(array), path
 
@@ -32,19 +32,17 @@ def find_records(root: Path, withdrawn: frozenset[str]) -> tuple[list[RecordRef]
     """Return the recordings below `root` and how many files were left out, by reason.
 
     Of several files for one visit (arrays, or a ``20205_retest`` folder) the first outside a retest folder, of the
-    lowest array, is taken.
+    lowest array, is taken. A long-axis archive goes with the short axis of its visit and counts as not used until a
+    layout asks for it; without a short axis nothing can use it.
     """
     best: dict[tuple[str, str, str], tuple[bool, int, str]] = {}
-    left_out = {"withdrawn": 0, "duplicate_file": 0, "exercise_ecg": 0, "long_axis_not_used": 0, "other_suffix": 0}
+    left_out = dict.fromkeys(("withdrawn", "duplicate_file", "exercise_ecg", LONG_AXIS_NOT_USED, "other_suffix"), 0)
     for eid, field, instance, array, path in bulk_files(root):
         if eid in withdrawn:
             left_out["withdrawn"] += 1
             continue
         if field == EXERCISE_FIELD:
             left_out["exercise_ecg"] += 1
-            continue
-        if field == LONG_AXIS_FIELD:
-            left_out["long_axis_not_used"] += 1
             continue
         modality, suffix = MODALITY_OF_FIELD[field]
         if path.suffix.lower() != suffix:
@@ -54,7 +52,12 @@ def find_records(root: Path, withdrawn: frozenset[str]) -> tuple[list[RecordRef]
         rank = ("retest" in path.parent.as_posix().lower(), array, str(path))
         left_out["duplicate_file"] += key in best
         best[key] = min(rank, best.get(key, rank))
-    return sorted(RecordRef(*key, rank[2]) for key, rank in best.items()), left_out
+    long_axis = {key[:2]: best.pop(key)[2] for key in list(best) if key[2] == LONG_AXIS}
+    refs = [
+        RecordRef(*key, rank[2], long_axis.get(key[:2], "") if key[2] == "cmr" else "") for key, rank in best.items()
+    ]
+    left_out[LONG_AXIS_NOT_USED] = sum(bool(ref.long_axis) for ref in refs)
+    return sorted(refs), {**left_out, "long_axis_alone": len(long_axis) - left_out[LONG_AXIS_NOT_USED]}
 
 
 def find_table(root: Path) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from cardiobind.cohort.ingest.examples import thumbnail
 from cardiobind.cohort.ingest.guard import Limits, TimedOut, time_limit
-from cardiobind.errors import RecordError
+from cardiobind.errors import ConfigError, RecordError
 from cardiobind.formats import reasons
 from cardiobind.modalities.cmr.preparation import CmrPreparation, cmr_spec, prepare_cmr
 from cardiobind.modalities.ecg.preparation import EcgPreparation, ecg_quality, ecg_spec, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.modalities.spec import InputSpec
+from cardiobind.sources.base import LongAxisSource
 
 if TYPE_CHECKING:
     from cardiobind.sources import RecordRef, Source
@@ -41,7 +42,7 @@ class Prepared:
     """A prepared array and what is known about it.
 
     Attributes:
-        array: as stored: ecg (12, samples) int16 in microvolts, cmr (3, rows, columns) uint8.
+        array: as stored: ecg (12, samples) int16 in microvolts, cmr (planes, rows, columns) uint8.
         quality: codes of harmless defects.
         confidence: of the choice of slice, phases and crop, 0 to 1; NaN where nothing is chosen.
         details: what was chosen, JSON-compatible.
@@ -90,11 +91,15 @@ def _ecg(record: EcgRecord, settings: EcgPreparation) -> Prepared:
 
 def _cmr(record: CineRecord, settings: CmrPreparation) -> Prepared:
     cine = prepare_cmr(record, settings)
-    details = {
+    details: dict[str, Any] = {
         "slice_index": int(cine.slice_index),
         "phases": [int(cine.es_phase), int(cine.mid_phase), int(cine.ed_phase)],
         "centre_mm": [round(float(c), 3) for c in cine.centre_mm],
     }
+    if len(cine.slices) > 1:
+        details |= {"slices": list(cine.slices), "base_is": cine.base_is, "moments": list(cine.phases)}
+    if cine.long_axis_faults:
+        details["long_axis_faults"] = dict(cine.long_axis_faults)
     return Prepared(cine.frames, cine.quality, float(cine.confidence), details)
 
 
@@ -129,7 +134,7 @@ def prepare_record(source: Source, ref: RecordRef, settings: Settings, limits: L
     seen: list[EcgRecord | CineRecord] = []
     try:
         with time_limit(limits.seconds):
-            seen.append(source.read(ref))
+            seen.append(_read(source, ref, settings))
             prepared = _MODALITIES[ref.modality].prepare(seen[0], settings[ref.modality])
     except KeyboardInterrupt:
         raise
@@ -137,6 +142,28 @@ def prepare_record(source: Source, ref: RecordRef, settings: Settings, limits: L
         reason, detail = _explained(error, limits)
         return _left_out(ref, reason, detail, seen)
     return _checked(ref, prepared, settings, seen)
+
+
+def _read(source: Source, ref: RecordRef, settings: Settings) -> EcgRecord | CineRecord:
+    record, wanted = source.read(ref), settings[ref.modality]
+    if isinstance(record, CineRecord) and isinstance(wanted, CmrPreparation) and wanted.long_axis:
+        views, faults = long_axis_source(source).read_long_axis(ref, wanted.long_axis)
+        return replace(record, long_axis=views, long_axis_faults=faults)
+    return record
+
+
+def long_axis_source(source: Source) -> LongAxisSource:
+    """Return a source as one that has long-axis views.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if not isinstance(source, LongAxisSource):
+        raise ConfigError(
+            "the source has no long-axis views", where="cmr.long_axis", got=type(source).__name__,
+            hint="leave long_axis empty, or take a source that has them: ukb, folder",
+        )  # fmt: skip
+    return source
 
 
 def _checked(ref: RecordRef, prepared: Prepared, settings: Settings, seen: list[EcgRecord | CineRecord]) -> Outcome:

@@ -1,10 +1,10 @@
-"""What a short-axis cine is: three frames around the heart, found without a segmentation model, and their quality."""
+"""What a cine is: planes around the heart, found without a segmentation model, and their quality."""
 
+from cardiobind.modalities.cmr.layouts import ABSENT_VALUE, LAYOUTS, LONG_AXIS, CmrPreparation, Planes
 from cardiobind.modalities.cmr.preparation import (
     DOUBTFUL_CMR,
     FATAL_CMR,
     FRAME_NAMES,
-    CmrPreparation,
     PreparedCine,
     cmr_quality,
     cmr_spec,
@@ -12,10 +12,14 @@ from cardiobind.modalities.cmr.preparation import (
 )
 
 __all__ = [
+    "ABSENT_VALUE",
     "DOUBTFUL_CMR",
     "FATAL_CMR",
     "FRAME_NAMES",
+    "LAYOUTS",
+    "LONG_AXIS",
     "CmrPreparation",
+    "Planes",
     "PreparedCine",
     "cmr_quality",
     "cmr_spec",

@@ -35,6 +35,8 @@ class CinePhases:
         contraction: 0-1, part of the end-diastolic pool that is gone at end systole.
         coherence: 0-1, part of the variation of the slices' curves that is one common beat.
         smoothness: 0-1, part of the variation of the combined curve that its smoothed course explains.
+        first_slice, last_slice: ends of the run of slices that hold the ventricle.
+        base_is_last: whether the blood pools of the run's upper half are the larger ones at end diastole.
     """
 
     ed_phase: int
@@ -45,6 +47,9 @@ class CinePhases:
     contraction: float
     coherence: float
     smoothness: float
+    first_slice: int
+    last_slice: int
+    base_is_last: bool
 
 
 def find_phases(
@@ -73,9 +78,10 @@ def find_phases(
     es = end_systole(curve, ed)
     half = ((es - ed) % len(curve)) // 2
     contraction = 1 - float(smooth[es]) / float(smooth[ed]) if smooth[ed] > 0 else 0.0
+    first, last = ventricle_slices(areas, beat)
     return CinePhases(
-        ed, (ed + half) % len(curve), es, mid_slice(areas, beat), curve,
-        min(max(contraction, 0.0), 1.0), coherence, _explained(combined, smooth),
+        ed, (ed + half) % len(curve), es, (first + last) // 2, curve, min(max(contraction, 0.0), 1.0), coherence,
+        _explained(combined, smooth), first, last, _rising(areas[first : last + 1, ed]),
     )  # fmt: skip
 
 
@@ -122,8 +128,8 @@ def end_systole(curve: Array, ed_phase: int) -> int:
     return int(np.where(allowed, cost, np.inf).argmin())
 
 
-def mid_slice(areas: Array, beat: Array) -> int:
-    """Return the middle of the run of slices that contract with the beat, around the one that does so most.
+def ventricle_slices(areas: Array, beat: Array) -> tuple[int, int]:
+    """Return the ends of the run of slices that contract with the beat, around the one that does so most.
 
     Args:
         areas: (slices, phases) pool area.
@@ -137,7 +143,7 @@ def mid_slice(areas: Array, beat: Array) -> int:
         first -= 1
     while last < len(holds) - 1 and holds[last + 1]:
         last += 1
-    return (first + last) // 2
+    return first, last
 
 
 def _blood_window(
@@ -192,6 +198,11 @@ def _combine(areas: Array) -> tuple[Array, Array, float]:
     weight = np.maximum(varying @ beat, 0.0)
     total = float((strengths**2).sum())
     return weight @ areas, beat, float(strengths[0] ** 2) / total if total > 0 else 0.0
+
+
+def _rising(pools: Array) -> bool:
+    half = len(pools) // 2
+    return bool(pools[len(pools) - half :].sum() > pools[:half].sum())
 
 
 def _smooth(curve: Array) -> Array:

@@ -73,6 +73,18 @@ def locate_heart(frames: NDArray[np.floating[Any]], pixel_spacing_mm: tuple[floa
     )
 
 
+def moving_centre(frames: NDArray[np.floating[Any]], pixel_spacing_mm: tuple[float, float]) -> tuple[float, float]:
+    """Return (row, column) in mm where most moves with the beat, near the middle of the image: good to some 20 mm.
+
+    Args:
+        frames: (slices, phases, rows, columns), finite, of any view.
+        pixel_spacing_mm: distance between rows, distance between columns.
+    """
+    spacing = np.array(pixel_spacing_mm)
+    row, column = _motion_centre(_relative(periodic_motion(frames, tuple(_EDGE_SMOOTHING_MM / spacing))), spacing)
+    return float(row), float(column)
+
+
 def _block_mean(frames: NDArray[np.floating[Any]], row_factor: int, column_factor: int) -> NDArray[np.float32]:
     rows = frames.shape[-2] // row_factor * row_factor
     columns = frames.shape[-1] // column_factor * column_factor

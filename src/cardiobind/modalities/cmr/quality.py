@@ -71,10 +71,10 @@ def quality_of_located(record: CineRecord, heart: HeartLocation, found: CinePhas
     return (*file_codes(record), *seen_codes(cine_signs(record, heart, found)))
 
 
-def fatal_codes(record: CineRecord) -> tuple[str, ...]:
-    """Return why a cine cannot be prepared, or nothing."""
+def fatal_codes(record: CineRecord, view: str = "sax") -> tuple[str, ...]:
+    """Return why a cine cannot be prepared as one of a view, or nothing."""
     frames = np.asarray(record.frames)
-    if record.view != "sax":
+    if record.view != view:
         return ("wrong_view",)
     if frames.ndim != 4 or min(frames.shape[0] - 1, *(n - _FEWEST_PIXELS for n in frames.shape[2:])) < 0:
         return ("wrong_shape",)
