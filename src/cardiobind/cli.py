@@ -172,12 +172,14 @@ def predict(
     cmr: Annotated[Path | None, typer.Option(help="Cine MRI: zip or folder of DICOM files.")] = None,
     table: Annotated[Path | None, typer.Option(help="CSV with one row of medical facts.")] = None,
     subject: Annotated[str | None, typer.Option(help="Row of the table, where it has several.")] = None,
+    cmr_long_axis: Annotated[Path | None, typer.Option(help="Long-axis views, if apart from --cmr.")] = None,
 ) -> None:
     """Print the calibrated score of one subject, as JSON, from raw files."""
     from cardiobind import inference
 
     predictor = inference.load(bundle)
-    print(json.dumps(predictor.predict(ecg=ecg, cmr=cmr, table=table, subject=subject).to_json(), indent=1))  # noqa: T201
+    found = predictor.predict(ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis)
+    print(json.dumps(found.to_json(), indent=1))  # noqa: T201
 
 
 @app.command()

@@ -82,8 +82,7 @@ def build_cohort(
     Raises:
         ArtifactExistsError: there is something at `out`.
         ArtifactError: another build or a shard is at work in `work`, or the counts do not add up.
-        ConfigError: the layout asks for long-axis views and the source has none.
-        ConfigError, InputError: as `cardiobind.cohort.ingest.ingest`.
+        ConfigError, InputError: as `cardiobind.cohort.ingest.ingest`, or the source has no long-axis views.
     """
     _refuse_existing(out)
     work, settings = Path(work), _settings(source, ecg, cmr)

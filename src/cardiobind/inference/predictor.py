@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from cardiobind.artifact import Artifact
 from cardiobind.data.crops import spaced_crops
 from cardiobind.data.dataset import scale_cmr
 from cardiobind.errors import DataContractError, InputError
-from cardiobind.formats import masked, read_cine, read_ecg
+from cardiobind.formats import masked, read_cine, read_ecg, read_long_axis
 from cardiobind.formats.location import split_location
 from cardiobind.inference.bundle import BundleContract, Calibration, open_bundle
 from cardiobind.inference.facts import read_facts
@@ -91,6 +91,7 @@ class Predictor:
         cmr: Path | str | CineRecord | None = None,
         table: Path | str | Mapping[str, Any] | pd.DataFrame | None = None,
         subject: str | None = None,
+        cmr_long_axis: Path | str | None = None,
     ) -> Prediction:
         """Return the calibrated score of one subject from any subset of the modalities that the bundle knows.
 
@@ -99,6 +100,8 @@ class Predictor:
             cmr: a zip or folder that `cardiobind.formats.read_cine` reads, or a record.
             table: a CSV or Parquet file, or medical facts by canonical name.
             subject: which row of a table that has several.
+            cmr_long_axis: where the long-axis views are, if not in the archive or folder `cmr`; a bundle that knows
+                none does not read them, and one that knows them takes them as absent where there are none.
 
         Raises:
             InputError: nothing was given, a file is not there, or a subject is named that no table has.
@@ -115,7 +118,7 @@ class Predictor:
         if ecg is not None:
             signals["ecg"], quality["ecg"] = self._ecg(ecg)
         if cmr is not None:
-            signals["cmr"], quality["cmr"] = self._cmr(cmr)
+            signals["cmr"], quality["cmr"] = self._cmr(cmr, cmr_long_axis)
         if table is not None:
             signals["tabular"], missing, ignored = self._table(table, subject)
         return self._answer(signals, quality, missing, ignored)
@@ -176,11 +179,15 @@ class Predictor:
         prepared = normalise_by_lead_group(prepare_ecg(record, settings)[None])
         return torch.from_numpy(prepared), ecg_quality(record, settings)
 
-    def _cmr(self, cmr: Path | str | CineRecord) -> tuple[Tensor, tuple[str, ...]]:
+    def _cmr(self, cmr: Path | str | CineRecord, long_axis: Path | str | None) -> tuple[Tensor, tuple[str, ...]]:
         settings = self.contract.cmr
         if settings is None:
             raise DataContractError("the bundle holds no preparation of cines", where="contract.json")
         record = cmr if isinstance(cmr, CineRecord) else read_cine(_there("cmr", cmr))
+        place = long_axis if long_axis is not None or isinstance(cmr, CineRecord) else cmr
+        if place is not None and settings.long_axis:
+            views, faults = read_long_axis(_there("cmr_long_axis", place), settings.long_axis)
+            record = replace(record, long_axis=views, long_axis_faults=faults)
         prepared = prepare_cmr(record, settings)
         doubt = ("uncertain_heart_crop",) if prepared.confidence < 0.5 else ()
         return torch.from_numpy(scale_cmr(prepared.frames[None])), (*prepared.quality, *doubt)

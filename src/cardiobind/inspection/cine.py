@@ -35,7 +35,10 @@ def inspect_cine(location: str, view: str | None = None) -> Sheet:
     form = next(name for name in CINE_FORMATS if CINE_FORMATS.get(name).recognises(location))
     facts = _facts(record, form)
     if record.view != "sax":
-        facts = (*facts, ("prepared for training", "no, only short-axis stacks are"))
+        facts = (
+            *facts,
+            ("prepared for training", "beside its short axis, where cmr.long_axis names the view"),
+        )
         return Sheet("Cardiac MRI, long axis", facts, pictures=(_long_axis(record),))
     try:
         prepared = prepare_cmr(record, CmrPreparation())
