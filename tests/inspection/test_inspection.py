@@ -177,7 +177,7 @@ def test_a_long_axis_is_drawn_and_not_called_wrong(tmp_path: Path) -> None:
     files = series(plane(30.0, phases=10), SeriesDescription="CINE_segmented_LAX_4Ch")
     sheet = inspect(write_zip(tmp_path / "a.zip", files))
     assert fact(sheet, "view") == "lax_4ch"
-    assert fact(sheet, "prepared for training") == "no, only short-axis stacks are"
+    assert fact(sheet, "prepared for training") == "beside its short axis, where cmr.long_axis names the view"
     assert not sheet.warnings
 
 
