@@ -26,6 +26,7 @@ ENCODERS = {
     "ecg": ("vit", {"patch": (12, 20), "width": 16, "depth": 2, "heads": 2}),
     "cmr": ("resnet", {"depth": 10, "base_width": 4, "stem": "small"}),
     "tabular": ("tabular_mlp", {"width": 8}),
+    "ecg, causal": ("s4", {"width": 16, "depth": 1, "state": 4, "bidirectional": False}),
 }
 
 
@@ -65,7 +66,7 @@ class TinyCohort:
 
 def make_encoder(modality):
     kind, options = ENCODERS[modality]
-    return build_encoder(kind, SPECS[modality], **options)
+    return build_encoder(kind, SPECS[modality.split(",")[0]], **options)
 
 
 def make_towers(modalities=("ecg", "cmr", "tabular")):
@@ -75,6 +76,7 @@ def make_towers(modalities=("ecg", "cmr", "tabular")):
 OPTIONS = {
     "masked": {"decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2, "crop_s": 1.0},
     "jepa": {"predictor_width": 16, "predictor_depth": 1, "predictor_heads": 2, "momentum_steps": 4},
+    "cpc": {"steps": 3, "crop_s": 1.0},
     "simclr": {"projection": 8},
     "scarf": {"projection": 8},
     "masked_table": {"projection": 8, "contrastive_weight": 0.5},
@@ -90,7 +92,7 @@ def make_method(name, seed=0, **options):
     torch.manual_seed(seed)
     if next(iter(inspect.signature(build).parameters)) == "towers":
         return build(make_towers(), **options)
-    for modality in ("cmr", "ecg", "tabular"):
+    for modality in ("cmr", "ecg", "tabular", "ecg, causal"):
         with contextlib.suppress(ConfigError):
             return build(make_encoder(modality), **options)
     raise AssertionError(f"no encoder suits {name}")

@@ -3,6 +3,7 @@
 from cardiobind.methods.align import AlignAllPairs, AlignJoint
 from cardiobind.methods.base import METHODS, Method, Step, embedding_spread
 from cardiobind.methods.contrast import TwoViews, scarf, simclr
+from cardiobind.methods.cpc import Cpc
 from cardiobind.methods.finetune import Finetune, positive_weight
 from cardiobind.methods.jepa import Jepa
 from cardiobind.methods.learn import learn
@@ -15,6 +16,7 @@ __all__ = [
     "METHODS",
     "AlignAllPairs",
     "AlignJoint",
+    "Cpc",
     "Finetune",
     "Jepa",
     "Masked",

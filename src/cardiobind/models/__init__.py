@@ -10,6 +10,8 @@ from cardiobind.models.multimodal import FUSIONS, Fusion, LateFusion, Tower, bui
 from cardiobind.models.random_kernels import RandomKernels
 from cardiobind.models.resnet import ResNet
 from cardiobind.models.resnet1d import ResNet1d
+from cardiobind.models.s4 import S4
+from cardiobind.models.sequence import SequenceEncoder
 from cardiobind.models.siamese import SiameseHead
 from cardiobind.models.table_decoder import TableDecoder
 from cardiobind.models.tabular import TabularMLP
@@ -18,11 +20,13 @@ from cardiobind.models.teacher import Teacher
 from cardiobind.models.token_fusion import TokenFusion
 from cardiobind.models.vit import ViT
 from cardiobind.models.weights import load_weights, parameter_count
+from cardiobind.models.xresnet1d import XResNet1d
 
 __all__ = [
     "ENCODERS",
     "FUSIONS",
     "POOLS",
+    "S4",
     "AttentionPool",
     "DropFusion",
     "Encoder",
@@ -36,6 +40,7 @@ __all__ = [
     "RandomKernels",
     "ResNet",
     "ResNet1d",
+    "SequenceEncoder",
     "SiameseHead",
     "TableDecoder",
     "TabularMLP",
@@ -44,6 +49,7 @@ __all__ = [
     "TokenFusion",
     "Tower",
     "ViT",
+    "XResNet1d",
     "build_encoder",
     "build_fusion",
     "encoder_options",

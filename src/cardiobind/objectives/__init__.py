@@ -6,6 +6,7 @@ from cardiobind.objectives.cosine import negative_cosine
 from cardiobind.objectives.gather import gather_embeddings, gather_rows, process_count, same_everywhere
 from cardiobind.objectives.latent import latent_distance
 from cardiobind.objectives.precision import in_float32
+from cardiobind.objectives.prediction import contrastive_prediction, prediction_similarities
 from cardiobind.objectives.reconstruction import masked_reconstruction, normalised_correlation
 from cardiobind.objectives.table import cross_entropies, squared_errors
 
@@ -14,6 +15,7 @@ __all__ = [
     "PairLosses",
     "all_pairs",
     "class_consistency",
+    "contrastive_prediction",
     "cross_entropies",
     "gather_embeddings",
     "gather_rows",
@@ -24,6 +26,7 @@ __all__ = [
     "negative_cosine",
     "normalised_correlation",
     "nt_xent",
+    "prediction_similarities",
     "process_count",
     "retrieval_recall",
     "same_everywhere",
