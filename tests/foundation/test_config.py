@@ -51,7 +51,7 @@ kind = "random_kernels"
 inputs = ["ecg+tabular", "ecg"]
 comparisons = [["scratch", "floor"]]
 """
-SHIPPED = sorted((Path(config.__file__).parent / "experiments").glob("*.toml"))
+SHIPPED = sorted((Path(config.__file__).parents[1] / "experiments").glob("*.toml"))
 
 
 @pytest.fixture

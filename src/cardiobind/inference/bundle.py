@@ -18,7 +18,7 @@ from cardiobind.modalities.cmr.preparation import CmrPreparation
 from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.modalities.tabular.contract import TableContract
-from cardiobind.models import POOLS, Fusion, Tower, build_encoder, build_fusion, load_weights
+from cardiobind.models import POOLS, Fusion, Tower, build_encoder, build_fusion, load_weights, pool_of
 
 KIND = "bundle"
 
@@ -48,7 +48,7 @@ class BundleContract:
         title: the endpoint in words.
         inputs: spec of each modality the network knows.
         encoders: kind and options of each encoder.
-        pool: name in `cardiobind.models.POOLS`.
+        pool: name in `cardiobind.models.POOLS`, of all towers or by modality.
         fusion: keyword arguments of `cardiobind.models.build_fusion`.
         ecg, cmr: preparation of raw records; None for a modality it does not know.
         table: contract of the table, or None.
@@ -62,7 +62,7 @@ class BundleContract:
     title: str
     inputs: Mapping[str, InputSpec]
     encoders: Mapping[str, Mapping[str, Any]]
-    pool: str
+    pool: str | Mapping[str, str]
     fusion: Mapping[str, Any]
     ecg: EcgPreparation | None
     cmr: CmrPreparation | None
@@ -116,7 +116,7 @@ def network_of(contract: BundleContract) -> Fusion:
     for modality, spec in contract.inputs.items():
         chosen = contract.encoders[modality]
         encoder = build_encoder(chosen["kind"], spec, **chosen["options"])
-        towers[modality] = Tower(encoder, POOLS.get(contract.pool)(encoder.width))
+        towers[modality] = Tower(encoder, POOLS.get(pool_of(contract.pool, modality))(encoder.width))
     return build_fusion(towers, **contract.fusion)
 
 

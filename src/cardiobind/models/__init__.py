@@ -2,7 +2,7 @@
 
 from cardiobind.models.drop_fusion import DropFusion
 from cardiobind.models.encoder import ENCODERS, Encoder, build_encoder, encoder_options
-from cardiobind.models.heads import POOLS, AttentionPool, MeanPool, ProjectionHead
+from cardiobind.models.heads import POOLS, AttentionPool, MeanPool, ProjectionHead, pool_of
 from cardiobind.models.latent_predictor import LatentPredictor
 from cardiobind.models.lead_vit import LeadViT
 from cardiobind.models.mae import MaskedAutoencoder
@@ -55,4 +55,5 @@ __all__ = [
     "encoder_options",
     "load_weights",
     "parameter_count",
+    "pool_of",
 ]

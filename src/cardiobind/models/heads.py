@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +12,11 @@ from cardiobind.registry import Registry
 
 POOLS: Registry[Callable[[int], nn.Module]] = Registry("pool")
 """Ways of turning tokens (B, N, width) into one embedding (B, width), each built from the width."""
+
+
+def pool_of(pools: str | Mapping[str, str], modality: str) -> str:
+    """Return the name of a modality's pool, where `pools` names one for all or one for each."""
+    return pools if isinstance(pools, str) else pools[modality]
 
 
 @POOLS.register("mean")

@@ -56,6 +56,17 @@ class Cell:
     start: Mapping[str, tuple[Artifact, str]]
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Input sets that the arm is scored on."""
+        return self.arm.inputs or self.study.experiment.evaluation.inputs
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that the arm looks at: those of its own inputs, or all of the experiment."""
+        own = {name for inputs in self.arm.inputs or () for name in inputs.split("+")}
+        return tuple(m for m in self.study.modalities if not own or m in own)
+
+    @property
     def labels(self) -> NDArray[np.float64]:
         """Label of each sample of the cohort, NaN where unknown."""
         labels = self.study.protocol.labels
@@ -65,7 +76,7 @@ class Cell:
 
     def training_rows(self) -> NDArray[np.int64]:
         """Return the samples whose labels may be learnt from."""
-        rows = self.study.cohort.rows_with(self.study.protocol.rows("train"), self.study.modalities)
+        rows = self.study.cohort.rows_with(self.study.protocol.rows("train"), self.modalities)
         subjects = self.study.cohort.samples["subject"].to_numpy()[rows]
         return rows[label_subset(subjects.tolist(), self.labels[rows], self.fraction, self.seed)]
 
@@ -75,9 +86,10 @@ class Cell:
         return rows[np.isfinite(self.labels[rows])]
 
     def towers(self) -> dict[str, Tower]:
-        """Return the towers with the weights that the arm starts from."""
+        """Return the towers of the arm's modalities with the weights that they start from."""
         towers = build_towers(self.study.experiment, self.study.protocol.specs, self.seed)
-        for modality, (found, part) in self.start.items():
+        towers = {modality: towers[modality] for modality in self.modalities}
+        for modality, (found, part) in ((m, self.start[m]) for m in towers if m in self.start):
             target = towers[modality] if self.arm.start == "aligned" else towers[modality].encoder
             load_weights(target, load_state(found, part))
         return towers
@@ -88,9 +100,9 @@ class Cell:
         return {
             "arm": deciding(self.arm),
             "training": deciding(self.arm.training or experiment.finetune) | deciding(experiment.training),
-            "encoders": {m: resolved(getattr(experiment, m).encoder) for m in experiment.modalities},
-            "pool": experiment.pool,
-            "inputs": list(experiment.evaluation.inputs),
+            "encoders": {m: resolved(getattr(experiment, m).encoder) for m in self.modalities},
+            "pool": experiment.pools,
+            "inputs": list(self.inputs),
             "fraction": self.fraction,
             "seed": self.seed,
             "experiment_seed": experiment.seed,
@@ -161,10 +173,10 @@ def rehearse_network(cell: Cell) -> None:
 def fit_network(cell: Cell, stage: Stage) -> None:
     """Fine-tune towers and a fusion classifier; from scratch it is the same code with no parent encoder."""
     study, rows, method = cell.study, cell.training_rows(), build_network(cell)
-    validation = study.cohort.rows_with(study.protocol.rows("validation"), study.modalities)
+    validation = study.cohort.rows_with(study.protocol.rows("validation"), cell.modalities)
     validation = validation[np.isfinite(cell.labels[validation])]
-    train = dataset(study, rows, study.modalities)
-    held_out = dataset(study, validation, study.modalities) if len(validation) else None
+    train = dataset(study, rows, cell.modalities)
+    held_out = dataset(study, validation, cell.modalities) if len(validation) else None
     if cell.arm.classifier == "probe" and held_out is not None:
         start_from_probe(method, train, held_out, seed=cell.seed)
     settings = training_settings(cell.arm.training or study.experiment.finetune, study.experiment.training)
@@ -284,16 +296,19 @@ def _save_probe(file: Any, probe: LogisticProbe, cell: Cell, labels: int) -> Non
 
 
 def _single_input(cell: Cell) -> str:
-    inputs = cell.study.experiment.evaluation.inputs
+    inputs = cell.inputs
     if len(inputs) != 1:
-        raise ConfigError("a linear arm is fitted for one input set", where=cell.arm.name, got=", ".join(inputs))
+        hint = "give the arm inputs of its own"
+        raise ConfigError(
+            "a linear arm is fitted for one input set", where=cell.arm.name, got=", ".join(inputs), hint=hint
+        )
     return inputs[0]
 
 
 def score(cell: Cell, probabilities: Callable[[NDArray[np.int64], tuple[str, ...]], NDArray[np.float64]]) -> Scores:
     """Return the scores of all held-out samples, by input set and split, aligned with `Cell.scored_rows`."""
     found: Scores = {}
-    for inputs in cell.study.experiment.evaluation.inputs:
+    for inputs in cell.inputs:
         rows = {split: cell.scored_rows(split, inputs) for split in ("validation", "test")}
         modalities = tuple(inputs.split("+"))
         found[inputs] = {

@@ -20,7 +20,7 @@ from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.features.presets import preset
 from cardiobind.modalities.spec import InputSpec
-from cardiobind.models import POOLS, Tower, build_encoder, encoder_options
+from cardiobind.models import POOLS, Tower, build_encoder, encoder_options, pool_of
 from cardiobind.pipeline.workspace import Workspace
 from cardiobind.registry import did_you_mean
 from cardiobind.sources import SOURCES, Source
@@ -32,6 +32,7 @@ NETWORK_ROOMS = (
     "rng", "modalities", "cohort/store", "data", "models", "objectives", "methods", "training", "pipeline/components",
     "pipeline/networks", "pipeline/pretrain",
 )  # fmt: skip
+_NO_PREPARATION = {"encoder", "pretrain", "pool"}
 ARM_ROOMS = (*NETWORK_ROOMS, "pipeline/arms")
 
 
@@ -66,9 +67,9 @@ def check_names(experiment: Experiment) -> None:
     """
     check_options(SOURCES.get(experiment.source.kind), experiment.source.options, "source.options")
     check_trainable(experiment.protocol.task)
-    POOLS.get(experiment.pool)
     for modality in experiment.modalities:
         part = getattr(experiment, modality)
+        POOLS.get(pool_of(experiment.pools, modality))
         encoder_options(part.encoder.kind, part.encoder.options)
         if part.pretrain is not None:
             _check_method(part.pretrain.method, f"{modality}.pretrain")
@@ -137,12 +138,12 @@ def build_source(experiment: Experiment) -> Source:
 
 def ecg_preparation(config: EcgConfig | None) -> EcgPreparation | None:
     """Return how ECGs are prepared, or None in an experiment without ECG."""
-    return None if config is None else EcgPreparation(**config.model_dump(exclude={"encoder", "pretrain"}))
+    return None if config is None else EcgPreparation(**config.model_dump(exclude=_NO_PREPARATION))
 
 
 def cmr_preparation(config: CmrConfig | None) -> CmrPreparation | None:
     """Return how cines are prepared, or None in an experiment without CMR."""
-    return None if config is None else CmrPreparation(**config.model_dump(exclude={"encoder", "pretrain"}))
+    return None if config is None else CmrPreparation(**config.model_dump(exclude=_NO_PREPARATION))
 
 
 def training_settings(config: TrainingConfig, machine: MachineConfig) -> TrainingSettings:
@@ -176,4 +177,5 @@ def build_towers(experiment: Experiment, specs: Mapping[str, InputSpec], seed: i
         seed: all weights depend on nothing else.
     """
     seeded(seed, "towers")
-    return {m: build_tower(getattr(experiment, m).encoder, specs[m], experiment.pool) for m in experiment.modalities}
+    pools = experiment.pools
+    return {m: build_tower(getattr(experiment, m).encoder, specs[m], pool_of(pools, m)) for m in experiment.modalities}

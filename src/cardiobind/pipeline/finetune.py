@@ -8,30 +8,35 @@ from collections.abc import Iterator, Mapping
 from cardiobind.artifact import Artifact
 from cardiobind.pipeline.arms import ARMS, Cell
 from cardiobind.pipeline.components import ARM_ROOMS, Study
+from cardiobind.pipeline.variants import Learnt, start_of, varied
 
 
-def finetune(study: Study, encoders: Mapping[str, Artifact], aligned: Artifact | None) -> list[Artifact]:
+def finetune(
+    study: Study, encoders: Mapping[str, Artifact], aligned: Artifact | None,
+    variants: Mapping[str | None, Learnt] | None = None,
+) -> list[Artifact]:  # fmt: skip
     """Return the predictors of all cells, each fitted once.
 
     Args:
         study: the experiment at work.
         encoders: pre-trained encoders by modality.
         aligned: aligned encoders, or None.
+        variants: what the variants that arms name have learnt.
     """
-    return [_fit(cell) for cell in cells(study, encoders, aligned)]
+    return [_fit(cell) for cell in cells(study, encoders, aligned, variants)]
 
 
-def cells(study: Study, encoders: Mapping[str, Artifact], aligned: Artifact | None) -> Iterator[Cell]:
-    """Yield the cells of the results table."""
-    starts: dict[str, dict[str, tuple[Artifact, str]]] = {
-        "scratch": {},
-        "pretrained": {modality: (found, "") for modality, found in encoders.items()},
-        "aligned": {} if aligned is None else {modality: (aligned, modality) for modality in study.modalities},
-    }
+def cells(
+    study: Study, encoders: Mapping[str, Artifact], aligned: Artifact | None,
+    variants: Mapping[str | None, Learnt] | None = None,
+) -> Iterator[Cell]:  # fmt: skip
+    """Yield the cells of the results table; of what was not learnt the weights are random."""
+    learnt = {**(variants or {}), None: Learnt(encoders, aligned)}
     for fraction in study.experiment.label_fractions:
         for seed in study.experiment.seeds:
             for arm in study.experiment.arms:
-                yield Cell(study, arm, fraction, seed, starts[arm.start])
+                own = varied(study, arm.variant)
+                yield Cell(own, arm, fraction, seed, start_of(learnt, arm, own))
 
 
 def _fit(cell: Cell) -> Artifact:

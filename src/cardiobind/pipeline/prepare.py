@@ -112,8 +112,8 @@ def _preparation(experiment: Experiment) -> dict[str, Any]:
     ecg, cmr = experiment.ecg, experiment.cmr
     return {
         "source": resolved(experiment.source),
-        "ecg": None if ecg is None else ecg.model_dump(mode="json", exclude={"encoder", "pretrain"}),
-        "cmr": None if cmr is None else cmr.model_dump(mode="json", exclude={"encoder", "pretrain"}),
+        "ecg": None if ecg is None else ecg.model_dump(mode="json", exclude={"encoder", "pretrain", "pool"}),
+        "cmr": None if cmr is None else cmr.model_dump(mode="json", exclude={"encoder", "pretrain", "pool"}),
     }
 
 

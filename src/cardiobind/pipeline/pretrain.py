@@ -24,12 +24,13 @@ from cardiobind.training import History
 EMBEDDED_SUBJECTS = 1000
 
 
-def pretrain(study: Study, modality: str) -> Artifact | None:
+def pretrain(study: Study, modality: str, suffix: str = "") -> Artifact | None:
     """Pre-train the encoder of a modality on the training subjects; they are chosen by the protocol's split alone.
 
     Args:
         study: the experiment at work.
         modality: ``ecg``, ``cmr`` or ``tabular``, which the experiment configures.
+        suffix: of the stage's name.
 
     Returns:
         Artefact of kind encoder, its weights the best of the validation subjects; None where none is configured.
@@ -53,23 +54,24 @@ def pretrain(study: Study, modality: str) -> Artifact | None:
     def build(stage: Stage) -> None:
         encoder = build_encoder_of(study, modality)
         method = build_method(part.pretrain, encoder)
-        history = _learn(study, stage, method, part.pretrain, f"pre-train {modality}")
+        history = _learn(study, stage, method, part.pretrain, f"pre-train {modality}{suffix}")
         with stage.commit() as folder:
             save_network(folder, encoder, config, history)
             if isinstance(method, Masked):
                 save_arrays(folder / "reconstruction.npz", _reconstruct(study, method))
 
     return study.workspace.obtain(
-        f"pretrain-{modality}", "encoder", build, config=config, rooms=NETWORK_ROOMS, parents=_parents(study)
+        f"pretrain-{modality}{suffix}", "encoder", build, config=config, rooms=NETWORK_ROOMS, parents=_parents(study)
     )
 
 
-def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
+def align(study: Study, encoders: Mapping[str, Artifact], suffix: str = "") -> Artifact | None:
     """Align the encoders of all modalities with one another, on the training subjects.
 
     Args:
         study: the experiment at work.
         encoders: pre-trained encoders by modality; one that is absent starts from random weights.
+        suffix: of the stage's name.
 
     Returns:
         Artefact of kind aligned with the weights of all towers; None where no alignment is configured.
@@ -84,7 +86,7 @@ def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
         return None
     config = {
         "encoders": {m: resolved(getattr(study.experiment, m).encoder) for m in study.modalities},
-        "pool": study.experiment.pool,
+        "pool": study.experiment.pools,
         "stage": deciding(chosen),
         "training": deciding(study.experiment.training),
         "seed": study.experiment.seed,
@@ -95,13 +97,15 @@ def align(study: Study, encoders: Mapping[str, Artifact]) -> Artifact | None:
         for modality, found in encoders.items():
             load_weights(towers[modality].encoder, load_state(found))
         method = build_method(chosen, towers)
-        history = _learn(study, stage, method, chosen, "align")
+        history = _learn(study, stage, method, chosen, f"align{suffix}")
         with stage.commit() as folder:
             save_network(folder, method.towers, config, history)  # type: ignore[attr-defined]
             save_arrays(folder / "embeddings.npz", _embeddings(study, towers, options(chosen.method).get("crop_s")))
 
     parents = [*_parents(study), *encoders.values()]
-    return study.workspace.obtain("align", "aligned", build, config=config, rooms=NETWORK_ROOMS, parents=parents)
+    return study.workspace.obtain(
+        f"align{suffix}", "aligned", build, config=config, rooms=NETWORK_ROOMS, parents=parents
+    )
 
 
 def build_encoder_of(study: Study, modality: str) -> Encoder:

@@ -8,6 +8,7 @@ from cardiobind.pipeline.arms import ARMS, check_arms
 from cardiobind.pipeline.components import Study, build_towers, check_names
 from cardiobind.pipeline.finetune import cells
 from cardiobind.pipeline.pretrain import build_encoder_of, build_method, rehearse_method
+from cardiobind.pipeline.variants import varied_studies
 
 
 def check_words(experiment: Experiment) -> None:
@@ -17,6 +18,8 @@ def check_words(experiment: Experiment) -> None:
         ConfigError: a name or an option is unknown; the message suggests the nearest.
     """
     check_names(experiment)
+    for variant in experiment.variants:
+        check_names(experiment.varied(variant))
     check_arms(experiment)
 
 
@@ -28,18 +31,25 @@ def rehearse(study: Study) -> None:
             have nothing of a modality.
         InputError: there are too few labels, or an encoder refuses the crops it would be shown.
     """
-    experiment, specs = study.experiment, study.protocol.specs
     for modality in study.modalities:
-        if modality not in specs or not study.cohort.has(modality)[study.protocol.rows("train")].any():
+        if modality not in study.protocol.specs or not study.cohort.has(modality)[study.protocol.rows("train")].any():
             raise ConfigError(
                 "no training subject has this modality", where=modality,
                 hint=f"leave [{modality}] out of the experiment, or look at the quarantine of the cohort",
             )  # fmt: skip
+    for own in (study, *(own for _, own in varied_studies(study))):
+        _rehearse_stages(own)
+    for cell in cells(study, {}, None):
+        if cell.seed == study.experiment.seeds[0]:
+            ARMS.get(cell.arm.kind).rehearse(cell)
+
+
+def _rehearse_stages(study: Study) -> None:
+    experiment = study.experiment
+    for modality in study.modalities:
         pretraining = getattr(experiment, modality).pretrain
         if pretraining is not None:
             rehearse_method(study, build_method(pretraining, build_encoder_of(study, modality)))
     if experiment.align is not None:
-        rehearse_method(study, build_method(experiment.align, build_towers(experiment, specs, experiment.seed)))
-    for cell in cells(study, {}, None):
-        if cell.seed == experiment.seeds[0]:
-            ARMS.get(cell.arm.kind).rehearse(cell)
+        towers = build_towers(experiment, study.protocol.specs, experiment.seed)
+        rehearse_method(study, build_method(experiment.align, towers))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.export import BUNDLE_ROOMS, export_predictor
 from cardiobind.pipeline.finetune import finetune
 from cardiobind.pipeline.prepare import Ingest, prepare, prepare_part
-from cardiobind.pipeline.pretrain import align, pretrain
 from cardiobind.pipeline.progress import Reporter
 from cardiobind.pipeline.rehearsal import check_words, rehearse
 from cardiobind.pipeline.report import write_page
 from cardiobind.pipeline.results import evaluate_cells, table
+from cardiobind.pipeline.variants import learn_without_labels
 from cardiobind.pipeline.workspace import Stage, Workspace
 from cardiobind.registry import did_you_mean
 from cardiobind.training import choose_precision
@@ -87,8 +87,10 @@ def run(
     """
     workspace = Workspace(out, reporter)
     with workspace.locked():
-        study, encoders, aligned = _learnt(experiment, workspace, ingest or Ingest())
-        predictors = finetune(study, encoders, aligned)
+        study = prepare(experiment, workspace, ingest or Ingest())
+        rehearse(study)
+        _tell_precision(experiment, workspace)
+        predictors = _predictors(study)
         metrics = evaluate_cells(study, predictors, None if ceiling is None else ceiling(study))
         page, numbers = write_page(study, metrics)
         bundle = _bundle(study, predictors)
@@ -129,13 +131,12 @@ def run_until(
             return [study.cohort.artifact, study.protocol.artifact]
         rehearse(study)
         _tell_precision(experiment, workspace)
-        encoders = _encoders(study)
-        if stage == "pretrain":
-            return list(encoders.values())
-        aligned = align(study, encoders)
+        if stage == "finetune":
+            return _predictors(study)
+        learnt = learn_without_labels(study, until=stage).values()
         if stage == "align":
-            return [] if aligned is None else [aligned]
-        return finetune(study, encoders, aligned)
+            return _distinct(own.aligned for own in learnt)
+        return _distinct(encoder for own in learnt for encoder in own.encoders.values())
 
 
 def run_shard(
@@ -162,23 +163,17 @@ def run_shard(
         return prepare_part(experiment, workspace, shard, ingest or Ingest())
 
 
-def _learnt(
-    experiment: Experiment, workspace: Workspace, ingest: Ingest
-) -> tuple[Study, dict[str, Artifact], Artifact | None]:
-    study = prepare(experiment, workspace, ingest)
-    rehearse(study)
-    _tell_precision(experiment, workspace)
-    encoders = _encoders(study)
-    return study, encoders, align(study, encoders)
-
-
 def _tell_precision(experiment: Experiment, workspace: Workspace) -> None:
     workspace.reporter.say(f"precision of the trainings: {choose_precision(experiment.training.precision)}")
 
 
-def _encoders(study: Study) -> dict[str, Artifact]:
-    found = {modality: pretrain(study, modality) for modality in study.modalities}
-    return {modality: encoder for modality, encoder in found.items() if encoder is not None}
+def _predictors(study: Study) -> list[Artifact]:
+    learnt = learn_without_labels(study)
+    return finetune(study, learnt[None].encoders, learnt[None].aligned, learnt)
+
+
+def _distinct(found: Iterable[Artifact | None]) -> list[Artifact]:
+    return list({one.digest: one for one in found if one is not None}.values())
 
 
 def _bundle(study: Study, predictors: Sequence[Artifact]) -> Path | None:

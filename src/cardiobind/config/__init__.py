@@ -9,10 +9,19 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from cardiobind.config.explain import explain, origin
 from cardiobind.errors import ConfigError
 
 EXECUTION = ("accelerator", "devices", "nodes", "alone", "data_workers", "checkpoint_interval_s", "checkpoints_kept")
@@ -21,11 +30,18 @@ EXECUTION = ("accelerator", "devices", "nodes", "alone", "data_workers", "checkp
 Scalar = bool | int | float | str
 Option = Scalar | tuple[Scalar, ...]
 NOTHING = "none"
-MOST_PROBLEMS = 5
+MODALITIES = ("ecg", "cmr", "tabular")
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    sparse: ClassVar[tuple[str, ...]] = ()
+    """Fields that are written only where they are used, so that an experiment without them keeps its digest."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        return {name: value for name, value in data.items() if value or name not in self.sparse}
 
 
 class Component(_Strict):
@@ -96,6 +112,8 @@ class EcgConfig(_Strict):
     baseline_iterations: int = Field(5, ge=1)
     encoder: Component
     pretrain: StageConfig | None = None
+    pool: str | None = None
+    sparse = ("pool",)
 
 
 class CmrConfig(_Strict):
@@ -108,6 +126,8 @@ class CmrConfig(_Strict):
     long_axis: tuple[Literal["lax_2ch", "lax_3ch", "lax_4ch"], ...] = ()
     encoder: Component
     pretrain: StageConfig | None = None
+    pool: str | None = None
+    sparse = ("pool",)
 
     @model_validator(mode="after")
     def _each_view_once(self) -> CmrConfig:
@@ -122,6 +142,32 @@ class TabularConfig(_Strict):
     features: tuple[str, ...] | str = "all_inputs"
     encoder: Component
     pretrain: StageConfig | None = None
+    pool: str | None = None
+    sparse = ("pool",)
+
+
+class StageVariant(_Strict):
+    """What a variant changes of a training stage; the rest is the experiment's."""
+
+    method: Component | None = None
+    training: TrainingConfig | None = None
+
+
+class PartVariant(_Strict):
+    """What a variant changes of a modality; the rest is the experiment's."""
+
+    encoder: Component | None = None
+    pretrain: StageVariant | None = None
+    pool: str | None = None
+
+
+class VariantConfig(_Strict):
+    """Encoders, pre-training or alignment of their own for the arms that name the variant."""
+
+    ecg: PartVariant | None = None
+    cmr: PartVariant | None = None
+    tabular: PartVariant | None = None
+    align: StageVariant | None = None
 
 
 class ProtocolConfig(_Strict):
@@ -138,7 +184,8 @@ class ArmConfig(_Strict):
     """One way of making a predictor, a row of the results table.
 
     ``start`` says where the encoders' weights come from, ``classifier`` whether a network's classifier starts at random
-    or as the best linear one, ``kind`` how the labels are used (see `cardiobind.pipeline.ARMS`).
+    or as the best linear one, ``kind`` how the labels are used (see `cardiobind.pipeline.ARMS`). ``inputs`` are the
+    input sets it is fitted for and scored on, instead of those of the evaluation; ``variant`` names its encoders.
     """
 
     name: str
@@ -147,6 +194,9 @@ class ArmConfig(_Strict):
     classifier: Literal["random", "probe"] = "random"
     options: dict[str, Option] = Field(default_factory=dict)
     training: TrainingConfig | None = None
+    inputs: tuple[str, ...] | None = None
+    variant: str | None = None
+    sparse = ("inputs", "variant")
 
 
 class EvaluationConfig(_Strict):
@@ -179,11 +229,17 @@ class Experiment(_Strict):
     arms: tuple[ArmConfig, ...] = Field(min_length=1)
     export: str | None = None
     evaluation: EvaluationConfig
+    variants: dict[str, VariantConfig] = Field(default_factory=dict)
+    sparse = ("variants",)
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
         _check_arms(self)
-        _check_inputs(self)
+        _check_inputs("evaluation.inputs", self.evaluation.inputs, self.modalities)
+        for arm in self.arms:
+            _check_start(self, arm)
+            if arm.inputs is not None:
+                _check_inputs(f"inputs of arm {arm.name!r}", arm.inputs, self.modalities)
         if not all(0 < f <= 1 for f in self.label_fractions):
             raise ValueError("label_fractions lie in (0, 1]")
         for name, values in {"seeds": self.seeds, "label_fractions": self.label_fractions}.items():
@@ -194,34 +250,83 @@ class Experiment(_Strict):
     @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities that the experiment configures."""
-        return tuple(m for m in ("ecg", "cmr", "tabular") if getattr(self, m) is not None)
+        return tuple(m for m in MODALITIES if getattr(self, m) is not None)
+
+    @property
+    def pools(self) -> str | dict[str, str]:
+        """Pool of all modalities, or of each by modality where one has its own."""
+        own = {m: getattr(self, m).pool for m in self.modalities}
+        return {m: pool or self.pool for m, pool in own.items()} if any(own.values()) else self.pool
+
+    def varied(self, variant: str | None) -> Experiment:
+        """Return the experiment with the encoders, pre-trainings and alignment of one of its variants.
+
+        Raises:
+            ConfigError: there is no such variant, it varies a modality that the experiment does not have, or a stage of
+                which the experiment lacks the rest.
+        """
+        if variant is None:
+            return self
+        if variant not in self.variants:
+            near = difflib.get_close_matches(variant, self.variants, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"variants: {', '.join(self.variants) or 'none'}"
+            raise ConfigError(f"no such variant: {variant!r}", where="arms", hint=hint)
+        chosen, where = self.variants[variant], f"variants.{variant}"
+        changed = {m: _varied_part(self, m, getattr(chosen, m), where) for m in MODALITIES if getattr(chosen, m)}
+        if chosen.align is not None:
+            changed["align"] = _varied_stage(self.align, chosen.align, f"{where}.align")
+        return self.model_copy(update=changed)
+
+
+def _varied_part(experiment: Experiment, modality: str, change: PartVariant, where: str) -> Any:
+    part, where = getattr(experiment, modality), f"{where}.{modality}"
+    if part is None:
+        raise ConfigError("a variant of a modality that the experiment does not have", where=where)
+    new: dict[str, Any] = {"encoder": change.encoder or part.encoder, "pool": change.pool or part.pool}
+    if change.pretrain is not None:
+        new["pretrain"] = _varied_stage(part.pretrain, change.pretrain, f"{where}.pretrain")
+    return part.model_copy(update=new)
+
+
+def _varied_stage(stage: StageConfig | None, change: StageVariant, where: str) -> StageConfig:
+    method = change.method or (stage.method if stage else None)
+    training = change.training or (stage.training if stage else None)
+    if method is None or training is None:
+        raise ConfigError("the variant says half of a stage that the experiment lacks", where=where,
+                          expected="method and training")  # fmt: skip
+    return StageConfig(method=method, training=training)
 
 
 def _check_arms(experiment: Experiment) -> None:
     names = [arm.name for arm in experiment.arms]
     if len(set(names)) != len(names):
         raise ValueError("two arms have one name")
-    if experiment.align is None and any(arm.start == "aligned" for arm in experiment.arms):
-        raise ValueError("an arm starts from aligned encoders, but there is no [align]")
-    pretrained = any(getattr(experiment, m).pretrain is not None for m in experiment.modalities)
-    if not pretrained and any(arm.start == "pretrained" for arm in experiment.arms):
-        raise ValueError("an arm starts from pre-trained encoders, but no modality has a [pretrain]")
     wanted = {name for pair in experiment.evaluation.comparisons for name in pair} | {experiment.export or names[0]}
     for unknown in sorted(wanted - set(names)):
         raise ValueError(f"no arm is called {unknown!r}; arms are {names}")
 
 
-def _check_inputs(experiment: Experiment) -> None:
-    chosen = experiment.evaluation.inputs
+def _check_start(experiment: Experiment, arm: ArmConfig) -> None:
+    try:
+        own = experiment.varied(arm.variant)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    if own.align is None and arm.start == "aligned":
+        raise ValueError("an arm starts from aligned encoders, but there is no [align]")
+    if arm.start == "pretrained" and all(getattr(own, m).pretrain is None for m in own.modalities):
+        raise ValueError("an arm starts from pre-trained encoders, but no modality has a [pretrain]")
+
+
+def _check_inputs(where: str, chosen: tuple[str, ...], modalities: tuple[str, ...]) -> None:
     if not chosen or len(set(chosen)) != len(chosen):
-        raise ValueError("evaluation.inputs hold at least one input set, each once")
+        raise ValueError(f"{where} hold at least one input set, each once")
     for inputs in chosen:
         ordered = "+".join(sorted(set(inputs.split("+"))))
         if inputs != ordered:
             raise ValueError(f"input sets are written in alphabetical order: {ordered!r} instead of {inputs!r}")
         for modality in inputs.split("+"):
-            if modality not in experiment.modalities:
-                raise ValueError(f"inputs {inputs!r} name {modality!r}, but the experiment has {experiment.modalities}")
+            if modality not in modalities:
+                raise ValueError(f"inputs {inputs!r} name {modality!r}, but the experiment has {modalities}")
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
@@ -253,7 +358,7 @@ def parse_experiment(data: dict[str, Any], overrides: Sequence[str] = (), where:
     try:
         return Experiment.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        raise _explain(error, _origin(error, overrides, where)) from error
+        raise explain(error, origin(error, overrides, where), Experiment) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"a value is of a type that no option has: {error}", where=where) from error
 
@@ -318,52 +423,3 @@ def _value(text: str) -> Any:
         return tomllib.loads(f"v = {text}")["v"]
     except (tomllib.TOMLDecodeError, RecursionError):
         return text
-
-
-def _origin(error: ValidationError, overrides: Sequence[str], where: str) -> str:
-    place = ".".join(str(part) for part in _problems(error)[0]["loc"])
-    keys = [word.partition("=")[0] for word in overrides]
-    guilty = [key for key in keys if f"{place}.".startswith(f"{key}.")]
-    return f"command line, {guilty[-1]}" if guilty else where
-
-
-def _problems(error: ValidationError) -> list[Any]:
-    """Return what is wrong, unknown names first: one that is misspelt makes others missing."""
-    return sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-
-
-def _explain(error: ValidationError, where: str) -> ConfigError:
-    first, *others = _problems(error)
-    place = ".".join(str(part) for part in first["loc"])
-    hint = _nearest(first["loc"]) if first["type"] == "extra_forbidden" else None
-    what = f"{place or 'experiment'}: {first['msg']}"
-    for other in others[: MOST_PROBLEMS - 1]:
-        what += f"; {'.'.join(str(part) for part in other['loc'])}: {other['msg']}"
-    more = f" (and {len(others) + 1 - MOST_PROBLEMS} more)" if len(others) >= MOST_PROBLEMS else ""
-    return ConfigError(what + more, where=where, got=_short(first.get("input")), hint=hint)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _nearest(loc: tuple[int | str, ...]) -> str:
-    model: type[BaseModel] | None = Experiment
-    for part in loc[:-1]:
-        model = _submodel(model, part) if isinstance(part, str) else model
-    fields = list(model.model_fields) if model else []
-    near = difflib.get_close_matches(str(loc[-1]), fields, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"fields there: {', '.join(fields)}"
-
-
-def _submodel(model: type[BaseModel] | None, name: str) -> type[BaseModel] | None:
-    if model is None or name not in model.model_fields:
-        return None
-    return _find_model(model.model_fields[name].annotation)
-
-
-def _find_model(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((m for m in map(_find_model, get_args(annotation)) if m is not None), None)
