@@ -73,16 +73,16 @@ def _learn(study: Study, suffix: str, known: dict[str, Artifact | None], *, alig
             encoders[modality] = encoder
     if not aligns or study.experiment.align is None:
         return Learnt(encoders)
-    experiment = study.experiment
+    experiment, chosen = study.experiment, resolved(study.experiment.align)
     own = {m: resolved(getattr(experiment, m).encoder) for m in experiment.modalities}
     parents = {m: encoder.digest for m, encoder in encoders.items()}
-    key = canonical_json([resolved(experiment.align), own, experiment.pools, parents])
+    key = canonical_json([chosen, own, experiment.pools, parents])
     return Learnt(encoders, _once(known, key, lambda: align(study, encoders, suffix)))
 
 
 def _learning(experiment: Experiment, modality: str) -> dict[str, Any]:
     part = getattr(experiment, modality)
-    return {"encoder": resolved(part.encoder), "pretrain": part.pretrain and resolved(part.pretrain)}
+    return {"encoder": resolved(part.encoder), "pretrain": None if part.pretrain is None else resolved(part.pretrain)}
 
 
 def _once(known: dict[str, Artifact | None], key: str, make: Callable[[], Artifact | None]) -> Artifact | None:
