@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from cardiobind.config.explain import explain, origin
+from cardiobind.config.overrides import apply_override
 from cardiobind.errors import ConfigError
 
 EXECUTION = ("accelerator", "devices", "nodes", "alone", "data_workers", "checkpoint_interval_s", "checkpoints_kept")
@@ -29,7 +30,6 @@ EXECUTION = ("accelerator", "devices", "nodes", "alone", "data_workers", "checkp
 
 Scalar = bool | int | float | str
 Option = Scalar | tuple[Scalar, ...]
-NOTHING = "none"
 MODALITIES = ("ecg", "cmr", "tabular")
 
 
@@ -354,7 +354,7 @@ def parse_experiment(data: dict[str, Any], overrides: Sequence[str] = (), where:
     """Check a tree of options and return the experiment it describes; arguments and errors as `load_experiment`."""
     tree = copy.deepcopy(data)
     for word in overrides:
-        _apply(tree, word)
+        apply_override(tree, word)
     try:
         return Experiment.model_validate_json(json.dumps(tree))
     except ValidationError as error:
@@ -387,39 +387,3 @@ def _without_execution(tree: Any) -> Any:
 def digest(config: BaseModel) -> str:
     """Return a SHA-256 of the resolved config that does not depend on the order of keys."""
     return hashlib.sha256(json.dumps(resolved(config), sort_keys=True).encode()).hexdigest()
-
-
-def _apply(tree: dict[str, Any], word: str) -> None:
-    key, separator, text = word.partition("=")
-    if not separator or not key:
-        raise ConfigError("an override is KEY=VALUE", where=word, expected="key.sub=value", got=word)
-    node: Any = tree
-    *parents, last = key.split(".")
-    for name in parents:
-        node = _descend(node, name, word)
-    if isinstance(node, list):
-        node[_index(node, last, word)] = _value(text)
-    elif text == NOTHING:
-        node.pop(last, None)
-    else:
-        node[last] = _value(text)
-
-
-def _descend(node: Any, name: str, word: str) -> Any:
-    child = node[_index(node, name, word)] if isinstance(node, list) else node.setdefault(name, {})
-    if not isinstance(child, dict | list):
-        raise ConfigError(f"{name!r} is a value, not a section", where=word)
-    return child
-
-
-def _index(node: list[Any], name: str, word: str) -> int:
-    if not name.isdigit() or int(name) >= len(node):
-        raise ConfigError("no such entry in the list", where=word, expected=f"0 to {len(node) - 1}", got=name)
-    return int(name)
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"v = {text}")["v"]
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cardiobind.artifact import Artifact, canonical_json
-from cardiobind.config import ArmConfig, Experiment, resolved
+from cardiobind.config import ArmConfig, Experiment, deciding, resolved
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.pretrain import align, pretrain
 
@@ -73,7 +73,7 @@ def _learn(study: Study, suffix: str, known: dict[str, Artifact | None], *, alig
             encoders[modality] = encoder
     if not aligns or study.experiment.align is None:
         return Learnt(encoders)
-    experiment, chosen = study.experiment, resolved(study.experiment.align)
+    experiment, chosen = study.experiment, deciding(study.experiment.align)
     own = {m: resolved(getattr(experiment, m).encoder) for m in experiment.modalities}
     parents = {m: encoder.digest for m, encoder in encoders.items()}
     key = canonical_json([chosen, own, experiment.pools, parents])
@@ -82,7 +82,7 @@ def _learn(study: Study, suffix: str, known: dict[str, Artifact | None], *, alig
 
 def _learning(experiment: Experiment, modality: str) -> dict[str, Any]:
     part = getattr(experiment, modality)
-    return {"encoder": resolved(part.encoder), "pretrain": None if part.pretrain is None else resolved(part.pretrain)}
+    return {"encoder": resolved(part.encoder), "pretrain": None if part.pretrain is None else deciding(part.pretrain)}
 
 
 def _once(known: dict[str, Artifact | None], key: str, make: Callable[[], Artifact | None]) -> Artifact | None:
