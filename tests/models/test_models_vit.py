@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models import MaskedAutoencoder, ViT
+from cardiobind.models.mae import _Permute
 from cardiobind.models.vit import DropPath, patchify, sincos_positions, unpatchify
 
 Array = NDArray[np.float64]
@@ -257,3 +258,16 @@ def test_autoencoder_learns_a_signal_that_repeats() -> None:
 def test_autoencoder_options_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         MaskedAutoencoder(small_vit(), **options)  # type: ignore[arg-type]
+
+
+def test_the_permutation_of_the_decoder_has_the_gradient_of_gather() -> None:
+    model, x = autoencoder(), torch.randn(3, 12, 60)
+    masking = model.random_masking(model.encoder.patchify(x))
+    tokens = torch.randn(3, 12, 5, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, 12, 5, dtype=torch.float64)
+    index = masking.rank[..., None].expand_as(tokens)
+    (expected,) = torch.autograd.grad((tokens.gather(1, index) * weight).sum(), tokens)
+    permuted = _Permute.apply(tokens, masking.rank, masking.order)
+    (got,) = torch.autograd.grad((permuted * weight).sum(), tokens)
+    assert torch.equal(permuted, tokens.gather(1, index))
+    assert torch.equal(got, expected)

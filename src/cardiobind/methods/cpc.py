@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from cardiobind.methods.augment_ecg import crop_samples
 from cardiobind.methods.base import METHODS, Step, embedding_spread, having
 from cardiobind.methods.views import Views
 from cardiobind.models import Encoder, SequenceEncoder
-from cardiobind.objectives import contrastive_prediction, prediction_similarities
+from cardiobind.objectives import contrastive_prediction, gather_rows, prediction_similarities
 from cardiobind.training import TrainingSettings, decay_groups
 from cardiobind.training.protocol import Outputs
 
@@ -64,13 +65,17 @@ class Cpc(nn.Module):
         self.temperature = temperature
 
     def training_step(self, batch: Batch) -> Step:
-        """Return the mean loss over the steps ahead."""
-        loss, right, context = self.predict(self.views.random("ecg", batch.signals["ecg"]))
+        """Return the mean loss over the steps ahead, among the subjects of all processes."""
+        loss, right, context = self.predict(self.views.random("ecg", batch.signals["ecg"]), gather_rows)
         spread = embedding_spread(context) if len(context) > 1 else context.new_zeros(())
         return Step(loss.mean(), logs={"right": right.mean(), "spread": spread})
 
-    def predict(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return per subject loss (B,), share of right guesses (B,) and mean context (B, width) of ECGs (B, 12, T).
+    def predict(self, x: Tensor, gather: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return per subject loss (B,), share of right guesses (B,) and mean context (B, width).
+
+        Args:
+            x: ECGs (B, 12, T).
+            gather: makes rows of all processes of those of this one; None for this one alone.
 
         Raises:
             ConfigError: the ECG has no more tokens than there are steps ahead.
@@ -82,7 +87,10 @@ class Cpc(nn.Module):
                               got=len(self.predictors))  # fmt: skip
         losses, right = [], []
         for ahead, predictor in enumerate(self.predictors, start=1):
-            similarities = prediction_similarities(predictor(context[:, :-ahead]), local[:, ahead:], self.temperature)
+            guess, truth = predictor(context[:, :-ahead]), local[:, ahead:]
+            if gather is not None:
+                guess, truth = gather(guess), gather(truth)
+            similarities = prediction_similarities(guess, truth, self.temperature)
             losses.append(contrastive_prediction(similarities))
             true = torch.arange(similarities.shape[1], device=x.device)
             right.append((similarities.detach().argmax(dim=2) == true).float().mean(dim=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,18 +17,34 @@ class Masking:
     """Which patches of each subject an encoder sees.
 
     Attributes:
-        visible: (B, n) places of the visible patches.
-        rank: (B, N) of each patch in the random order whose first n are visible.
+        visible: (B, n) places of the visible patches, the first n of `order`.
+        order: (B, N) all places, in random order.
+        rank: (B, N) of each patch in that order.
         hidden: (B, N) bool.
         seen: (B, n) bool, which of `visible` the subject has; None where all.
         present: (B, N) bool, which patches the subject has; None where all.
     """
 
     visible: Tensor
+    order: Tensor
     rank: Tensor
     hidden: Tensor
     seen: Tensor | None = None
     present: Tensor | None = None
+
+
+class _Permute(torch.autograd.Function):
+    """Tokens in another order; its gradient is gathered back, where that of `gather` would be scattered and added."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse)
+        return tokens.gather(1, order[..., None].expand_as(tokens))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (inverse,) = ctx.saved_tensors
+        return gradients[0].gather(1, inverse[..., None].expand_as(gradients[0])), None, None
 
 
 class MaskedAutoencoder(nn.Module):
@@ -94,10 +111,10 @@ class MaskedAutoencoder(nn.Module):
         rank = order.argsort(dim=1)
         visible = max(1, round(count * (1.0 - self.mask_ratio)))
         if present is None:
-            return Masking(order[:, :visible], rank, rank >= visible)
+            return Masking(order[:, :visible], order, rank, rank >= visible)
         shown = (present.sum(dim=1, keepdim=True) * (1.0 - self.mask_ratio)).round().clamp(min=1)
         seen = torch.arange(visible, device=patches.device) < shown
-        return Masking(order[:, :visible], rank, (rank >= shown) & present, seen, present)
+        return Masking(order[:, :visible], order, rank, (rank >= shown) & present, seen, present)
 
     def forward_encoder(self, patches: Tensor, masking: Masking) -> Tensor:
         """Return the latent (B, n, width) of the visible patches; the others are never embedded."""
@@ -108,9 +125,10 @@ class MaskedAutoencoder(nn.Module):
         visible = self.decoder_embed(latent)
         if masking.seen is not None:
             visible = torch.where(masking.seen[..., None], visible, self.mask_token)
-        batch, count, width = *masking.rank.shape, visible.shape[2]
+        batch, count = masking.rank.shape
         hidden = self.mask_token.expand(batch, count - visible.shape[1], -1)
-        tokens = torch.cat([visible, hidden], dim=1).gather(1, masking.rank[..., None].expand(-1, -1, width))
+        shuffled = torch.cat([visible, hidden], dim=1)
+        tokens: Tensor = _Permute.apply(shuffled, masking.rank, masking.order)  # type: ignore[no-untyped-call]
         columns = count // self.encoder.grid[0]
         tokens = tokens + self.decoder_pos_embed[:, :columns].flatten(0, 1)
         for block in self.decoder_blocks:

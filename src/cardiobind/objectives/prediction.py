@@ -46,6 +46,5 @@ def contrastive_prediction(similarities: Tensor) -> Tensor:
 
     Source: van den Oord et al. 2018 (CPC), equation 4; cosine and temperature as in wav2vec 2.0 (Baevski et al. 2020).
     """
-    batch, times = similarities.shape[:2]
-    true = torch.arange(times, device=similarities.device).expand(batch, -1)
-    return F.cross_entropy(similarities.transpose(1, 2), true, reduction="none").mean(dim=1)
+    true = similarities.diagonal(dim1=1, dim2=2)
+    return (similarities.logsumexp(dim=2) - true).mean(dim=1)
