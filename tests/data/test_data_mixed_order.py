@@ -64,6 +64,16 @@ def test_few_of_either_kind(size: int, labelled: int) -> None:
         assert len(batch) == labelled + min(2 * labelled, size - labelled)
 
 
+def test_windows_of_shards_hold_for_both_kinds() -> None:
+    shards = [i // 5 for i in range(50)]
+    given = {"shards": shards, "shard_window": 1}
+    mixed = MixedBatchSampler(50, 4, labelled=10, ratio=5, seed=0, **given)  # type: ignore[arg-type]
+    alone = KeyedBatchSampler(10, 4, seed=0, shards=shards[:10], shard_window=1)
+    assert [[i for i in b if i < 10] for b in mixed] == list(alone)
+    for batch in mixed:
+        assert len({shards[i] for i in batch if i >= 10}) == 4
+
+
 def test_impossible_mixtures_are_refused() -> None:
     for wrong in ({"labelled": 0}, {"labelled": 51}, {"ratio": 0}):
         with pytest.raises(InputError, match="mixture"):

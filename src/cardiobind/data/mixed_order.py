@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
 from torch.utils.data import Sampler
 
 from cardiobind import rng
@@ -25,6 +28,7 @@ class MixedBatchSampler(Sampler[list[int]]):
         seed: the run's seed.
         rank: this process.
         world: number of processes.
+        shards, shard_window: as of `KeyedBatchSampler`, for either kind of samples.
 
     Raises:
         InputError: no sample is labelled, or one is that is not there; a ratio below 1; a batch that cannot be shared
@@ -34,18 +38,23 @@ class MixedBatchSampler(Sampler[list[int]]):
     """
 
     def __init__(
-        self, size: int, batch_size: int, *, labelled: int, ratio: int, seed: int, rank: int = 0, world: int = 1
-    ) -> None:
+        self, size: int, batch_size: int, *, labelled: int, ratio: int, seed: int, rank: int = 0, world: int = 1,
+        shards: ArrayLike | None = None, shard_window: int | None = None,
+    ) -> None:  # fmt: skip
         if not 1 <= labelled <= size or ratio < 1:
             got = {"size": size, "labelled": labelled, "ratio": ratio}
             raise InputError("impossible mixture", expected="1 <= labelled <= size, ratio >= 1", got=got)
         self.labelled = labelled
-        self._few = KeyedBatchSampler(labelled, batch_size, seed=seed, rank=rank, world=world)
+        held = np.zeros(size, dtype=np.int64) if shards is None else np.asarray(shards)
+        given: dict[str, Any] = {"rank": rank, "world": world, "shard_window": shard_window}
+        self._few = KeyedBatchSampler(labelled, batch_size, seed=seed, shards=held[:labelled], **given)
         self._many = None
         if labelled < size:
             other = rng.integer(seed, "unlabelled order")
             wanted = min(ratio * min(batch_size, labelled), size - labelled) // world * world
-            self._many = KeyedBatchSampler(size - labelled, max(wanted, world), seed=other, rank=rank, world=world)
+            self._many = KeyedBatchSampler(
+                size - labelled, max(wanted, world), seed=other, shards=held[labelled:], **given
+            )
 
     @property
     def epoch(self) -> int:

@@ -21,11 +21,15 @@ def learn(
     work: Path,
     title: str,
     progress: Progress | None = None,
+    order: OrderFactory = KeyedBatchSampler,
 ) -> History:
-    """Train a method in the keyed order of a cohort; arguments, result and errors as `cardiobind.training.fit`."""
-    order: OrderFactory = KeyedBatchSampler
+    """Train a method in the keyed order of a cohort; arguments, result and errors as `cardiobind.training.fit`.
+
+    Args:
+        order: takes the arguments of `KeyedBatchSampler`.
+    """
     if settings.shard_window is not None:
-        order = partial(KeyedBatchSampler, shards=train.shards(), shard_window=settings.shard_window)
+        order = partial(order, shards=train.shards(), shard_window=settings.shard_window)
     with gathering(joint=settings.devices != 1):
         return fit(
             method, train, validation, settings, order=order, seed=seed, work=work, title=title, progress=progress
