@@ -25,8 +25,7 @@ def learn(
 ) -> History:
     """Train a method in the keyed order of a cohort; arguments, result and errors as `cardiobind.training.fit`.
 
-    Args:
-        order: takes the arguments of `KeyedBatchSampler`.
+    An `order` takes the arguments of `KeyedBatchSampler`.
     """
     if settings.shard_window is not None:
         order = partial(order, shards=train.shards(), shard_window=settings.shard_window)
