@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from cardiobind.evaluation import metrics, resampled
 from cardiobind.evaluation.bootstrap import count_blocks
 from cardiobind.evaluation.logistic import fit_line, fit_shift
-from cardiobind.evaluation.metrics import METRICS
+from cardiobind.evaluation.metrics import METRICS, metrics_of
 
 Floats = NDArray[np.float64]
 
@@ -129,7 +129,7 @@ def test_scores_of_exactly_zero_and_one_are_finite() -> None:
     assert math.isfinite(metrics.calibration_slope(labels, scores))
 
 
-@pytest.mark.parametrize("name", sorted(name for name, metric in METRICS.items() if metric.resampled))
+@pytest.mark.parametrize("name", sorted(name for name, metric in metrics_of("binary").items() if metric.resampled))
 @pytest.mark.parametrize("ties", [False, True])
 def test_resampled_metrics_equal_the_metric_on_the_drawn_rows(name: str, ties: bool) -> None:
     metric = METRICS[name]
@@ -143,7 +143,7 @@ def test_resampled_metrics_equal_the_metric_on_the_drawn_rows(name: str, ties: b
         assert value == pytest.approx(metric.point(labels[drawn], values[drawn]), abs=1e-7)
 
 
-@pytest.mark.parametrize("name", sorted(METRICS))
+@pytest.mark.parametrize("name", sorted(metrics_of("binary")))
 def test_metrics_without_a_class_are_undefined_and_say_why(name: str) -> None:
     metric = METRICS[name]
     for label, word in ((0.0, "positive"), (1.0, "negative")):
@@ -218,7 +218,7 @@ def test_the_order_of_rows_never_matters(rows: list[tuple[bool, int]], seed: int
     labels = np.array([r[0] for r in rows], float)
     scores = np.array([r[1] for r in rows]) / 20
     order = np.random.default_rng(seed).permutation(len(rows))
-    for metric in {metric.point: metric for metric in METRICS.values()}.values():
+    for metric in {metric.point: metric for metric in metrics_of("binary").values()}.values():
         values = (scores >= 0.5).astype(float) if metric.on.startswith("decision") else scores
         np.testing.assert_allclose(
             metric.point(labels, values), metric.point(labels[order], values[order]), atol=1e-6, rtol=1e-6

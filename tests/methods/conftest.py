@@ -82,9 +82,6 @@ OPTIONS = {
     "masked_table": {"projection": 8, "contrastive_weight": 0.5},
     "align_joint": {"projection": 8},
     "align_all_pairs": {"projection": 8},
-    "align_gram": {"projection": 8},
-    "align_sigmoid": {"projection": 8},
-    "align_symile": {"projection": 8},
     "finetune": {"hidden": 8},
 }
 

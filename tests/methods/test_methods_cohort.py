@@ -7,8 +7,9 @@ import torch
 
 from cardiobind.cohort import Protocol, make_protocol
 from cardiobind.data import CohortDataset
-from cardiobind.methods import AlignAllPairs, Finetune, embed, learn, positive_weight, predict
+from cardiobind.methods import AlignAllPairs, Finetune, embed, learn, predict
 from cardiobind.models import AttentionPool, MeanPool, Tower, build_encoder
+from cardiobind.objectives.endpoints import Binary
 from cardiobind.training import TrainingSettings
 from store_fakes import FakeSource, fake_cohort
 
@@ -34,7 +35,8 @@ def test_align_then_finetune_then_predict(tmp_path):
 
     labelled = cohort.rows_with(rows[np.isfinite(protocol.labels[rows])], modalities)
     train = CohortDataset(cohort, protocol, labelled, modalities)
-    method = Finetune(towers, fit="partial", positive_weight=positive_weight(protocol.labels[labelled]), crop_s=1.0)
+    objective = Binary.fit(protocol.labels[labelled])
+    method = Finetune(towers, objective=objective, fit="partial", crop_s=1.0)
     learn(method, train, train, settings, seed=0, work=tmp_path / "finetune", title="fine-tune")
     test = CohortDataset(cohort, protocol, cohort.rows_with(protocol.rows("test"), modalities), modalities)
     logits = predict(method, test, ("ecg", "tabular"))

@@ -31,7 +31,7 @@ def linear(towers):
 
 def test_the_logits_are_those_of_the_probe(linear, labelled):
     train, validation = labelled(size=40), labelled(size=30, seed=1)
-    c = start_from_probe(linear, train, validation, seed=0)
+    c = start_from_probe(linear, "binary", train, validation, seed=0).penalty
     probe = fit_logistic_probe(
         classifier_features(linear, train), train.labels, classifier_features(linear, validation), validation.labels,
         seed=0,
@@ -44,4 +44,4 @@ def test_the_logits_are_those_of_the_probe(linear, labelled):
 def test_a_hidden_layer_is_refused(linear, labelled):
     deep = Finetune(dict(linear.fusion.towers.items()), hidden=8)
     with pytest.raises(ConfigError, match="linear"):
-        start_from_probe(deep, labelled(), labelled(seed=1), seed=0)
+        start_from_probe(deep, "binary", labelled(), labelled(seed=1), seed=0)

@@ -8,19 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardiobind.errors import ConfigError, InputError
+from cardiobind.errors import InputError
 from cardiobind.tasks import (
     KINDS,
     LABEL_COLUMNS,
     REASONS,
     SOURCES_OF_CODES,
     TASKS,
-    TRAINABLE_KINDS,
     UNKNOWN_DATES,
     CodeSet,
     EventTable,
     Task,
-    check_trainable,
     describe_tasks,
     icd9,
     icd10,
@@ -262,14 +260,6 @@ def test_a_multilabel_task_points_to_its_members() -> None:
     assert {TASKS.get(name).kind for name in TASKS.get("ptbxl_superclasses").members} == {"binary"}
 
 
-@pytest.mark.parametrize(("name", "instead"), [("mi_survival", "mi_incident"), ("lvef_percent", "mi"),
-                                               ("ptbxl_superclasses", "hyp")])  # fmt: skip
-def test_a_kind_without_a_head_is_refused_and_what_can_be_trained_is_named(name: str, instead: str) -> None:
-    with pytest.raises(ConfigError, match=rf"\b{instead}\b"):
-        check_trainable(name)
-    check_trainable(instead)
-
-
 def test_the_registry_is_sound() -> None:
     for name in TASKS:
         own = TASKS.get(name)
@@ -278,7 +268,6 @@ def test_the_registry_is_sound() -> None:
         assert own.source in SOURCES_OF_CODES
         assert (own.kind in ("binary", "survival")) == bool(own.positive.codes)
         assert (own.kind == "regression") == bool(own.column)
-    assert set(TRAINABLE_KINDS) < set(KINDS)
 
 
 def test_the_description_holds_every_task_and_its_codes() -> None:

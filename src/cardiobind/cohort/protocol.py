@@ -23,7 +23,7 @@ from cardiobind.modalities.features import FEATURE_BY_NAME, INPUT_FEATURES
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.modalities.tabular.contract import TableContract
 from cardiobind.registry import did_you_mean
-from cardiobind.tasks import TASKS, check_trainable
+from cardiobind.tasks import KINDS, Kind, kind_of
 
 KIND = "protocol"
 SCHEMA_VERSION = 1
@@ -61,8 +61,8 @@ def make_protocol(
         fingerprint: digest of all that decides the content.
 
     Raises:
-        ConfigError: an unknown split rule or feature, or a task of a kind that no head can be trained on.
-        InputError: the cohort has no labels of the task, or a split is empty.
+        ConfigError: an unknown split rule or feature.
+        InputError: the cohort has no labels of the task, nobody has one, or a split is empty.
         SplitLeakageError: a subject would be in two splits.
         LabelLeakageError: a feature gives the label away.
         DataContractError: a feature asked for has no value in the training rows.
@@ -75,12 +75,12 @@ def make_protocol(
     refuse_leaks(declared_leaks(chosen, task), allow_leaks)
     _check_present(table, chosen)
     contract = TableContract.fit(table, chosen) if chosen else None
-    labels = _trainable_labels(cohort, task)
+    labels, kind = _labels(cohort, task), KINDS.get(kind_of(task))
     days = None if cohort.days_after_visit is None else cohort.days_after_visit.iloc[with_row]
-    findings = audit_leakage(table, chosen, task, None if labels is None else labels[with_row], days)
+    findings = _find_leaks(table, chosen, task, None if labels is None else kind.audited(labels[with_row]), days)
     refuse_leaks(findings, allow_leaks)
     facts: dict[str, Any] = {"task": task, "split": split, "seed": seed, "fractions": list(fractions)}
-    facts |= {"features": chosen, "counts": _counts(splits, labels)}
+    facts |= {"features": chosen, "counts": _counts(splits, labels, kind)}
     with artifact.commit(
         out, KIND, schema_version=SCHEMA_VERSION, parents=[cohort.artifact], config=config, fingerprint=fingerprint
     ) as folder:
@@ -147,8 +147,8 @@ class Protocol:
 
     @property
     def labels(self) -> NDArray[np.float64] | None:
-        """Label of each sample of the cohort, NaN where unknown; None without a task."""
-        return None if self.task is None else self.cohort.labels(self.task)
+        """Labels of each sample of the cohort, (n,) or (n, K), NaN where unknown; None without a task."""
+        return None if self.task is None else self.cohort.targets(self.task)
 
     @property
     def specs(self) -> dict[str, InputSpec]:
@@ -157,12 +157,13 @@ class Protocol:
         return {**self.cohort.specs, **tabular}
 
 
-def _trainable_labels(cohort: Cohort, task: str | None) -> NDArray[np.float64] | None:
+def _labels(cohort: Cohort, task: str | None) -> NDArray[np.float64] | None:
     if task is None:
         return None
-    if task in TASKS:
-        check_trainable(task)
-    return cohort.labels(task)
+    labels, kind = cohort.targets(task), KINDS.get(kind_of(task))
+    if kind.why_none is not None and not kind.known(labels).any():
+        raise InputError("nobody has a label of this task", where=f"protocol.task = {task!r}", hint=kind.why_none)
+    return labels
 
 
 def _assign(
@@ -201,14 +202,26 @@ def _check_present(table: pd.DataFrame, chosen: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def _counts(splits: NDArray[np.str_], labels: NDArray[np.float64] | None) -> dict[str, dict[str, int]]:
+def _find_leaks(
+    table: pd.DataFrame, chosen: Sequence[str], task: str | None, labels: Sequence[NDArray[np.float64]] | None,
+    days: pd.DataFrame | None,
+) -> list[Finding]:  # fmt: skip
+    """Return what gives any of the labels away, each finding once, in the order of the features."""
+    audited = [None] if labels is None else labels
+    found = [finding for own in audited for finding in audit_leakage(table, chosen, task, own, days)]
+    return sorted(dict.fromkeys(found), key=lambda finding: chosen.index(finding.feature))
+
+
+def _counts(splits: NDArray[np.str_], labels: NDArray[np.float64] | None, kind: Kind) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for name in SPLITS:
         here = splits == name
         counts[name] = {"samples": int(here.sum())}
         if labels is not None:
-            known = labels[here & np.isfinite(labels)]
-            counts[name] |= {"labelled": len(known), "positive": int((known > 0.5).sum())}
+            known = labels[here & kind.known(labels)]
+            counts[name] |= {"labelled": len(known)}
+            if kind.marks is not None:
+                counts[name] |= {"positive": int((kind.marks(known) > 0.5).sum())}
     return counts
 
 

@@ -17,6 +17,7 @@ from cardiobind.cohort.remote import RemoteArtifact, is_url, open_remote
 from cardiobind.errors import ArtifactError, InputError
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.registry import did_you_mean
+from cardiobind.tasks import TASKS, kind_of
 
 SCHEMA_VERSION = 2
 MIGRATIONS = {
@@ -153,6 +154,19 @@ class Cohort:
             InputError: the cohort has no labels of one of them.
         """
         return np.stack([self.labels(task) for task in tasks], axis=1)
+
+    def targets(self, task: str) -> NDArray[np.float64]:
+        """Return what a model of the task learns, NaN where unknown, as `cardiobind.tasks.kinds` describes it.
+
+        A class or a number (samples,); several classes (samples, K); days and event (samples, 2).
+
+        Raises:
+            InputError: the cohort has no labels of that task.
+        """
+        members = TASKS.get(task).members if task in TASKS else ()
+        if members:
+            return self.label_matrix(members)
+        return np.stack(self.survival(task), axis=1) if kind_of(task) == "survival" else self.labels(task)
 
     def label_table(self, task: str) -> pd.DataFrame:
         """Return why each sample has its label: label, reason, time_days, evidence, evidence_date, approximate.

@@ -29,7 +29,7 @@ EXECUTION = ("accelerator", "devices", "nodes", "alone", "data_workers", "checkp
 """Options of a training that say how it is executed; what is computed does not depend on them, but for rounding."""
 
 Scalar = bool | int | float | str
-Option = Scalar | tuple[Scalar, ...] | dict[str, Scalar]
+Option = Scalar | tuple[Scalar, ...]
 MODALITIES = ("ecg", "cmr", "tabular")
 
 
@@ -184,8 +184,9 @@ class ArmConfig(_Strict):
     """One way of making a predictor, a row of the results table.
 
     ``start`` says where the encoders' weights come from, ``classifier`` whether a network's classifier starts at random
-    or as the best linear one, ``kind`` how the labels are used (see `cardiobind.pipeline.ARMS`). ``inputs`` are the
-    input sets it is fitted for and scored on, instead of those of the evaluation; ``variant`` names its encoders.
+    or as the best linear one, ``kind`` how the labels are used (see `cardiobind.pipeline.ARMS`), ``objective`` the loss
+    (see `cardiobind.objectives.endpoints`). ``inputs`` are the input sets it is fitted for and scored on, instead of
+    those of the evaluation; ``variant`` names its encoders.
     """
 
     name: str
@@ -193,10 +194,11 @@ class ArmConfig(_Strict):
     start: Literal["scratch", "pretrained", "aligned"] = "scratch"
     classifier: Literal["random", "probe"] = "random"
     options: dict[str, Option] = Field(default_factory=dict)
+    objective: dict[str, Option] = Field(default_factory=dict)
     training: TrainingConfig | None = None
     inputs: tuple[str, ...] | None = None
     variant: str | None = None
-    sparse = ("inputs", "variant")
+    sparse = ("inputs", "objective", "variant")
 
 
 class EvaluationConfig(_Strict):

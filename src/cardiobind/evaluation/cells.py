@@ -1,10 +1,19 @@
-"""From the predictions file to cells: one arm on one set of inputs at one label fraction, over its seeds."""
+"""From the predictions file to cells: one arm on one set of inputs at one label fraction, over its seeds.
+
+A frame may hold endpoints of every kind; the column `kind` says which, ``binary`` where it is not there:
+
+- ``binary``: label 0 or 1, score a probability.
+- ``regression``: label and score in the unit of the task.
+- ``survival``: label whether the event came (1, or 0 where censored), `time_days` until then, score a risk: the higher,
+  the earlier the event is expected.
+- ``multilabel``: a row for each label, which the column `output` names; label 0, 1 or unknown, score a probability.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,13 +22,16 @@ from numpy.typing import NDArray
 from cardiobind.errors import InputError, SplitLeakageError
 from cardiobind.evaluation.calibration import PlattScaling, fit_platt
 from cardiobind.evaluation.threshold import Threshold, choose_threshold
+from cardiobind.registry import Registry
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 COLUMNS = ("arm", "inputs", "fraction", "seed", "task", "split", "subject", "visit", "label", "score")
 KEY = ["task", "arm", "inputs", "fraction"]
+BINARY = "binary"
 _ROW = ["subject", "visit"]
+_OPTIONAL = {"kind": BINARY, "output": ""}
 
 
 @dataclass(frozen=True)
@@ -30,13 +42,15 @@ class Cell:
         task, arm, inputs, fraction: what it is.
         seeds: training seeds.
         rows: (n,) index of (subject, visit), sorted; it leaves this room only as counts.
-        labels: (n,) 0 or 1.
+        labels: (n,) 0 or 1, or numbers; (n, 2) time in days and event; (n, K) of several labels, NaN unknown.
         subject_index: (n,) subject of each row, 0 to subjects - 1.
-        values: for each kind of `Metric.on` (seeds, n).
-        thresholds: one a seed.
-        calibrations: one a seed.
+        values: for each kind of `Metric.on` (seeds, n), or (seeds, n, K) of several labels.
+        thresholds: one a seed; none unless binary.
+        calibrations: one a seed; none unless binary.
         validation_n, validation_positives: labelled validation rows of the first seed.
         unlabelled: test rows left out because their label is unknown.
+        kind: of the endpoint.
+        strata: (n,) 0 or 1: classes that keep their size in each resample.
     """
 
     task: str
@@ -51,8 +65,15 @@ class Cell:
     thresholds: tuple[Threshold, ...]
     calibrations: tuple[PlattScaling, ...]
     validation_n: int
-    validation_positives: int
+    validation_positives: int | None
     unlabelled: int
+    kind: str
+    strata: Floats
+
+    @property
+    def positives(self) -> int | None:
+        """Positive labels or events among the rows; None where no such thing is."""
+        return int(self.strata.sum()) if self.validation_positives is not None else None
 
     def why_undefined(self, on: str) -> str | None:
         """Return why no metric on these values is defined, naming the seeds concerned; None where they are there."""
@@ -71,10 +92,9 @@ class Cell:
             rows: index of (subject, visit), sorted, all of them in the cell.
         """
         place = self.rows.get_indexer(rows)
-        values = {on: v[:, place] for on, v in self.values.items()}
-        return Cell(
-            self.task, self.arm, self.inputs, self.fraction, self.seeds, rows, self.labels[place], _subject_index(rows),
-            values, self.thresholds, self.calibrations, self.validation_n, self.validation_positives, self.unlabelled,
+        return replace(
+            self, rows=rows, labels=self.labels[place], subject_index=_subject_index(rows), strata=self.strata[place],
+            values={on: v[:, place] for on, v in self.values.items()},
         )  # fmt: skip
 
 
@@ -82,8 +102,8 @@ def read_cells(predictions: pd.DataFrame) -> list[Cell]:
     """Check a predictions frame and return its cells in order of first appearance.
 
     Args:
-        predictions: columns arm, inputs, fraction, seed, task, split ("validation" or "test"), subject, visit,
-            label (0, 1 or NaN for unknown) and score in [0, 1].
+        predictions: columns arm, inputs, fraction, seed, task, split ("validation" or "test"), subject, visit, label
+            (NaN for unknown) and score; for kinds other than binary also those that this module's docstring names.
 
     Raises:
         InputError: a column, a split, a score or a label is not as above; a row appears twice; labels of one subject
@@ -91,8 +111,12 @@ def read_cells(predictions: pd.DataFrame) -> list[Cell]:
         SplitLeakageError: a subject is in validation and test.
     """
     _check_columns(predictions)
-    _check_rows(predictions)
-    return [_cell(key, group) for key, group in predictions.groupby(KEY, sort=False)]
+    frame = _with_kinds(predictions)
+    for kind, rows in frame.groupby("kind", sort=False):
+        CELLS.get(str(kind)).check(rows)
+    _check_rows(frame)
+    groups = frame.groupby([*KEY, "kind"], sort=False)
+    return [cell for key, group in groups for cell in CELLS.get(str(key[-1])).read(key[:-1], group)]
 
 
 def _check_columns(frame: pd.DataFrame) -> None:
@@ -109,6 +133,15 @@ def _check_columns(frame: pd.DataFrame) -> None:
         raise InputError(
             "a split that is neither validation nor test", where="predictions.split", got=sorted(map(str, splits))
         )
+
+
+def _with_kinds(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(**{
+        name: frame[name].fillna(value).astype(str) if name in frame else value for name, value in _OPTIONAL.items()
+    })  # fmt: skip
+
+
+def _check_classes(frame: pd.DataFrame) -> None:
     scores = frame["score"].to_numpy(np.float64)
     outside = int(np.sum(~((scores >= 0) & (scores <= 1))))
     if outside:
@@ -120,13 +153,14 @@ def _check_columns(frame: pd.DataFrame) -> None:
 
 
 def _check_rows(frame: pd.DataFrame) -> None:
-    twice = int(frame.duplicated([*KEY, "seed", *_ROW]).sum())
+    twice = int(frame.duplicated([*KEY, "seed", "output", *_ROW]).sum())
     if twice:
         raise InputError(
             "a subject and visit is predicted twice by one model", where="predictions", got=f"{twice} rows"
         )
     known = frame.dropna(subset=["label"])
-    unequal = int((known.groupby(["task", *_ROW])["label"].nunique() > 1).sum())
+    stated = ["label", "time_days"] if "time_days" in frame else ["label"]
+    unequal = int((known.groupby(["task", "output", *_ROW])[stated].nunique() > 1).any(axis=1).sum())
     if unequal:
         raise InputError(
             "one subject and visit has different labels in different models", where="predictions.label",
@@ -137,23 +171,83 @@ def _check_rows(frame: pd.DataFrame) -> None:
         raise SplitLeakageError("subjects are in validation and test", where="predictions", got=f"{both} subjects")
 
 
-def _cell(key: tuple[object, ...], group: pd.DataFrame) -> Cell:
+def _check_numbers(frame: pd.DataFrame) -> None:
+    strange = int((~np.isfinite(frame["score"].to_numpy(np.float64))).sum())
+    if strange:
+        raise InputError("scores that are not finite", where="predictions.score", got=f"{strange} rows")
+
+
+def _check_times(frame: pd.DataFrame) -> None:
+    _check_numbers(frame)
+    if "time_days" not in frame:
+        raise InputError("time to event without times", where="predictions", expected="the column time_days")
+    known = frame.dropna(subset=["label"])
+    strange = int((~(known["time_days"] >= 0) | ~known["label"].isin([0.0, 1.0])).sum())
+    if strange:
+        raise InputError(
+            "time to event that is no time and event", where="predictions", got=f"{strange} rows",
+            expected="time_days of at least 0, label 1 for an event and 0 for censored",
+        )  # fmt: skip
+
+
+def _check_labels(frame: pd.DataFrame) -> None:
+    _check_classes(frame)
+    if (frame["output"] == "").any():
+        raise InputError("several labels without names", where="predictions", expected="the column output")
+
+
+def _binary(key: tuple[object, ...], group: pd.DataFrame) -> list[Cell]:
+    cell = _plain(key, group, BINARY, ["label"])
+    labelled = group.dropna(subset=["label"]).sort_values(_ROW)
+    validation = labelled[labelled["split"] == "validation"]
+    settled = [_settle(validation[validation["seed"] == seed]) for seed in cell.seeds]
+    thresholds, calibrations = tuple(t for t, _ in settled), tuple(c for _, c in settled)
+    values = _values(cell.values["score"], thresholds, calibrations)
+    return [replace(cell, values=values, thresholds=thresholds, calibrations=calibrations)]
+
+
+def _regression(key: tuple[object, ...], group: pd.DataFrame) -> list[Cell]:
+    return [_plain(key, group, "regression", ["label"])]
+
+
+def _survival(key: tuple[object, ...], group: pd.DataFrame) -> list[Cell]:
+    return [_plain(key, group, "survival", ["time_days", "label"])]
+
+
+def _multilabel(key: tuple[object, ...], group: pd.DataFrame) -> list[Cell]:
+    """Return a cell of all labels together, on the rows of which any is known, and a binary one for each."""
+    parts = {name: group[group["output"] == name] for name in dict.fromkeys(group["output"])}
+    each = [cell for name, part in parts.items() for cell in _binary((f"{key[0]}: {name}", *key[1:]), part)]
+    rows = each[0].rows
+    for cell in each[1:]:
+        rows = rows.union(cell.rows)
+    wide = [_plain(key, part.fillna({"label": -1.0}), "multilabel", ["label"]) for part in parts.values()]
+    if not all(cell.rows.equals(wide[0].rows) for cell in wide):
+        raise InputError("the labels of one model were tested on different subjects", where=f"{key[1]}, {key[2]}")
+    labels = np.stack([cell.on_rows(rows).labels for cell in wide], axis=1)
+    scores = np.stack([cell.on_rows(rows).values["score"] for cell in wide], axis=2)
+    first = wide[0].on_rows(rows)
+    known = np.where(labels < 0, np.nan, labels)
+    unlabelled = len(wide[0].rows) - len(rows)
+    return [replace(first, labels=known, values={"score": scores}, unlabelled=unlabelled), *each]
+
+
+def _plain(key: tuple[object, ...], group: pd.DataFrame, kind: str, columns: list[str]) -> Cell:
     task, arm, inputs, fraction = key
     labelled = group.dropna(subset=["label"]).sort_values(_ROW)
     test = labelled[labelled["split"] == "test"]
-    validation = labelled[labelled["split"] == "validation"]
     seeds = tuple(int(s) for s in sorted(group["seed"].unique()))
     scores = _wide(test, seeds, where=f"{arm}, {inputs}, fraction {fraction}")
     rows = pd.MultiIndex.from_frame(scores.index.to_frame())
-    labels = test.drop_duplicates(_ROW).set_index(_ROW)["label"].reindex(rows).to_numpy(np.float64)
-    settled = [_settle(validation[validation["seed"] == seed]) for seed in seeds]
-    thresholds, calibrations = tuple(t for t, _ in settled), tuple(c for _, c in settled)
-    first = validation[validation["seed"] == seeds[0]]
+    labels = test.drop_duplicates(_ROW).set_index(_ROW)[columns].reindex(rows).to_numpy(np.float64)
+    first = labelled[(labelled["split"] == "validation") & (labelled["seed"] == seeds[0])]
+    classes = kind in (BINARY, "survival")
     return Cell(
-        str(task), str(arm), str(inputs), float(str(fraction)), seeds, rows, labels, _subject_index(rows),
-        _values(scores.to_numpy(np.float64).T, thresholds, calibrations), thresholds, calibrations,
-        len(first), int(first["label"].sum()),
-        int(group.loc[(group["split"] == "test") & (group["seed"] == seeds[0]), "label"].isna().sum()),
+        str(task), str(arm), str(inputs), float(str(fraction)), seeds, rows,
+        labels[:, 0] if len(columns) == 1 else labels, _subject_index(rows), {"score": scores.to_numpy(np.float64).T},
+        (), (), len(first), int(first["label"].sum()) if classes else None,
+        int(group.loc[(group["split"] == "test") & (group["seed"] == seeds[0]), "label"].isna().sum()), kind,
+        labels[:, -1] if classes else np.zeros(len(labels)),
     )  # fmt: skip
 
 
@@ -191,3 +285,23 @@ def _values(
 
 def _subject_index(rows: pd.MultiIndex) -> Ints:
     return np.asarray(pd.factorize(rows.get_level_values("subject"), sort=True)[0], np.int64)
+
+
+@dataclass(frozen=True)
+class KindOfCells:
+    """How the rows of one kind of endpoint are read.
+
+    Attributes:
+        check: refuses rows whose labels or scores are not of the kind.
+        read: key and rows of one arm, inputs and fraction -> cells.
+    """
+
+    check: Callable[[pd.DataFrame], None]
+    read: Callable[[tuple[object, ...], pd.DataFrame], list[Cell]]
+
+
+CELLS: Registry[KindOfCells] = Registry("kind of prediction")
+CELLS.register(BINARY)(KindOfCells(_check_classes, _binary))
+CELLS.register("regression")(KindOfCells(_check_numbers, _regression))
+CELLS.register("survival")(KindOfCells(_check_times, _survival))
+CELLS.register("multilabel")(KindOfCells(_check_labels, _multilabel))

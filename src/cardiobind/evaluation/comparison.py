@@ -15,7 +15,10 @@ from cardiobind.evaluation.metrics import METRICS, Metric
 
 Floats = NDArray[np.float64]
 
-COMPARED = ("auroc", "auprc", "balanced_accuracy", "sensitivity", "specificity", "brier")
+COMPARED = (
+    "auroc", "auprc", "balanced_accuracy", "sensitivity", "specificity", "brier", "r2", "mae", "rmse", "pearson",
+    "concordance", "macro_auroc", "macro_auprc",
+)  # fmt: skip
 
 
 def seed_values(cell: Cell, metric: Metric) -> Floats:
@@ -43,7 +46,7 @@ def resample(cell: Cell, names: Sequence[str], resamples: int, seed: int) -> dic
     names = [n for n in names if METRICS[n].resampled and not cell.why_undefined(METRICS[n].on)]
     if not len(cell.labels):
         return {}
-    strata = subject_strata(cell.labels, cell.subject_index)
+    strata = subject_strata(cell.strata, cell.subject_index)
     blocks: dict[str, list[Floats]] = {name: [] for name in names}
     for drawn in count_blocks(strata, resamples, seed):
         counts = drawn[:, cell.subject_index]
@@ -103,8 +106,9 @@ def _pairs(cells: Sequence[Cell], arm: str, baseline: str) -> list[tuple[Cell, C
 def _compare_pair(a: Cell, b: Cell, resamples: int, seed: int) -> list[dict[str, Any]]:
     rows = a.rows.intersection(b.rows).sort_values()
     a, b = a.on_rows(rows), b.on_rows(rows)
-    drawn_a, drawn_b = (resample(cell, COMPARED, resamples, seed) for cell in (a, b))
-    return [_difference(a, b, METRICS[name], drawn_a.get(name), drawn_b.get(name)) for name in COMPARED]
+    compared = [name for name in COMPARED if a.kind in METRICS[name].kinds]
+    drawn_a, drawn_b = (resample(cell, compared, resamples, seed) for cell in (a, b))
+    return [_difference(a, b, METRICS[name], drawn_a.get(name), drawn_b.get(name)) for name in compared]
 
 
 def _difference(a: Cell, b: Cell, metric: Metric, drawn_a: Floats | None, drawn_b: Floats | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from cardiobind.errors import InputError
 from cardiobind.evaluation.bootstrap import CONFIDENCE, interval
 from cardiobind.evaluation.cells import Cell, read_cells
 from cardiobind.evaluation.comparison import compare, resample, seed_values
-from cardiobind.evaluation.metrics import METRICS, Metric
+from cardiobind.evaluation.metrics import Metric, metrics_of
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +36,9 @@ def evaluate(
 
     Thresholds and recalibration come from rows with split "validation", everything else from rows with split "test".
     A value is the mean over seeds; its interval is the 95 % percentile interval of that mean under a bootstrap of test
-    subjects, stratified by class; the spread over seeds stands apart.
+    subjects, stratified by class (by event, for time to event; not at all for numbers and several labels); the spread
+    over seeds stands apart. A task of several labels has a cell of its own and a binary one for each label, named
+    ``task: label``; a cell that is not binary has no thresholds and no recalibration.
 
     Args:
         predictions: see `cardiobind.evaluation.cells.read_cells`.
@@ -46,9 +48,10 @@ def evaluate(
         oracle: best scores that can be had on simulated data, passed through: task, inputs, metrics.
 
     Returns:
-        ``cells`` [{task, arm, inputs, fraction, seeds, n, subjects, positives, unlabelled, validation {n, positives},
-        thresholds, recalibration, metrics {name: {value, low, high, seed_sd, seed_min, seed_max} or {value: None,
-        undefined}}}], ``comparisons`` [{task, arm, baseline, inputs, fraction, metric, n, difference, low, high, p}],
+        ``cells`` [{task, kind, arm, inputs, fraction, seeds, n, subjects, positives (events, for time to event; None
+        where there is no such thing), unlabelled, validation {n, positives}, thresholds, recalibration, metrics {name:
+        {value, low, high, seed_sd, seed_min, seed_max} or {value: None, undefined}}}], ``comparisons`` [{task, arm,
+        baseline, inputs, fraction, metric, n, difference, low, high, p}],
         ``oracle``, and how they were computed.
 
     Raises:
@@ -71,26 +74,29 @@ def evaluate(
 
 
 def _describe(cell: Cell, resamples: int, seed: int) -> dict[str, Any]:
-    drawn = resample(cell, list(METRICS), resamples, seed)
+    metrics = metrics_of(cell.kind)
+    drawn = resample(cell, list(metrics), resamples, seed)
     return {
         "task": cell.task,
+        "kind": cell.kind,
         "arm": cell.arm,
         "inputs": cell.inputs,
         "fraction": cell.fraction,
         "seeds": list(cell.seeds),
         "n": len(cell.labels),
         "subjects": len(np.unique(cell.subject_index)),
-        "positives": int(cell.labels.sum()),
+        "positives": cell.positives,
         "unlabelled": cell.unlabelled,
         "validation": {"n": cell.validation_n, "positives": cell.validation_positives},
         "thresholds": [
-            {"seed": s, "value": t.value, **_reason(t.reason)} for s, t in zip(cell.seeds, cell.thresholds, strict=True)
+            {"seed": s, "value": t.value, **_reason(t.reason)}
+            for s, t in zip(cell.seeds, cell.thresholds, strict=False)
         ],
         "recalibration": [
             {"seed": s, "slope": c.slope, "intercept": c.intercept, **_reason(c.reason)}
-            for s, c in zip(cell.seeds, cell.calibrations, strict=True)
+            for s, c in zip(cell.seeds, cell.calibrations, strict=False)
         ],
-        "metrics": {name: _estimate(cell, metric, drawn.get(name)) for name, metric in METRICS.items()},
+        "metrics": {name: _estimate(cell, metric, drawn.get(name)) for name, metric in metrics.items()},
     }
 
 

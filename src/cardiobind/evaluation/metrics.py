@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
-from cardiobind.evaluation import resampled
+from cardiobind.evaluation import regression, resampled, several_labels, time_to_event
 from cardiobind.evaluation.logistic import fit_line, fit_shift, logit
 
 Floats = NDArray[np.float64]
@@ -149,6 +149,7 @@ class Metric:
             metric that resampling biases, which then has no interval.
         needs: classes without which it is undefined.
         better: direction, or None where neither is (a slope should be 1).
+        kinds: of endpoints that have it.
     """
 
     name: str
@@ -158,6 +159,7 @@ class Metric:
     resampled: ResampledStatistic | None
     needs: tuple[int, ...] = (0, 1)
     better: Literal["higher", "lower"] | None = "higher"
+    kinds: tuple[str, ...] = ("binary",)
 
     def why_undefined(self, labels: Floats) -> str:
         """Return why the metric is not a number on these labels."""
@@ -166,7 +168,24 @@ class Metric:
         absent = [("negative", "positive")[c] for c in self.needs if not np.any(labels == c)]
         if absent:
             return f"no {' and no '.join(absent)} label in the test split"
-        return "no finite estimate: the scores are constant or separate the classes"
+        if self.needs:
+            return "no finite estimate: the scores are constant or separate the classes"
+        return "no finite estimate on the rows of the test split"
+
+
+def _once(statistic: ResampledStatistic) -> Statistic:
+    """Return a statistic of rows each of which counts once."""
+
+    def point(labels: Floats, values: Floats) -> float:
+        return float(statistic(labels, values, np.ones((1, len(labels))))[0])
+
+    return point
+
+
+def _of(
+    kind: str, name: str, title: str, statistic: ResampledStatistic, better: Literal["higher", "lower"] = "higher"
+) -> Metric:
+    return Metric(name, title, "score", _once(statistic), statistic, (), better, (kind,))
 
 
 METRICS: dict[str, Metric] = {
@@ -195,5 +214,17 @@ METRICS: dict[str, Metric] = {
         ),
         Metric("brier_recalibrated", "Brier, recalibrated", "recalibrated", brier, resampled.brier, (), "lower"),
         Metric("ece_recalibrated", "ECE, recalibrated", "recalibrated", ece, None, (), "lower"),
+        _of("regression", "r2", "R²", regression.r2),
+        _of("regression", "mae", "Mean absolute error", regression.mae, "lower"),
+        _of("regression", "rmse", "Root mean squared error", regression.rmse, "lower"),
+        _of("regression", "pearson", "Pearson correlation", regression.pearson),
+        _of("survival", "concordance", "Concordance (Harrell)", time_to_event.concordance),
+        _of("multilabel", "macro_auroc", "Macro AUROC", several_labels.macro_auroc),
+        _of("multilabel", "macro_auprc", "Macro AUPRC", several_labels.macro_auprc),
     )
 }  # fmt: skip
+
+
+def metrics_of(kind: str) -> dict[str, Metric]:
+    """Return the metrics of a kind of endpoint by name, in the order of the results."""
+    return {name: metric for name, metric in METRICS.items() if kind in metric.kinds}

@@ -10,6 +10,14 @@ from cardiobind.evaluation.metrics import METRICS
 from cardiobind.registry import did_you_mean
 
 HEADLINE = ("auroc", "auprc", "balanced_accuracy", "brier", "calibration_slope")
+HEADLINES: Mapping[str, tuple[str, ...]] = {
+    "binary": HEADLINE,
+    "multilabel": ("macro_auroc", "macro_auprc"),
+    "regression": ("r2", "mae", "rmse", "pearson"),
+    "survival": ("concordance",),
+}
+"""Metrics of the main table, by kind of endpoint; the first is the one that pictures show."""
+_COUNTED = {"binary": "Test n (positive)", "survival": "Test n (events)"}
 
 
 def estimate_text(estimate: Mapping[str, Any], digits: int = 3) -> str:
@@ -27,6 +35,16 @@ def estimate_text(estimate: Mapping[str, Any], digits: int = 3) -> str:
     return f"{value} ({low} to {high})" if "−" in low + high else f"{value} ({low}–{high})"
 
 
+def kinds_of(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the kinds of endpoints that were measured, in order; metrics written without kinds are binary."""
+    return list(dict.fromkeys(_kind(cell) for cell in metrics["cells"]))
+
+
+def of_kind(metrics: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return the metrics with the cells of one kind of endpoint alone."""
+    return {**metrics, "cells": [cell for cell in metrics["cells"] if _kind(cell) == kind]}
+
+
 def table_rows(metrics: Mapping[str, Any], names: Sequence[str] = HEADLINE) -> list[list[str]]:
     """Return the results as rows of text, the header first.
 
@@ -40,17 +58,22 @@ def table_rows(metrics: Mapping[str, Any], names: Sequence[str] = HEADLINE) -> l
     for name in names:
         if name not in METRICS:
             raise UnknownNameError(f"unknown metric {name!r}", hint=did_you_mean(name, list(METRICS)))
-    header = ["Task", "Model", "Inputs", "Labels", "Seeds", "Test n (positive)", *(METRICS[n].title for n in names)]
+    kinds = {METRICS[name].kinds[0] for name in names}
+    counted = _COUNTED.get(kinds.pop() if len(kinds) == 1 else "", "Test n")
+    header = ["Task", "Model", "Inputs", "Labels", "Seeds", counted, *(METRICS[n].title for n in names)]
     return [header, *(_row(cell, names) for cell in metrics["cells"])]
 
 
-def markdown_table(metrics: Mapping[str, Any], names: Sequence[str] = HEADLINE) -> str:
+def markdown_table(metrics: Mapping[str, Any], names: Sequence[str] | None = None) -> str:
     """Return the results as a Markdown table, followed by why any value is undefined.
 
     Args:
         metrics: result of `cardiobind.evaluation.evaluate.evaluate`.
-        names: metrics, a column each.
+        names: metrics, a column each; None for a table of each kind of endpoint with its own.
     """
+    if names is None:
+        kinds = kinds_of(metrics) or ["binary"]
+        return "\n".join(markdown_table(of_kind(metrics, kind), HEADLINES[kind]) for kind in kinds)
     rows = table_rows(metrics, names)
     lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
     lines.insert(1, "|" + " --- |" * len(rows[0]))
@@ -82,5 +105,13 @@ def _number(value: float | None, digits: int) -> str | None:
 def _row(cell: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     return [
         str(cell["task"]), str(cell["arm"]), str(cell["inputs"]), percent(cell["fraction"]), str(len(cell["seeds"])),
-        f"{cell['n']} ({cell['positives']})", *(estimate_text(cell["metrics"].get(name, {})) for name in names),
+        _count(cell), *(estimate_text(cell["metrics"].get(name, {})) for name in names),
     ]  # fmt: skip
+
+
+def _count(cell: Mapping[str, Any]) -> str:
+    return str(cell["n"]) if cell["positives"] is None else f"{cell['n']} ({cell['positives']})"
+
+
+def _kind(cell: Mapping[str, Any]) -> str:
+    return str(cell.get("kind", "binary"))

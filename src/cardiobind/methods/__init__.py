@@ -1,10 +1,10 @@
 """Ways of learning: what one training step computes and what validation measures."""
 
-from cardiobind.methods.align import AlignAllPairs, AlignGram, AlignJoint, AlignSigmoid, AlignSymile
+from cardiobind.methods.align import AlignAllPairs, AlignJoint
 from cardiobind.methods.base import METHODS, Method, Step, embedding_spread
 from cardiobind.methods.contrast import TwoViews, scarf, simclr
 from cardiobind.methods.cpc import Cpc
-from cardiobind.methods.finetune import Finetune, positive_weight
+from cardiobind.methods.finetune import Finetune
 from cardiobind.methods.jepa import Jepa
 from cardiobind.methods.learn import learn
 from cardiobind.methods.linear_start import start_from_probe
@@ -15,10 +15,7 @@ from cardiobind.methods.predict import embed, predict
 __all__ = [
     "METHODS",
     "AlignAllPairs",
-    "AlignGram",
     "AlignJoint",
-    "AlignSigmoid",
-    "AlignSymile",
     "Cpc",
     "Finetune",
     "Jepa",
@@ -30,7 +27,6 @@ __all__ = [
     "embed",
     "embedding_spread",
     "learn",
-    "positive_weight",
     "predict",
     "scarf",
     "simclr",

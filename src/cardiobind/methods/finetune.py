@@ -1,61 +1,38 @@
-"""Fine-tuning: towers and a classifier over whatever modalities a subject has, from labels."""
+"""Fine-tuning: towers and a head over whatever modalities a subject has, from labels of any kind."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cardiobind.data import Batch
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.methods.base import METHODS, Present, Step, having, zero_loss
+from cardiobind.methods.base import METHODS, Present, Step, having
 from cardiobind.methods.stages import stages
 from cardiobind.methods.views import Views
 from cardiobind.models import Tower, build_fusion
+from cardiobind.objectives.endpoints import Binary, EndpointObjective
 from cardiobind.training import TrainingSettings, decay_groups
 from cardiobind.training.protocol import Outputs
 
 Fit = Literal["full", "partial", "probe"]
-Monitor = Literal["auroc", "auprc", "loss"]
-
-
-def positive_weight(labels: ArrayLike) -> float:
-    """Return the weight of a positive that makes both classes weigh the same: negatives over positives.
-
-    Args:
-        labels: (n,) of the training subjects; NaN is unknown and does not count.
-
-    Raises:
-        InputError: a class is absent.
-    """
-    known = np.asarray(labels, dtype=np.float64)
-    positives, negatives = int((known == 1).sum()), int((known == 0).sum())
-    if positives == 0 or negatives == 0:
-        raise InputError(
-            "the training labels have one class only", expected="both 0 and 1",
-            got=f"{positives} positives, {negatives} negatives",
-        )  # fmt: skip
-    return negatives / positives
 
 
 @METHODS.register("finetune")
 class Finetune(nn.Module):
-    """Supervised learning of a binary endpoint from any subset of the modalities.
+    """Supervised learning of an endpoint from any subset of the modalities.
 
-    Imbalance is corrected once, by the weight of positives in the loss: batches are never balanced as well.
+    Imbalance is corrected once, by the weight of positives in the objective: batches are never balanced as well.
 
     Args:
         towers: by modality, with the weights to start from.
+        objective: outputs, loss and validation values of the endpoint's kind; None for a binary one without weights.
         fit: ``full`` trains everything; ``partial`` the last `blocks` of each encoder, pools and classifier;
             ``probe`` pools and classifier. What is frozen gets no gradient and stays in evaluation mode.
         blocks: of each encoder that ``partial`` trains.
-        positive_weight: weight of a positive over that of a negative, see `positive_weight`.
         hidden: width of the classifier's hidden layer, 0 for a linear one.
         dropout: in the classifier.
         modality_dropout: probability with which training hides a modality that a subject has.
@@ -68,7 +45,7 @@ class Finetune(nn.Module):
         crops: evenly spaced crops whose logits are averaged in evaluation, where `crop_s` is given.
         augment_probability: with which an ECG or a CMR is augmented.
         lead_dropout: probability with which training leaves an ECG only a random part of its leads.
-        monitor: what chooses the best weights: ``auroc``, ``auprc`` or ``loss``.
+        monitor: what chooses the best weights, one of the objective's monitors; None for the first of them.
 
     Raises:
         ConfigError: an option is out of range.
@@ -77,24 +54,26 @@ class Finetune(nn.Module):
     """
 
     def __init__(
-        self, towers: Mapping[str, Tower], *, fit: Fit = "full", blocks: int = 1, positive_weight: float = 1.0,
-        hidden: int = 128, dropout: float = 0.0, modality_dropout: float = 0.3, encoder_rate: float = 1.0,
-        encoder_weight_decay: float | None = None, layer_decay: float = 1.0, crop_s: float | None = None,
-        crops: int = 3, augment_probability: float = 0.0, lead_dropout: float = 0.0,
-        monitor: Monitor = "auroc", fusion: str = "late", fusion_width: int | None = None,
+        self, towers: Mapping[str, Tower], *, objective: EndpointObjective | None = None, fit: Fit = "full",
+        blocks: int = 1, hidden: int = 128, dropout: float = 0.0, modality_dropout: float = 0.3,
+        encoder_rate: float = 1.0, encoder_weight_decay: float | None = None, layer_decay: float = 1.0,
+        crop_s: float | None = None, crops: int = 3, augment_probability: float = 0.0, lead_dropout: float = 0.0,
+        monitor: str | None = None, fusion: str = "late", fusion_width: int | None = None,
         fusion_depth: int | None = None, fusion_heads: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        _check(fit, blocks, positive_weight, encoder_rate, layer_decay, crops, monitor)
+        self.objective = objective or Binary()
+        self.monitor: str = monitor or next(iter(self.objective.monitors))
+        _check(fit, blocks, encoder_rate, layer_decay, crops, self.monitor, tuple(self.objective.monitors))
         self.modalities: tuple[str, ...] = tuple(towers)
-        self.monitor: str = monitor
-        self.higher_is_better = monitor != "loss"
+        self.higher_is_better = self.objective.monitors[self.monitor]
         self.fusion = build_fusion(
-            towers, fusion=fusion, hidden=hidden, dropout=dropout, modality_dropout=modality_dropout,
-            fusion_width=fusion_width, fusion_depth=fusion_depth, fusion_heads=fusion_heads,
+            towers, outputs=self.objective.outputs, fusion=fusion, hidden=hidden, dropout=dropout,
+            modality_dropout=modality_dropout, fusion_width=fusion_width, fusion_depth=fusion_depth,
+            fusion_heads=fusion_heads,
         )  # fmt: skip
         self.encoder_rate, self.encoder_weight_decay = encoder_rate, encoder_weight_decay
-        self.layer_decay, self.crops, self.positive_weight = layer_decay, crops, positive_weight
+        self.layer_decay, self.crops = layer_decay, crops
         inputs = {name: tower.inputs for name, tower in towers.items()}
         self.views = Views.of(
             inputs, crop_s=crop_s, probability=augment_probability, corruption=0.0, lead_dropout=lead_dropout
@@ -115,28 +94,13 @@ class Finetune(nn.Module):
         return self
 
     def training_step(self, batch: Batch) -> Step:
-        """Return the weighted cross-entropy of the labels that are known."""
+        """Return the objective's loss of the labels that are known."""
         signals = {name: self.views.random(name, x) for name, x in batch.signals.items()}
-        logits = self.fusion(signals, batch.present)[:, 0]
-        return Step(self.loss(logits, _labels(batch)))
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy in which a positive counts `positive_weight` times; unknown ones are left out.
-
-        Args:
-            logits: (B,).
-            labels: (B,) 0, 1 or NaN.
-        """
-        known = labels.isfinite()
-        if not bool(known.any()):
-            return zero_loss([logits])
-        weight = torch.where(labels[known] > 0.5, self.positive_weight, 1.0)
-        loss = F.binary_cross_entropy_with_logits(logits[known], labels[known], weight, reduction="sum")
-        return loss / weight.sum()
+        return Step(self.objective.loss(self.fusion(signals, batch.present), _labels(batch)))
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return the logits (B,), the mean over evenly spaced crops where the ECG is cropped."""
-        return torch.stack([self.fusion(view, batch.present)[:, 0] for view in self.shown(batch)]).mean(dim=0)
+        """Return the logits (B, outputs), the mean over evenly spaced crops where the ECG is cropped."""
+        return torch.stack([self.fusion(view, batch.present) for view in self.shown(batch)]).mean(dim=0)
 
     def shown(self, batch: Batch) -> list[dict[str, Tensor]]:
         """Return the signals of evaluation: one entry for each of the evenly spaced ECG crops."""
@@ -149,18 +113,8 @@ class Finetune(nn.Module):
         return {"logit": self.logits(batch), "label": _labels(batch)}
 
     def summarise(self, outputs: Outputs) -> dict[str, float]:
-        """Return AUROC, average precision and loss over the validation subjects whose label is known.
-
-        The scores are continuous; where only one class is known, AUROC and average precision are NaN.
-        """
-        known = np.isfinite(outputs["label"])
-        label, logit = outputs["label"][known], outputs["logit"][known]
-        both = 0 < label.sum() < len(label)
-        return {
-            "auroc": float(roc_auc_score(label, logit)) if both else float("nan"),
-            "auprc": float(average_precision_score(label, logit)) if both else float("nan"),
-            "loss": float(self.loss(torch.from_numpy(logit), torch.from_numpy(label))) if len(label) else float("nan"),
-        }
+        """Return the objective's monitors over the validation subjects; NaN where one is undefined."""
+        return self.objective.summarise(outputs["logit"], outputs["label"])
 
     def parameter_groups(self, settings: TrainingSettings) -> list[dict[str, Any]]:
         """Return the groups: encoders layer by layer, then the rest at the full learning rate."""
@@ -197,14 +151,14 @@ def _labels(batch: Batch) -> Tensor:
 
 
 def _check(
-    fit: str, blocks: int, positive_weight: float, encoder_rate: float, layer_decay: float, crops: int, monitor: str
+    fit: str, blocks: int, encoder_rate: float, layer_decay: float, crops: int, monitor: str, monitors: tuple[str, ...]
 ) -> None:
-    choices = {"fit": (fit, get_args(Fit)), "monitor": (monitor, get_args(Monitor))}
+    choices = {"fit": (fit, get_args(Fit)), "monitor": (monitor, monitors)}
     for name, (value, allowed) in choices.items():
         if value not in allowed:
             raise ConfigError("no such choice", where=f"finetune.{name}", expected=" | ".join(allowed), got=value)
     least_one = {"blocks": blocks, "crops": crops}
-    positive = {"positive_weight": positive_weight, "encoder_rate": encoder_rate, "layer_decay": layer_decay}
+    positive = {"encoder_rate": encoder_rate, "layer_decay": layer_decay}
     for name, number in (least_one | positive).items():
         if not (number >= 1 if name in least_one else number > 0):
             expected = "at least 1" if name in least_one else "positive"

@@ -12,26 +12,29 @@ from torch import nn
 from cardiobind.data import CohortDataset
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods.finetune import Finetune
-from cardiobind.methods.probe import fit_logistic_probe
+from cardiobind.methods.linear_probes import Probe, Split, probe_of
 from cardiobind.training import computing
 
 BATCH = 64
 
 
-def start_from_probe(method: Finetune, train: CohortDataset, validation: CohortDataset, *, seed: int) -> float:
-    """Set the classifier to a logistic regression on the first features, its penalty chosen on validation.
+def start_from_probe(
+    method: Finetune, kind: str, train: CohortDataset, validation: CohortDataset, *, seed: int
+) -> Probe:
+    """Set the head to the best linear model on the first features, its penalty chosen on validation.
 
     Args:
-        method: with a linear classifier (``hidden = 0``).
+        method: with a linear head (``hidden = 0``).
+        kind: of the endpoint, a name in `cardiobind.methods.linear_probes.PROBES`.
         train: labelled training subjects.
         validation: labelled validation subjects.
         seed: of the solver.
 
     Returns:
-        The penalty's inverse strength C.
+        The probe.
 
     Raises:
-        ConfigError: the classifier has a hidden layer.
+        ConfigError: the head has a hidden layer, or there is no linear probe of the objective.
         InputError: the data have no labels.
 
     Source: Kumar et al. 2022 (linear probing, then fine-tuning).
@@ -42,14 +45,13 @@ def start_from_probe(method: Finetune, train: CohortDataset, validation: CohortD
     ):
         raise ConfigError("a classifier that starts from a probe is linear", where="hidden", expected=0)
     method.train(False)
-    shown, held_out = classifier_features(method, train), classifier_features(method, validation)
-    probe = fit_logistic_probe(shown, _labels(train), held_out, _labels(validation), seed=seed)
-    weight = probe.model.coef_[0] / probe.scaler.scale_
-    bias = float(probe.model.intercept_[0] - weight @ probe.scaler.mean_)
+    shown, held_out = (Split(classifier_features(method, data), _labels(data)) for data in (train, validation))
+    probe = probe_of(kind, method.objective)(method.objective, shown, held_out, seed)
+    weight, bias = probe.line()
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(weight[None]).to(layer.weight))
-        layer.bias.fill_(bias)
-    return probe.c
+        layer.weight.copy_(torch.from_numpy(weight).to(layer.weight))
+        layer.bias.copy_(torch.from_numpy(bias).to(layer.bias))
+    return probe
 
 
 def classifier_features(method: Finetune, data: CohortDataset) -> NDArray[np.float32]:

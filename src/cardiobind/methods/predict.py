@@ -20,7 +20,7 @@ from cardiobind.training import computing
 def predict(
     method: Finetune, dataset: CohortDataset, modalities: Sequence[str] | None = None, *, batch_size: int = 64
 ) -> NDArray[np.float64]:
-    """Return the logit of each subject, in evaluation mode.
+    """Return the logits of each subject, in evaluation mode; `EndpointObjective.predicted` says what they mean.
 
     Args:
         method: trained.
@@ -29,7 +29,7 @@ def predict(
         batch_size: subjects at a time.
 
     Returns:
-        (n,) logits, NaN for a subject that has none of the modalities.
+        (n, outputs) logits, NaN for a subject that has none of the modalities; (n,) where the network has one output.
 
     Raises:
         InputError: the method does not know a modality, or the dataset does not hand it out.
@@ -43,12 +43,13 @@ def predict(
     with computing(method) as device, torch.inference_mode():
         for batch in _batches(dataset, batch_size):
             some = torch.stack([batch.present[name] for name in chosen]).any(dim=0)
-            logits = np.full(batch.size, np.nan)
+            logits = np.full((batch.size, method.objective.outputs), np.nan)
             if bool(some.any()):
                 shown = restrict(batch, chosen, some).to(device)
                 logits[some.numpy()] = method.logits(shown).cpu().double().numpy()
             parts.append(logits)
-    return np.concatenate(parts) if parts else np.empty(0)
+    found = np.concatenate(parts) if parts else np.empty((0, method.objective.outputs))
+    return found[:, 0] if method.objective.outputs == 1 else found
 
 
 def embed(

@@ -35,6 +35,20 @@ class LogisticProbe:
     model: LogisticRegression
     c: float
 
+    @property
+    def penalty(self) -> float:
+        """Inverse strength of the penalty."""
+        return self.c
+
+    def line(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weights (1, d) and bias (1,) of the log odds on features as they are, not standardised."""
+        weight = self.model.coef_[0] / self.scaler.scale_
+        return weight[None], np.array([float(self.model.intercept_[0] - weight @ self.scaler.mean_)])
+
+    def predicted(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probability of the positive class, (n,)."""
+        return self.probabilities(features)
+
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probability of the positive class, (n,), from features (n, d)."""
         standardised = self.scaler.transform(features)  # type: ignore[no-untyped-call]

@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import label_subset
 from cardiobind.config import ArmConfig, Experiment, deciding, resolved
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.methods import Finetune, learn, positive_weight, predict, start_from_probe
-from cardiobind.methods.probe import LogisticProbe, fit_logistic_probe, mean_token_features
+from cardiobind.methods import Finetune, learn, predict, start_from_probe
+from cardiobind.methods.linear_probes import FitProbe, Probe, Split, probe_of
+from cardiobind.methods.probe import mean_token_features
 from cardiobind.models import RandomKernels, Tower, load_weights
+from cardiobind.objectives.endpoints import ENDPOINTS, EndpointObjective
 from cardiobind.pipeline.components import (
     ARM_ROOMS,
     Study,
@@ -29,9 +30,11 @@ from cardiobind.pipeline.components import (
     training_settings,
 )
 from cardiobind.pipeline.networks import load_state, save_network
+from cardiobind.pipeline.predictions import ROWS
 from cardiobind.pipeline.pretrain import dataset, rehearse_method
 from cardiobind.pipeline.workspace import Stage
 from cardiobind.registry import Registry
+from cardiobind.tasks import KINDS, TASKS, Kind, Task
 from cardiobind.training import computing
 
 Scores = dict[str, dict[str, NDArray[np.float64]]]
@@ -68,22 +71,38 @@ class Cell:
 
     @property
     def labels(self) -> NDArray[np.float64]:
-        """Label of each sample of the cohort, NaN where unknown."""
+        """Labels of each sample of the cohort, (n,) or (n, K), NaN where unknown."""
         labels = self.study.protocol.labels
         if labels is None:
             raise InputError("the protocol has no task", where="protocol.task")
         return labels
 
+    @property
+    def task(self) -> Task:
+        """The endpoint."""
+        return TASKS.get(self.study.experiment.protocol.task)
+
+    @property
+    def kind(self) -> Kind:
+        """How the labels are read."""
+        return KINDS.get(self.task.kind)
+
+    def objective(self) -> EndpointObjective:
+        """Return the objective of the endpoint's kind, fitted on the training labels."""
+        build = ENDPOINTS.get(self.task.kind).fit
+        return build(self.labels[self.training_rows()], **self.arm.objective)
+
     def training_rows(self) -> NDArray[np.int64]:
         """Return the samples whose labels may be learnt from."""
         rows = self.study.cohort.rows_with(self.study.protocol.rows("train"), self.modalities)
         subjects = self.study.cohort.samples["subject"].to_numpy()[rows]
-        return rows[label_subset(subjects.tolist(), self.labels[rows], self.fraction, self.seed)]
+        strata = self.kind.strata(self.labels[rows])
+        return rows[label_subset(subjects.tolist(), strata, self.fraction, self.seed)]
 
     def scored_rows(self, split: str, inputs: str) -> NDArray[np.int64]:
         """Return the labelled samples of a split that have all modalities of an input set such as ``ecg+tabular``."""
         rows = self.study.cohort.rows_with(self.study.protocol.rows(split), inputs.split("+"), every=True)
-        return rows[np.isfinite(self.labels[rows])]
+        return rows[self.kind.known(self.labels[rows])]
 
     def towers(self) -> dict[str, Tower]:
         """Return the towers of the arm's modalities with the weights that they start from."""
@@ -143,6 +162,8 @@ def check_arms(experiment: Experiment) -> None:
         kind = ARMS.get(arm.kind)
         where = f"arms.{index}.options"
         check_options(kind.takes or _no_options, arm.options, where, positional=kind.given if kind.takes else 0)
+        objective = ENDPOINTS.get(TASKS.get(experiment.protocol.task).kind)
+        check_options(objective.fit, arm.objective, f"arms.{index}.objective", positional=1)
         if arm.classifier == "probe" and arm.options.get("hidden") != 0:
             raise ConfigError("a classifier that starts from a probe is linear", where=f"{where}.hidden", expected=0)
         if arm.name == experiment.export and not kind.exportable:
@@ -155,12 +176,12 @@ def _no_options() -> None:
 
 
 def build_network(cell: Cell) -> Finetune:
-    """Return towers and a fusion classifier, not yet fine-tuned, which weighs both classes the same."""
+    """Return towers and a fusion head, not yet fine-tuned; a class weighs what the objective makes it weigh."""
     towers = cell.towers()
     seeded(cell.seed, "classifier")
-    weight = positive_weight(cell.labels[cell.training_rows()])
+    objective = cell.objective()
     try:
-        return Finetune(towers, positive_weight=weight, **cell.arm.options)  # type: ignore[arg-type]
+        return Finetune(towers, objective=objective, **cell.arm.options)  # type: ignore[arg-type]
     except TypeError as error:
         raise ConfigError(f"fine-tuning does not take these options: {error}", where=cell.arm.name) from error
 
@@ -168,26 +189,31 @@ def build_network(cell: Cell) -> Finetune:
 def rehearse_network(cell: Cell) -> None:
     """Build the network of a cell and show it some training subjects."""
     rehearse_method(cell.study, build_network(cell))
+    if cell.arm.classifier == "probe":
+        _linear(cell)
 
 
 def fit_network(cell: Cell, stage: Stage) -> None:
-    """Fine-tune towers and a fusion classifier; from scratch it is the same code with no parent encoder."""
+    """Fine-tune towers and a fusion head; from scratch it is the same code with no parent encoder."""
     study, rows, method = cell.study, cell.training_rows(), build_network(cell)
     validation = study.cohort.rows_with(study.protocol.rows("validation"), cell.modalities)
-    validation = validation[np.isfinite(cell.labels[validation])]
+    validation = validation[cell.kind.known(cell.labels[validation])]
     train = dataset(study, rows, cell.modalities)
     held_out = dataset(study, validation, cell.modalities) if len(validation) else None
     if cell.arm.classifier == "probe" and held_out is not None:
-        start_from_probe(method, train, held_out, seed=cell.seed)
+        start_from_probe(method, cell.task.kind, train, held_out, seed=cell.seed)
     settings = training_settings(cell.arm.training or study.experiment.finetune, study.experiment.training)
     history = learn(
         method, train, held_out, settings, seed=cell.seed, work=stage.work,
         title=f"fine-tune {cell.arm.name}, {cell.fraction:.0%} of labels, seed {cell.seed}",
         progress=study.workspace.reporter,
     )  # fmt: skip
-    scores = score(cell, lambda wanted, chosen: expit(predict(method, dataset(study, wanted, chosen), chosen)))
+    objective = method.objective.settled(lambda: (predict(method, train), cell.labels[rows]))
+    scores = score(
+        cell, lambda wanted, chosen: objective.predicted(predict(method, dataset(study, wanted, chosen), chosen))
+    )
     with stage.commit() as folder:
-        facts = {"training_labels": len(rows), "crops": method.crops}
+        facts = {"training_labels": len(rows), "crops": method.crops, "objective": objective.to_json()}
         save_network(folder, method.fusion, cell.description() | facts, history)
         predictions_frame(cell, scores).to_parquet(folder / "predictions.parquet", index=False)
 
@@ -201,13 +227,14 @@ def build_encoders(cell: Cell) -> dict[str, Tower]:
 def rehearse_encoders(cell: Cell) -> None:
     """Build the towers of a linear arm and show them a training subject."""
     towers, study = build_encoders(cell), cell.study
+    _linear(cell)
     rows = study.cohort.rows_with(study.protocol.rows("train"), tuple(towers), every=True)[:1]
     if len(rows):
         mean_token_features(towers, dataset(study, rows, tuple(towers)), **cell.arm.options)  # type: ignore[arg-type]
 
 
 def fit_linear_probe(cell: Cell, stage: Stage) -> None:
-    """Fit a logistic regression on the mean tokens of frozen encoders."""
+    """Fit the linear model of the endpoint's kind on the mean tokens of frozen encoders."""
     towers, chosen = build_encoders(cell), cell.arm.options
 
     def features(wanted: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -221,11 +248,12 @@ def build_kernels(cell: Cell) -> RandomKernels:
     inputs = _single_input(cell)
     if inputs != "ecg":
         raise ConfigError("random kernels see an ECG and nothing else", where=cell.arm.name, expected="ecg", got=inputs)
+    _linear(cell)
     return _kernels(cell.study, dict(cell.arm.options))
 
 
 def fit_random_kernels(cell: Cell, stage: Stage) -> None:
-    """Fit a logistic regression on random convolution kernels of the raw ECG, a baseline that is hard to beat."""
+    """Fit a linear model on random convolution kernels of the raw ECG, a baseline that is hard to beat."""
     stored = kernel_features(cell.study, dict(cell.arm.options))
     _fit_probe(cell, stage, lambda wanted: stored[np.searchsorted(ecg_rows(cell.study), wanted)])
 
@@ -276,22 +304,25 @@ def _convolve(study: Study, kernels: RandomKernels, title: str) -> NDArray[np.fl
     return np.concatenate(blocks)
 
 
+def _linear(cell: Cell) -> FitProbe:
+    return probe_of(cell.task.kind, cell.objective())
+
+
 def _fit_probe(cell: Cell, stage: Stage, features: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> None:
     inputs, rows = _single_input(cell), cell.training_rows()
     rows = cell.study.cohort.rows_with(rows, inputs.split("+"), every=True)
     held_out = cell.scored_rows("validation", inputs)
     both = features(np.concatenate([rows, held_out]))
-    probe = fit_logistic_probe(
-        both[: len(rows)], cell.labels[rows], both[len(rows) :], cell.labels[held_out], seed=cell.seed
-    )
-    scores = score(cell, lambda wanted, chosen: probe.probabilities(features(wanted)))
+    train, validation = Split(both[: len(rows)], cell.labels[rows]), Split(both[len(rows) :], cell.labels[held_out])
+    probe = _linear(cell)(cell.objective(), train, validation, cell.seed)
+    scores = score(cell, lambda wanted, chosen: probe.predicted(features(wanted)))
     with stage.commit() as folder:
         _save_probe(folder / "probe.json", probe, cell, len(rows))
         predictions_frame(cell, scores).to_parquet(folder / "predictions.parquet", index=False)
 
 
-def _save_probe(file: Any, probe: LogisticProbe, cell: Cell, labels: int) -> None:
-    facts = cell.description() | {"training_labels": labels, "regularisation_c": probe.c}
+def _save_probe(file: Any, probe: Probe, cell: Cell, labels: int) -> None:
+    facts = cell.description() | {"training_labels": labels, "regularisation_c": probe.penalty}
     file.write_text(json.dumps(facts, indent=1))
 
 
@@ -305,26 +336,25 @@ def _single_input(cell: Cell) -> str:
     return inputs[0]
 
 
-def score(cell: Cell, probabilities: Callable[[NDArray[np.int64], tuple[str, ...]], NDArray[np.float64]]) -> Scores:
+def score(cell: Cell, predicted: Callable[[NDArray[np.int64], tuple[str, ...]], NDArray[np.float64]]) -> Scores:
     """Return the scores of all held-out samples, by input set and split, aligned with `Cell.scored_rows`."""
     found: Scores = {}
     for inputs in cell.inputs:
         rows = {split: cell.scored_rows(split, inputs) for split in ("validation", "test")}
         modalities = tuple(inputs.split("+"))
-        found[inputs] = {
-            s: probabilities(chosen, modalities) if len(chosen) else np.empty(0) for s, chosen in rows.items()
-        }
+        found[inputs] = {s: predicted(chosen, modalities) if len(chosen) else np.empty(0) for s, chosen in rows.items()}
     return found
 
 
 def predictions_frame(cell: Cell, scores: Scores) -> pd.DataFrame:
-    """Return the table that the evaluation reads, see `cardiobind.evaluation.evaluate`."""
+    """Return the table that the evaluation reads, see `cardiobind.evaluation.cells.read_cells`."""
     samples, frames = cell.study.cohort.samples, []
+    task = cell.task
     for inputs, by_split in scores.items():
         for split, values in by_split.items():
             rows = cell.scored_rows(split, inputs)
-            keys = samples.iloc[rows][["subject", "visit"]].reset_index(drop=True)
-            frames.append(keys.assign(inputs=inputs, split=split, label=cell.labels[rows], score=values))
+            keys = samples.iloc[rows][["subject", "visit"]].reset_index(drop=True).assign(inputs=inputs, split=split)
+            frames.append(ROWS.get(task.kind)(task, keys, cell.labels[rows], values))
     frame = pd.concat(frames, ignore_index=True)
     return frame.assign(
         arm=cell.arm.name, fraction=cell.fraction, seed=cell.seed, task=cell.study.experiment.protocol.task

@@ -24,7 +24,7 @@ from cardiobind.models import POOLS, Tower, build_encoder, encoder_options, pool
 from cardiobind.pipeline.workspace import Workspace
 from cardiobind.registry import did_you_mean
 from cardiobind.sources import SOURCES, Source
-from cardiobind.tasks import check_trainable
+from cardiobind.tasks import KINDS, TASKS
 from cardiobind.training import TrainingSettings
 
 COHORT_ROOMS = ("rng", "modalities", "formats", "sources", "simulate", "cohort", "tasks")
@@ -33,7 +33,7 @@ NETWORK_ROOMS = (
     "pipeline/networks", "pipeline/pretrain",
 )  # fmt: skip
 _NO_PREPARATION = {"encoder", "pretrain", "pool"}
-ARM_ROOMS = (*NETWORK_ROOMS, "pipeline/arms")
+ARM_ROOMS = (*NETWORK_ROOMS, "pipeline/arms", "pipeline/predictions")
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,10 @@ def check_names(experiment: Experiment) -> None:
     """Look every name of an experiment up in its registry before any work is done.
 
     Raises:
-        ConfigError: a name or an option is unknown (the message suggests the nearest), or nothing can be trained on the
-            endpoint's kind.
+        ConfigError: a name or an option is unknown; the message suggests the nearest.
     """
     check_options(SOURCES.get(experiment.source.kind), experiment.source.options, "source.options")
-    check_trainable(experiment.protocol.task)
+    KINDS.get(TASKS.get(experiment.protocol.task).kind)
     for modality in experiment.modalities:
         part = getattr(experiment, modality)
         POOLS.get(pool_of(experiment.pools, modality))

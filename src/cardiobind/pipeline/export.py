@@ -25,6 +25,8 @@ BUNDLE_ROOMS = (
     "inference", "evaluation/calibration", "evaluation/logistic", "evaluation/threshold", "pipeline/export",
     "pipeline/networks",
 )  # fmt: skip
+EXPORTED_KINDS = ("binary",)
+"""Kinds of endpoints of which a bundle knows what to say."""
 FUSION_OPTIONS = (
     "fusion", "hidden", "dropout", "modality_dropout", "fusion_width", "fusion_depth", "fusion_heads",
 )  # fmt: skip

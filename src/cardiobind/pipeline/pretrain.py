@@ -19,6 +19,7 @@ from cardiobind.models import Encoder, Tower, build_encoder, load_weights
 from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, options, seeded, training_settings
 from cardiobind.pipeline.networks import load_state, save_arrays, save_network
 from cardiobind.pipeline.workspace import Stage
+from cardiobind.tasks import KINDS, kind_of
 from cardiobind.training import History
 
 EMBEDDED_SUBJECTS = 1000
@@ -183,8 +184,8 @@ def _embeddings(study: Study, towers: Mapping[str, Tower], crop_s: float | None)
     rows = study.protocol.rows("test")[:EMBEDDED_SUBJECTS]
     rows = study.cohort.rows_with(rows, study.modalities)
     found: dict[str, NDArray[Any]] = dict(embed(towers, dataset(study, rows, study.modalities), crop_s=crop_s))
-    labels = study.protocol.labels
-    return found if labels is None else {**found, "label": labels[rows]}
+    labels, marks = study.protocol.labels, KINDS.get(kind_of(study.protocol.task)).marks
+    return found if labels is None or marks is None else {**found, "label": marks(labels[rows])}
 
 
 def _parents(study: Study) -> list[Artifact]:

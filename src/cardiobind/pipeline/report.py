@@ -105,6 +105,10 @@ def build_report(study: Study, metrics: Artifact) -> Report:
 
 def define(task: Task) -> str:
     """Return what an endpoint's labels mean, in words, with all codes."""
+    return _DEFINED.get(task.kind, _binary)(task)
+
+
+def _binary(task: Task) -> str:
     when = {"any": "at any time, before or after the visit", "prevalent": "up to the visit", "incident": "after it"}
     negative = (
         "Negative: no such record; who was never recorded may still be ill."
@@ -112,6 +116,24 @@ def define(task: Task) -> str:
         else f"Negative: {describe_codes(task.negative)}. Everybody else has no label."
     )
     return f"{task.title}. Positive: {when[task.timing]}, one of {describe_codes(task.positive)}. {negative}"
+
+
+def _regression(task: Task) -> str:
+    return f"{task.title}. The value is {task.column} of the table; who has none has no label."
+
+
+def _survival(task: Task) -> str:
+    return (
+        f"{task.title}. Event: the first after the visit of {describe_codes(task.positive)}; who had one before has no "
+        "label. Time: days to it, or to the first of death, loss and the end of the records."
+    )
+
+
+def _multilabel(task: Task) -> str:
+    return f"{task.title}. " + " ".join(define(TASKS.get(name)) for name in task.members)
+
+
+_DEFINED = {"regression": _regression, "survival": _survival, "multilabel": _multilabel}
 
 
 def _chance(study: Study) -> dict[str, float]:

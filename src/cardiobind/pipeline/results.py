@@ -12,13 +12,15 @@ import pandas as pd
 from cardiobind.artifact import Artifact
 from cardiobind.errors import InputError
 from cardiobind.evaluation import evaluate, table_rows
+from cardiobind.evaluation.tables import HEADLINES, kinds_of, of_kind
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.workspace import Stage
 
-HEADLINE = ("balanced_accuracy", "auroc", "auprc")
+HEADLINE = {"binary": ("balanced_accuracy", "auroc", "auprc")}
 EVALUATION_ROOMS = (
     "rng", "evaluation/bootstrap", "evaluation/calibration", "evaluation/cells", "evaluation/comparison",
-    "evaluation/evaluate", "evaluation/logistic", "evaluation/metrics", "evaluation/resampled", "evaluation/threshold",
+    "evaluation/evaluate", "evaluation/logistic", "evaluation/metrics", "evaluation/regression", "evaluation/resampled",
+    "evaluation/several_labels", "evaluation/threshold", "evaluation/time_to_event", "tasks/concordance",
     "pipeline/results",
 )  # fmt: skip
 CEILING = "oracle ceiling"
@@ -52,10 +54,15 @@ def evaluate_cells(study: Study, predictors: Sequence[Artifact], ceiling: Artifa
 
 
 def table(metrics: Artifact) -> tuple[list[str], list[list[str]]]:
-    """Return headers and rows of the table of all arms, intervals included, the ceiling last."""
+    """Return headers and rows of the table of all arms, intervals included, the ceiling last.
+
+    Of a task of several labels it is the table of their means.
+    """
     measured = metrics.json("metrics.json")
-    headers, *rows = table_rows(measured, HEADLINE)
-    _, *best = table_rows({"cells": measured["oracle"]}, HEADLINE)
+    kind = next(iter(kinds_of(measured)), "binary")
+    names = HEADLINE.get(kind, HEADLINES[kind])
+    headers, *rows = table_rows(of_kind(measured, kind), names)
+    _, *best = table_rows(of_kind({"cells": measured["oracle"]}, kind), names)
     return headers, rows + best
 
 

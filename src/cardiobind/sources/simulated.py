@@ -25,6 +25,7 @@ from cardiobind.simulate.table import LAST_FOLLOW_UP
 from cardiobind.sources.base import EVENT_COLUMNS, SOURCES, RecordRef
 
 SIGNALS = ("cmr", "ecg")
+PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml", "lv_mass_g")
 
 
 @SOURCES.register("simulated")
@@ -32,23 +33,26 @@ class SimulatedSource:
     """A synthetic cohort, drawn subject by subject from its settings; a location is the subject's index.
 
     Args:
+        phenotypes: add to the table what an analysis of the images would measure of those who have a cine, for the
+            regression endpoints: the volumes and ejection fraction that the simulator drew, without any error.
         options: fields of `cardiobind.simulate.SimulationSettings`.
 
     Raises:
         ConfigError: an option is unknown or out of range.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, phenotypes: bool = False, **options: Any) -> None:
+        self.phenotypes = phenotypes
         try:
             self.settings = SimulationSettings(**options)
         except TypeError as error:
             raise ConfigError(f"the simulation does not take these options: {error}", where="source.options") from error
 
     def __repr__(self) -> str:
-        return f"SimulatedSource({self.settings})"
+        return f"SimulatedSource({self.settings}{', phenotypes' if self.phenotypes else ''})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (self.settings,))
+        return (_rebuild, (self.settings, self.phenotypes))
 
     def records(self) -> list[RecordRef]:
         """Return the recordings of all subjects who have them, sorted."""
@@ -75,7 +79,11 @@ class SimulatedSource:
 
     def table(self) -> pd.DataFrame:
         """Return the features of all subjects, with gaps."""
-        return simulate_table(self._hearts)
+        table = simulate_table(self._hearts)
+        if not self.phenotypes:
+            return table
+        seen = availability(self._hearts, self.settings)["cmr"].to_numpy(dtype=bool)
+        return table.assign(**{name: self._hearts[name].where(seen).to_numpy() for name in PHENOTYPES})
 
     def events(self) -> pd.DataFrame:
         """Return dated diagnoses, and the end of the simulation's records as the end of everybody's follow-up."""
@@ -98,5 +106,5 @@ class SimulatedSource:
         return draw_hearts(self.settings)
 
 
-def _rebuild(settings: SimulationSettings) -> SimulatedSource:
-    return SimulatedSource(**settings.to_json())
+def _rebuild(settings: SimulationSettings, phenotypes: bool) -> SimulatedSource:
+    return SimulatedSource(phenotypes=phenotypes, **settings.to_json())

@@ -15,8 +15,9 @@ from cardiobind.tasks.codes import (
 from cardiobind.tasks.describe import describe_codes, describe_tasks
 from cardiobind.tasks.endpoints import SOURCES_OF_CODES
 from cardiobind.tasks.events import UNKNOWN_DATES, EventTable
+from cardiobind.tasks.kinds import KINDS, Kind
 from cardiobind.tasks.labelling import LABEL_COLUMNS, REASONS, applicable, label
-from cardiobind.tasks.task import KINDS, TASKS, TRAINABLE_KINDS, Task, Timing, check_trainable
+from cardiobind.tasks.task import TASKS, Task, Timing, kind_of
 
 __all__ = [
     "KINDS",
@@ -24,19 +25,19 @@ __all__ = [
     "REASONS",
     "SOURCES_OF_CODES",
     "TASKS",
-    "TRAINABLE_KINDS",
     "UNKNOWN_DATES",
     "CodeSet",
     "EventTable",
+    "Kind",
     "Task",
     "Timing",
     "applicable",
-    "check_trainable",
     "death",
     "describe_codes",
     "describe_tasks",
     "icd9",
     "icd10",
+    "kind_of",
     "label",
     "opcs4",
     "scp",

@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cardiobind.errors import ConfigError
 from cardiobind.registry import Registry
 from cardiobind.tasks.codes import CodeSet
 
 Timing = Literal["any", "prevalent", "incident"]
-KINDS = ("binary", "survival", "regression", "multilabel")
-TRAINABLE_KINDS = ("binary",)
-"""Kinds for which there is a head that can be trained and metrics to score it."""
-
 
 NO_CODES = CodeSet()
 
@@ -52,23 +47,6 @@ class Task:
 TASKS: Registry[Task] = Registry("task")
 
 
-def check_trainable(name: str) -> None:
-    """Refuse an endpoint that has labels, but no head that learns them.
-
-    Args:
-        name: of a registered task.
-
-    Raises:
-        UnknownNameError: there is no such task.
-        ConfigError: nothing can be trained on its kind yet; the message names a binary task of the same codes.
-    """
-    task = TASKS.get(name)
-    if task.kind in TRAINABLE_KINDS:
-        return
-    binary = [other for other in TASKS if TASKS.get(other).kind in TRAINABLE_KINDS]
-    same = list(task.members) or [o for o in binary if task.positive.codes == TASKS.get(o).positive.codes]
-    raise ConfigError(
-        f"a {task.kind} task has labels, but no network can be trained on it yet", where=f"protocol.task = {name!r}",
-        expected=f"a task of kind {' | '.join(TRAINABLE_KINDS)}: {', '.join(same or binary)}", got=task.kind,
-        hint="`Cohort.label_table` and `Cohort.survival` give its labels to models of your own",
-    )  # fmt: skip
+def kind_of(name: str | None) -> str:
+    """Return the kind of a task; ``"binary"`` for labels of a cohort whose task is not registered."""
+    return TASKS.get(name).kind if name is not None and name in TASKS else "binary"

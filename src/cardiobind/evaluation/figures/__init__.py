@@ -6,18 +6,24 @@ from cardiobind.evaluation.figures.curves import Curve, decision_curve, precisio
 from cardiobind.evaluation.figures.ecg import ecg_paper, reconstruction
 from cardiobind.evaluation.figures.gaps import table_gaps
 from cardiobind.evaluation.figures.images import cine_montage, embedding_map
+from cardiobind.evaluation.figures.numbers import Agreement, agreement
 from cardiobind.evaluation.figures.results import forest, label_efficiency, training_curves
 from cardiobind.evaluation.figures.style import png_base64, svg
+from cardiobind.evaluation.figures.survival import RiskScores, events_by_risk
 
 __all__ = [
+    "Agreement",
     "Curve",
     "FlowStep",
+    "RiskScores",
+    "agreement",
     "cine_choice",
     "cine_montage",
     "cohort_flow",
     "decision_curve",
     "ecg_paper",
     "embedding_map",
+    "events_by_risk",
     "forest",
     "label_efficiency",
     "png_base64",

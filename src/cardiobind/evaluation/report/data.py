@@ -59,7 +59,7 @@ def quarantine(report: Report) -> str:
 def labels(report: Report) -> str:
     """Return what a positive label is and how many there are."""
     tasks = (report.cohort or {}).get("tasks", {})
-    wanted = {str(cell["task"]) for cell in report.metrics["cells"]}
+    wanted = {part for cell in report.metrics["cells"] for part in str(cell["task"]).split(": ")}
     chosen = {name: facts for name, facts in tasks.items() if not wanted or name in wanted}
     if not report.label_definition and not chosen:
         return ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cardiobind.evaluation.cells import Cell, read_cells
+from cardiobind.evaluation.cells import BINARY, Cell, read_cells
 from cardiobind.evaluation.figures import (
     Curve,
     decision_curve,
@@ -19,34 +19,53 @@ from cardiobind.evaluation.figures import (
     roc,
 )
 from cardiobind.evaluation.metrics import METRICS
-from cardiobind.evaluation.report import html
+from cardiobind.evaluation.report import html, kinds
 from cardiobind.evaluation.report.content import Report
-from cardiobind.evaluation.tables import HEADLINE, estimate_text, percent, table_rows, undefined_notes
+from cardiobind.evaluation.tables import (
+    HEADLINES,
+    estimate_text,
+    kinds_of,
+    of_kind,
+    percent,
+    table_rows,
+    undefined_notes,
+)
 
 _CALIBRATION = ("brier", "ece", "calibration_slope", "calibration_intercept", "brier_recalibrated", "ece_recalibrated")
 _DECISIONS = ("balanced_accuracy", "sensitivity", "specificity", "balanced_accuracy_at_half")
-_SHOWN_DIFFERENCES = ("auroc", "auprc", "balanced_accuracy")
+_SHOWN_DIFFERENCES = ("auroc", "auprc", "balanced_accuracy", "r2", "mae", "concordance", "macro_auroc")
 _MOST_CURVES = 6
 
 
 def headline(report: Report) -> str:
-    """Return the table of all models, a forest of AUROC and the best that could be had."""
+    """Return for each kind of endpoint the table of all models and a forest, then the best that could be had."""
     metrics = report.metrics
     parts = [
         html.paragraph(report.description) if report.description else "",
         html.paragraph(_how(metrics)),
-        _estimates(metrics, HEADLINE, "Every model on the test subjects: mean over seeds (95 % interval)", counts=True),
+        *(_of_kind(report, kind) for kind in kinds_of(metrics) or [BINARY]),
+        _oracle(report),
+    ]
+    return "".join(parts)
+
+
+def _of_kind(report: Report, kind: str) -> str:
+    metrics, names = of_kind(report.metrics, kind), HEADLINES[kind]
+    parts = [
+        _estimates(metrics, names, "Every model on the test subjects: mean over seeds (95 % interval)", counts=True),
         _unlike_subjects(metrics),
     ]
-    if _has(metrics, "auroc"):
-        alt = "Forest plot: AUROC of each model with its 95 % interval; the numbers are in the table above."
-        parts.append(html.picture(forest(metrics), alt))
+    if _has(metrics, names[0]):
+        title = METRICS[names[0]].title
+        alt = f"Forest plot: {title} of each model with its 95 % interval; the numbers are in the table above."
+        parts.append(html.picture(forest(metrics, metric=names[0]), alt))
+    if kind == BINARY:
+        parts.append(html.heading("Decisions at the threshold chosen on validation"))
+        parts.append(_estimates(metrics, _DECISIONS, "Decisions on the test subjects: mean over seeds (95 % interval)"))
     parts += [
-        html.heading("Decisions at the threshold chosen on validation"),
-        _estimates(metrics, _DECISIONS, "Decisions on the test subjects: mean over seeds (95 % interval)"),
-        _seed_table(metrics),
+        _seed_table(metrics, names),
         html.paragraph(report.source("results", "metrics.json"), "source"),
-        _oracle(report),
+        kinds.pictures(report, kind),
     ]
     return "".join(parts)
 
@@ -81,15 +100,21 @@ def comparisons(report: Report) -> str:
 
 
 def efficiency(report: Report) -> str:
-    """Return AUROC over the share of labels, or nothing where only one share was used."""
+    """Return the first metric over the share of labels, or nothing where only one share was used."""
     metrics = report.metrics
-    if len({cell["fraction"] for cell in metrics["cells"]}) < 2 or not _has(metrics, "auroc"):
+    shown = [HEADLINES[kind][0] for kind in kinds_of(metrics) if _has(metrics, HEADLINES[kind][0])]
+    if len({cell["fraction"] for cell in metrics["cells"]}) < 2 or not shown:
         return ""
     baselines = list(dict.fromkeys(str(e["baseline"]) for e in metrics.get("comparisons", ())))
-    alt = "AUROC over the share of training labels, a line a model; the numbers are in the table of results."
     caption = "Bars are 95 % intervals over test subjects." + (" Dashed: baselines." if baselines else "")
-    picture = html.picture(label_efficiency(metrics, baselines=baselines), alt, caption)
-    return picture + html.paragraph(report.source("results", "metrics.json"), "source")
+    words = "over the share of training labels, a line a model; the numbers are in the table of results."
+    pictures = [
+        html.picture(
+            label_efficiency(metrics, metric=name, baselines=baselines), f"{METRICS[name].title} {words}", caption
+        )
+        for name in shown
+    ]
+    return "".join(pictures) + html.paragraph(report.source("results", "metrics.json"), "source")
 
 
 def curves(report: Report) -> str:
@@ -112,14 +137,15 @@ def curves(report: Report) -> str:
 
 def calibration(report: Report) -> str:
     """Return calibration figures, and reliability and decision curves where there are predictions."""
-    if not report.metrics["cells"]:
+    metrics = of_kind(report.metrics, BINARY)
+    if not metrics["cells"]:
         return ""
     parts = [
         html.paragraph(
             "Scores of models trained on re-weighted labels are not risks. Recalibration (Platt) is fitted on "
             "validation subjects and applied to test subjects; it does not change AUROC."
         ),
-        _estimates(report.metrics, _CALIBRATION, "Calibration on the test subjects: mean over seeds (95 % interval)"),
+        _estimates(metrics, _CALIBRATION, "Calibration on the test subjects: mean over seeds (95 % interval)"),
         html.paragraph(report.source("results", "metrics.json"), "source"),
     ]
     for name, cells in _groups(report):
@@ -134,6 +160,12 @@ def calibration(report: Report) -> str:
 
 
 def _how(metrics: Mapping[str, Any]) -> str:
+    if BINARY not in (kinds_of(metrics) or [BINARY]):
+        return (
+            "What was chosen was chosen on validation subjects; the numbers are of test subjects alone. Intervals are "
+            f"percentiles of {metrics['resamples']} bootstrap resamples of test subjects; they hold the trained models "
+            "fixed, so the spread over training seeds is given apart."
+        )
     return (
         f"Thresholds and recalibration come from the {metrics['threshold_from']} split, everything else from the test "
         f"split. Intervals are percentiles of {metrics['resamples']} bootstrap resamples of test subjects, stratified "
@@ -160,13 +192,13 @@ def _unlike_subjects(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _seed_table(metrics: Mapping[str, Any]) -> str:
+def _seed_table(metrics: Mapping[str, Any], names: Sequence[str]) -> str:
     cells = [cell for cell in metrics["cells"] if len(cell["seeds"]) > 1]
     if not cells:
         return html.paragraph("Every model was trained with one seed, so the spread over seeds is not known.")
-    header = ["Model", "Inputs", "Labels", *(METRICS[name].title for name in HEADLINE)]
+    header = ["Model", "Inputs", "Labels", *(METRICS[name].title for name in names)]
     rows = [
-        [cell["arm"], cell["inputs"], percent(cell["fraction"]), *(_spread(cell["metrics"][n]) for n in HEADLINE)]
+        [cell["arm"], cell["inputs"], percent(cell["fraction"]), *(_spread(cell["metrics"][n]) for n in names)]
         for cell in cells
     ]
     return html.table(
@@ -239,7 +271,7 @@ def _value(metrics: Mapping[str, Any], cell: Cell, name: str) -> str:
 def _groups(report: Report) -> list[tuple[str, list[Cell]]]:
     if report.predictions is None:
         return []
-    cells = [c for c in read_cells(report.predictions) if 0 < np.sum(c.labels) < len(c.labels)]
+    cells = [c for c in read_cells(report.predictions) if c.kind == BINARY and 0 < np.sum(c.labels) < len(c.labels)]
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.task, cell.inputs), []).append(cell)

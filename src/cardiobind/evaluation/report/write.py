@@ -62,9 +62,11 @@ def _lead(report: Report) -> str:
     if not cells:
         return "No model was evaluated."
     arms = len({cell["arm"] for cell in cells})
-    tasks = ", ".join(dict.fromkeys(str(cell["task"]) for cell in cells))
-    n, positives = (max(int(cell[k]) for cell in cells) for k in ("n", "positives"))
-    return f"{tasks}: {_count(arms, 'model')} on up to {n:,} test visits, {positives:,} of them positive."
+    tasks = ", ".join(dict.fromkeys(str(cell["task"]).partition(": ")[0] for cell in cells))
+    n = max(int(cell["n"]) for cell in cells)
+    positives = [int(cell["positives"]) for cell in cells if cell["positives"] is not None]
+    of_them = f", {max(positives):,} of them positive" if positives else ""
+    return f"{tasks}: {_count(arms, 'model')} on up to {n:,} test visits{of_them}."
 
 
 def _count(n: int, noun: str) -> str:

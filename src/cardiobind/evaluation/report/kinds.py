@@ -1,0 +1,67 @@
+"""Results of endpoints that are not binary: a table with intervals, a forest and a picture of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cardiobind.evaluation.cells import Cell, read_cells
+from cardiobind.evaluation.figures import Agreement, RiskScores, agreement, events_by_risk
+from cardiobind.evaluation.metrics import METRICS
+from cardiobind.evaluation.report import html
+from cardiobind.evaluation.report.content import Report
+from cardiobind.evaluation.tables import estimate_text, percent
+
+_MOST_MODELS = 6
+
+
+def pictures(report: Report, kind: str) -> str:
+    """Return the pictures of one kind of endpoint, one for each set of inputs; none without predictions."""
+    draw = _PICTURES.get(kind)
+    if report.predictions is None or draw is None:
+        return ""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in read_cells(report.predictions):
+        if cell.kind == kind and len(cell.labels):
+            groups.setdefault((cell.task, cell.inputs), []).append(cell)
+    parts = []
+    for (task, inputs), cells in groups.items():
+        most = max(cell.fraction for cell in cells)
+        chosen = [cell for cell in cells if cell.fraction == most][:_MOST_MODELS]
+        parts.append(html.heading(f"{task}, {inputs}, {percent(most)} of the labels") + draw(report.metrics, chosen))
+    return "".join(parts) + html.paragraph(report.source("curves", "predictions.parquet"), "source") if parts else ""
+
+
+def _agreement(metrics: Mapping[str, Any], cells: Sequence[Cell]) -> str:
+    models = [Agreement(_title(metrics, cell, "r2"), cell.labels, cell.values["score"].mean(axis=0)) for cell in cells]
+    alt = f"Predicted over measured values of {cells[0].task}; the numbers are in the table above."
+    caption = "A point is a test subject, its prediction the mean over seeds; dotted: equality."
+    return html.picture(agreement(models, quantity=cells[0].task), alt, caption, raster=True)
+
+
+def _by_risk(metrics: Mapping[str, Any], cells: Sequence[Cell]) -> str:
+    models = [
+        RiskScores(_title(metrics, c, "concordance"), c.labels[:, 0], c.labels[:, 1], c.values["score"].mean(axis=0))
+        for c in cells
+        if c.labels[:, 1].any()
+    ]
+    if not models:
+        return html.paragraph("No test subject has the event.")
+    alt = f"Share with the event over time in thirds of the predicted risk, {cells[0].task}."
+    caption = "Test subjects in thirds of the predicted risk, the mean over seeds: number, and number of events."
+    return html.picture(events_by_risk(models), alt, caption)
+
+
+def _title(metrics: Mapping[str, Any], cell: Cell, name: str) -> str:
+    key = (cell.task, cell.arm, cell.inputs, cell.fraction)
+    for entry in metrics["cells"]:
+        if (entry["task"], entry["arm"], entry["inputs"], entry["fraction"]) == key:
+            text = estimate_text({"value": entry["metrics"][name]["value"]})
+            return f"{cell.arm}\n{METRICS[name].title} {text}"
+    return cell.arm
+
+
+_PICTURES: Mapping[str, Callable[[Mapping[str, Any], Sequence[Cell]], str]] = {
+    "regression": _agreement,
+    "survival": _by_risk,
+}
