@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,7 +38,9 @@ Overrides = Annotated[
 ]
 Experiment = Annotated[str, typer.Argument(help="Path of a TOML file, or the name of a shipped experiment.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the artefacts and the report.")]
-Prepared = Annotated[Path | None, typer.Option(help="A cohort prepared elsewhere: no raw files are needed.")]
+Prepared = Annotated[
+    str | None, typer.Option(help="A cohort prepared elsewhere, folder or s3://...: no raw files are needed.")
+]
 
 
 @app.command()
@@ -58,7 +61,7 @@ def run(experiment: Experiment, overrides: Overrides = None, out: Out = None, co
     from cardiobind import pipeline
 
     config = pipeline.load(experiment, overrides or [])
-    with _console() as console:
+    with _console(joint=True) as console:
         ingest = pipeline.Ingest(cohort=cohort)
         _finish(pipeline.run(config, out or Path("runs") / config.name, reporter=console, ingest=ingest), console)
 
@@ -244,12 +247,12 @@ def _shard(text: str, experiment: str, overrides: list[str] | None, out: Path | 
 
 def _until(
     stage: str, experiment: str, overrides: list[str] | None, out: Path | None, ingest: Any = None,
-    cohort: Path | None = None,
+    cohort: str | None = None,
 ) -> None:  # fmt: skip
     from cardiobind import pipeline
 
     config = pipeline.load(experiment, overrides or [])
-    with _console() as console:
+    with _console(joint=True) as console:
         for found in pipeline.run_until(
             stage,
             config,
@@ -260,10 +263,14 @@ def _until(
             console.say(f"{found.kind:<12} {found.path}")
 
 
-def _console() -> Any:
-    from cardiobind.pipeline.console import Console
+def _console(*, joint: bool = False) -> Any:
+    """Return the display; of processes that do one thing together, the first one's alone is visible."""
+    import rich.console
 
-    return Console()
+    from cardiobind.pipeline.console import Console
+    from cardiobind.training.processes import launched
+
+    return Console(rich.console.Console(quiet=True) if joint and not launched(os.environ).leads else None)
 
 
 def _finish(result: Any, console: Any) -> None:
@@ -274,10 +281,16 @@ def _finish(result: Any, console: Any) -> None:
         console.say(f"bundle:  {result.bundle}")
 
 
+def _speaks() -> bool:
+    processes = sys.modules.get("cardiobind.training.processes")
+    return processes is None or bool(processes.current().leads)
+
+
 def main() -> None:
     """Run the command line; an error made by the user's input is printed without a stack trace."""
     try:
         app()
     except CardiobindError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        if _speaks():
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None

@@ -139,6 +139,7 @@ class Arm:
         takes: class whose keyword arguments are the options; None where there are none.
         given: how many parameters of `takes`, from the first, are no options.
         exportable: whether its predictor is a network, of which a bundle can be made.
+        together: whether several processes can compute it together.
     """
 
     fit: Callable[[Cell, Stage], None]
@@ -146,6 +147,7 @@ class Arm:
     takes: Callable[..., object] | None = None
     given: int = 1
     exportable: bool = False
+    together: bool = False
 
 
 ARMS: Registry[Arm] = Registry("arm")
@@ -361,6 +363,6 @@ def predictions_frame(cell: Cell, scores: Scores) -> pd.DataFrame:
     )
 
 
-ARMS.register("network")(Arm(fit_network, rehearse_network, Finetune, exportable=True))
+ARMS.register("network")(Arm(fit_network, rehearse_network, Finetune, exportable=True, together=True))
 ARMS.register("linear_probe")(Arm(fit_linear_probe, rehearse_encoders, mean_token_features, given=2))
 ARMS.register("random_kernels")(Arm(fit_random_kernels, build_kernels, RandomKernels))

@@ -45,6 +45,7 @@ def _fit(cell: Cell) -> Artifact:
     return cell.study.workspace.obtain(
         name, "predictor", lambda stage: ARMS.get(cell.arm.kind).fit(cell, stage), config=cell.description(),
         rooms=ARM_ROOMS, parents=[cell.study.cohort.artifact, cell.study.protocol.artifact, *parents.values()],
+        together=ARMS.get(cell.arm.kind).together and not (cell.arm.training or cell.study.experiment.finetune).alone,
     )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ class Ingest:
     dask: str = ""
     limits: Limits = field(default_factory=Limits)
     accept_missing: bool = False
-    cohort: Path | None = None
+    cohort: Path | str | None = None
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments of `cardiobind.cohort.build_cohort`."""
@@ -85,13 +85,13 @@ def prepare(experiment: Experiment, workspace: Workspace, ingest: Ingest = _USUA
     return Study(experiment, workspace, cohort, _protocol(experiment, workspace, cohort))
 
 
-def prepared_cohort(experiment: Experiment, path: Path) -> Cohort:
+def prepared_cohort(experiment: Experiment, path: Path | str) -> Cohort:
     """Open a cohort that was prepared elsewhere for an experiment.
 
     Args:
         experiment: its source and its preparation of each signal must be those the cohort was made with; a cohort may
             hold a signal that the experiment does not use.
-        path: folder of the cohort.
+        path: folder of the cohort, or its address in object storage.
 
     Raises:
         ArtifactError, CorruptArtifactError: no cohort there, or it is damaged.

@@ -62,8 +62,9 @@ def pretrain(study: Study, modality: str, suffix: str = "") -> Artifact | None:
                 save_arrays(folder / "reconstruction.npz", _reconstruct(study, method))
 
     return study.workspace.obtain(
-        f"pretrain-{modality}{suffix}", "encoder", build, config=config, rooms=NETWORK_ROOMS, parents=_parents(study)
-    )
+        f"pretrain-{modality}{suffix}", "encoder", build, config=config, rooms=NETWORK_ROOMS, parents=_parents(study),
+        together=not part.pretrain.training.alone,
+    )  # fmt: skip
 
 
 def align(study: Study, encoders: Mapping[str, Artifact], suffix: str = "") -> Artifact | None:
@@ -105,8 +106,9 @@ def align(study: Study, encoders: Mapping[str, Artifact], suffix: str = "") -> A
 
     parents = [*_parents(study), *encoders.values()]
     return study.workspace.obtain(
-        f"align{suffix}", "aligned", build, config=config, rooms=NETWORK_ROOMS, parents=parents
-    )
+        f"align{suffix}", "aligned", build, config=config, rooms=NETWORK_ROOMS, parents=parents,
+        together=not chosen.training.alone,
+    )  # fmt: skip
 
 
 def build_encoder_of(study: Study, modality: str) -> Encoder:

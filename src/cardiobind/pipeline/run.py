@@ -23,6 +23,7 @@ from cardiobind.pipeline.variants import learn_without_labels
 from cardiobind.pipeline.workspace import Stage, Workspace
 from cardiobind.registry import did_you_mean
 from cardiobind.training import choose_precision
+from cardiobind.training.processes import Team, join
 
 SHIPPED = Path(next(iter(cardiobind.experiments.__path__)))
 STAGES = ("prepare", "pretrain", "align", "finetune")
@@ -85,17 +86,13 @@ def run(
     Raises:
         CardiobindError: of any kind; what was done before it is kept.
     """
-    workspace = Workspace(out, reporter)
+    team, workspace = _join(experiment), Workspace(out, reporter)
     with workspace.locked():
         study = prepare(experiment, workspace, ingest or Ingest())
         rehearse(study)
         _tell_precision(experiment, workspace)
         predictors = _predictors(study)
-        metrics = evaluate_cells(study, predictors, None if ceiling is None else ceiling(study))
-        page, numbers = write_page(study, metrics)
-        bundle = _bundle(study, predictors)
-    headers, rows = table(metrics)
-    return Result(experiment.title, headers, rows, page, numbers, bundle)
+        return team.by_leader(lambda: _result(study, predictors, ceiling))
 
 
 def run_until(
@@ -124,6 +121,7 @@ def run_until(
     """
     if stage not in STAGES:
         raise ConfigError("unknown stage", got=stage, expected=" | ".join(STAGES))
+    _join(experiment)
     workspace = Workspace(out, reporter)
     with workspace.locked():
         study = prepare(experiment, workspace, ingest or Ingest())
@@ -161,6 +159,21 @@ def run_shard(
     workspace = Workspace(out, reporter)
     with workspace.locked(shared=True):
         return prepare_part(experiment, workspace, shard, ingest or Ingest())
+
+
+def _join(experiment: Experiment) -> Team:
+    """Join the processes that were launched, or launch those that the experiment asks for."""
+    return join(experiment.training.devices, experiment.training.nodes)
+
+
+def _result(
+    study: Study, predictors: Sequence[Artifact], ceiling: Callable[[Study], Artifact] | None
+) -> Result:  # fmt: skip
+    metrics = evaluate_cells(study, predictors, None if ceiling is None else ceiling(study))
+    page, numbers = write_page(study, metrics)
+    bundle = _bundle(study, predictors)
+    headers, rows = table(metrics)
+    return Result(study.experiment.title, headers, rows, page, numbers, bundle)
 
 
 def _tell_precision(experiment: Experiment, workspace: Workspace) -> None:

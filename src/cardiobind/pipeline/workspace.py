@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +16,7 @@ from cardiobind import artifact
 from cardiobind.artifact import Artifact
 from cardiobind.errors import ArtifactError, CorruptArtifactError
 from cardiobind.pipeline.progress import Quiet, Reporter
+from cardiobind.training.processes import current
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,12 @@ class Stage:
     fingerprint: str
 
     def commit(self) -> AbstractContextManager[Path]:
-        """Give a folder that becomes the artefact when the block ends; see `cardiobind.artifact.commit`."""
+        """Give a folder that becomes the artefact when the block ends; see `cardiobind.artifact.commit`.
+
+        Of several processes that compute the stage together one writes it; the others get a folder that is forgotten.
+        """
+        if not current().leads:
+            return _forgotten()
         return artifact.commit(
             self.path, self.kind, parents=self.parents, config=self.config, fingerprint=self.fingerprint
         )
@@ -62,6 +69,12 @@ class Workspace:
         Raises:
             ArtifactError: another run is at work there, or no folder can be made there.
         """
+        with ExitStack() as held:
+            current().by_leader(lambda: held.enter_context(self._hold(shared=shared)))
+            yield
+
+    @contextmanager
+    def _hold(self, *, shared: bool) -> Iterator[None]:
         with self._lock_file() as lock:
             try:
                 fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -91,6 +104,7 @@ class Workspace:
         config: Mapping[str, Any],
         rooms: Sequence[str],
         parents: Sequence[Artifact] = (),
+        together: bool = False,
     ) -> Artifact:
         """Return the artefact of a stage, computing it unless the same inputs, config and code have made it before.
 
@@ -101,18 +115,18 @@ class Workspace:
             config: resolved config of the stage.
             rooms: rooms of the package whose code decides the result.
             parents: artefacts read.
+            together: several processes compute it together; otherwise one does while the others wait.
 
         Raises:
             CorruptArtifactError: a stage that was done was altered since.
         """
         stage = self.stage(name, kind, config=config, rooms=rooms, parents=parents)
-        cached = stage.path.exists()
+        cached = current().tell(stage.path.exists())
         self.reporter.start(name)
         if not cached:
-            stage.work.mkdir(parents=True, exist_ok=True)
-            build(stage)
+            _build(build, stage, together=together)
         found = _opened(stage.path, kind)
-        shutil.rmtree(stage.work, ignore_errors=True)
+        current().by_leader(lambda: shutil.rmtree(stage.work, ignore_errors=True))
         self.used[name] = found
         self.reporter.finish(name, cached=cached)
         return found
@@ -137,6 +151,24 @@ class Workspace:
         fresh.symlink_to(found.path.name)
         fresh.replace(link)
         return link
+
+
+def _build(build: Callable[[Stage], object], stage: Stage, *, together: bool) -> None:
+    def alone() -> None:
+        stage.work.mkdir(parents=True, exist_ok=True)
+        if not together:
+            build(stage)
+
+    current().by_leader(alone)
+    if together:
+        build(stage)
+        current().wait()
+
+
+@contextmanager
+def _forgotten() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def _opened(path: Path, kind: str) -> Artifact:

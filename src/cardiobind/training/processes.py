@@ -202,6 +202,8 @@ def _launch(devices: int, nodes: int) -> None:
 def _connect(team: Team) -> None:
     environment = environment_of(team)
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
+    if torch.cuda.is_available() and torch.cuda.device_count() >= team.devices:
+        torch.cuda.set_device(team.rank % team.devices)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
         dist.init_process_group(backend, rank=team.rank, world_size=team.world)
