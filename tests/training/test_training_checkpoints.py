@@ -10,7 +10,7 @@ import torch
 
 from cardiobind import artifact, rng
 from cardiobind.errors import TrainingError
-from cardiobind.training import weights_digest
+from cardiobind.training import engine, weights_digest
 from cardiobind.training.checkpoints import newest_checkpoint, read_state, save_checkpoint
 
 
@@ -124,6 +124,68 @@ def test_no_flipped_bit_is_ever_loaded(tmp_path):
         data[int(generator.integers(len(data)))] ^= 1 << int(generator.integers(8))
         file.write_bytes(data)
         assert newest_checkpoint(folder, {"seed": 1}) is None
+
+
+def truncate(data, at):
+    return data[:at]
+
+
+def flip(data, at):
+    return data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]
+
+
+def lengthen(data, at):
+    return data[:at] + b"!" + data[at:]
+
+
+@pytest.mark.parametrize("change", [truncate, flip, lengthen, None])
+@pytest.mark.parametrize("name", ["state.ckpt", "manifest.json"])
+def test_damage_to_any_file_falls_back_on_the_checkpoint_before(tmp_path, caplog, name, change):
+    for i in range(12):
+        folder = tmp_path / str(i)
+        for round_ in (1, 2):
+            save_checkpoint(
+                folder, round_, lambda file, r=round_: torch.save({"round": r, "x": torch.arange(40.0)}, file),
+                identity={"seed": 1}, keep=2,
+            )  # fmt: skip
+        file = folder / "round-000002" / name
+        if change is None:
+            file.unlink()
+        else:
+            data = file.read_bytes()
+            at = int(rng.generator(0, "damage", name, change.__name__, i).integers(len(data)))
+            file.write_bytes(change(data, at))
+        assert read_state(newest_checkpoint(folder, {"seed": 1}))["round"] == 1
+        assert (folder / "damaged-round-000002").is_dir()
+    assert caplog.text.count("round-000002 is damaged") == 12
+
+
+def test_resume_within_a_round_is_exact(run, toy, monkeypatch, tmp_path):
+    monkeypatch.setattr(engine, "_SAVES_COST", 0.0)
+    settings = {"round_steps": 9, "checkpoint_interval_s": 1e-9}
+    whole, expected = run(work="whole", round_steps=9)
+    for at_step in (1, 2, 5, 9, 1):
+        with pytest.raises(Killed):
+            run(interrupt(toy, at_step), **settings)
+    assert checkpoints(tmp_path)[-1] == "round-000002"
+    resumed, history = run(**settings)
+    assert resumed.steps == 24 - 18
+    assert history.rows == expected.rows
+    assert weights_digest(resumed.state_dict()) == weights_digest(whole.state_dict())
+
+
+def test_the_cadence_of_checkpoints_does_not_change_the_result(run, monkeypatch):
+    monkeypatch.setattr(engine, "_SAVES_COST", 0.0)
+    digests = {
+        weights_digest(run(work=f"every-{s}", checkpoint_interval_s=s, checkpoints_kept=k)[0].state_dict())
+        for s, k in ((0.0, 2), (1e-9, 5), (60.0, 2))
+    }
+    assert len(digests) == 1
+
+
+def test_a_short_checkpoint_interval_does_not_spend_the_time_on_the_disk(run, tmp_path):
+    run(checkpoint_interval_s=1e-9, checkpoints_kept=50, epochs=1)
+    assert len(checkpoints(tmp_path)) < 6
 
 
 def test_all_damaged_starts_afresh(run, toy, tmp_path):

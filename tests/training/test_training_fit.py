@@ -204,3 +204,21 @@ def test_data_workers_do_not_change_the_result(run):
     alone, _ = run(epochs=1, validation=0)
     helped, _ = run(epochs=1, validation=0, work="b", data_workers=1)
     assert weights_digest(alone.state_dict()) == weights_digest(helped.state_dict())
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_other_workers(run, toy):
+    class Cut(toy):
+        def training_step(self, batch):
+            if self.steps == 8:
+                raise ZeroDivisionError
+            return super().training_step(batch)
+
+    Cut.__name__ = "Toy"
+    whole, expected = run(work="whole", epochs=2)
+    with pytest.raises(ZeroDivisionError):
+        run(Cut(), epochs=2)
+    resumed, history = run(epochs=2, data_workers=2)
+    assert resumed.steps == 6
+    assert history.rows == expected.rows
+    assert weights_digest(resumed.state_dict()) == weights_digest(whole.state_dict())

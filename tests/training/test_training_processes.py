@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 from joint_run import BATCH, SUBJECTS, Cut, train
-from launching import clean_environment, finish, slurm_environment, start_all, torchrun_environment
 from torch import nn
 
 from cardiobind.errors import ConfigError, TrainingError
 from cardiobind.training import TrainingSettings, batch_norm, processes
 from cardiobind.training.processes import Team, launched
+from clusters import clean_environment, finish, slurm_environment, start_all, torchrun_environment
 
 SCRIPT = Path(__file__).with_name("joint_run.py")
 

@@ -1,0 +1,147 @@
+"""A whole experiment by two processes, with the commands of docs/howto/clusters.md as far as one machine allows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cardiobind.artifact import verify
+from cardiobind.pipeline.workspace import Stage, Workspace
+from cardiobind.training import processes
+from cardiobind.training.processes import Team
+from clusters import clean_environment, finish, free_port, slurm_environment
+
+EXPERIMENT = """
+name = "small"
+title = "Small"
+label_fractions = [1.0]
+
+[source]
+kind = "simulated"
+options = { subjects = 60, mi_prevalence = 0.4, ecg_fraction = 0.9, cmr_fraction = 0.0 }
+
+[protocol]
+task = "mi"
+fractions = [0.5, 0.25, 0.25]
+
+[training]
+precision = "32-true"
+
+[ecg]
+rate_hz = 100
+
+[ecg.encoder]
+kind = "vit"
+options = { patch = [12, 50], width = 16, depth = 1, heads = 2 }
+
+[ecg.pretrain.method]
+kind = "masked"
+options = { decoder_width = 16, decoder_depth = 1, decoder_heads = 2 }
+
+[ecg.pretrain.training]
+epochs = 2
+batch_size = 8
+
+[tabular.encoder]
+kind = "tabular_mlp"
+options = { width = 16 }
+
+[tabular.pretrain.method]
+kind = "scarf"
+
+[tabular.pretrain.training]
+epochs = 2
+batch_size = 8
+alone = true
+
+[align.method]
+kind = "align_all_pairs"
+
+[align.training]
+epochs = 2
+batch_size = 8
+
+[finetune]
+epochs = 3
+batch_size = 8
+
+[[arms]]
+name = "fine-tuned"
+start = "aligned"
+
+[[arms]]
+name = "linear probe"
+kind = "linear_probe"
+start = "pretrained"
+
+[evaluation]
+inputs = ["ecg"]
+resamples = 100
+"""
+CARDIOBIND = Path(sys.executable).with_name("cardiobind")
+
+
+def start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def launch(launcher: str, words: list[str]) -> list[str]:
+    base, port = clean_environment(), free_port()
+    if launcher == "torchrun":
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        return finish([start([*torchrun, str(CARDIOBIND), *words], base)])
+    if launcher == "lightning":
+        return finish([start([sys.executable, str(CARDIOBIND), *words, "training.devices=2"], base)])
+    command = [sys.executable, str(CARDIOBIND), *words]
+    return finish([start(command, base | slurm_environment(rank, 2, port)) for rank in range(2)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "srun", "lightning"])
+def test_an_experiment_by_two_processes(launcher, tmp_path):
+    experiment, out = tmp_path / "small.toml", tmp_path / "out"
+    experiment.write_text(EXPERIMENT)
+    words = ["run", str(experiment), "--out", str(out)]
+    printed = "".join(launch(launcher, words))
+    assert printed.count("report:") == 1
+    assert (out / "report.html").is_file()
+    for folder in out.glob("predictor-*"):
+        verify(folder)
+    stages = sorted(f.name for f in out.iterdir() if f.is_dir() and not f.name.startswith("."))
+    assert len(stages) == 8
+    again = start([sys.executable, str(CARDIOBIND), *words], clean_environment())
+    assert "".join(finish([again])).count("done before") == 8, "one process finds what two have made"
+    assert sorted(f.name for f in out.iterdir() if f.is_dir() and not f.name.startswith(".")) == stages
+
+
+@pytest.fixture
+def follower(monkeypatch):
+    """This process as the second of two."""
+    monkeypatch.setattr(processes._STATE, "team", Team(1, 2, 1, "torchrun"))
+
+
+@pytest.mark.usefixtures("follower")
+def test_what_a_follower_commits_is_forgotten(tmp_path):
+    stage = Stage("a", "kind", tmp_path / "a", tmp_path / "work", {}, (), "")
+    with stage.commit() as folder:
+        (folder / "file").write_text("x")
+    assert not folder.exists()
+    assert not stage.path.exists()
+
+
+def test_the_leader_builds_while_it_is_alone(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(processes._STATE, "team", Team(0, 2, 1, "torchrun"))
+    monkeypatch.setattr(Team, "tell", lambda self, value: value)
+
+    def build(stage: Stage) -> None:
+        seen.append(processes.current().world)
+        with stage.commit() as folder:
+            (folder / "file").write_text("x")
+
+    found = Workspace(tmp_path).obtain("stage", "kind", build, config={}, rooms=("rng",))
+    assert seen == [1]
+    assert found.file("file").read_text() == "x"
