@@ -12,6 +12,7 @@ from torch import nn
 
 import cardiobind.models
 from cardiobind.errors import ConfigError, InputError
+from cardiobind.modalities.cmr import ABSENT_VALUE, LAYOUTS, CmrPreparation, cmr_spec
 from cardiobind.modalities.spec import MODALITIES, InputSpec
 from cardiobind.models import ENCODERS, Encoder, build_encoder, encoder_options
 from cardiobind.testing import ContractViolation, check_encoder, example_batch, example_spec
@@ -23,6 +24,23 @@ CASES = [(name, modality) for name in ENCODERS.names() for modality in ENCODERS.
 def test_encoder_keeps_the_interface(name: str, modality: str) -> None:
     torch.manual_seed(0)
     check_encoder(lambda inputs: build_encoder(name, inputs), example_spec(modality))
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODERS.names() if "cmr" in ENCODERS.get(name).modalities])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_encoder_of_images_takes_every_layout(name: str, layout: str) -> None:
+    torch.manual_seed(0)
+    spec = cmr_spec(CmrPreparation(size_px=100, layout=layout))
+    tokens = build_encoder(name, spec).eval()(example_batch(spec, 2))
+    assert bool(tokens.isfinite().all())
+    views = cmr_spec(CmrPreparation(size_px=100, layout=layout, long_axis=("lax_4ch",)))
+    if ENCODERS.get(name).takes_absent_places:
+        absent = example_batch(views, 2)
+        absent[:, spec.shape[0] :] = ABSENT_VALUE
+        assert build_encoder(name, views).eval()(absent).shape == tokens.shape
+    else:
+        with pytest.raises(ConfigError, match="long_axis"):
+            build_encoder(name, views)
 
 
 @pytest.mark.parametrize("name", ENCODERS.names())

@@ -20,6 +20,7 @@ from cardiobind.methods.augment_ecg import (
     rescale,
 )
 from cardiobind.methods.views import Views, corrupt_table
+from cardiobind.modalities.cmr import ABSENT_VALUE
 
 
 @pytest.fixture
@@ -119,6 +120,28 @@ def test_cmr_frames_of_a_subject_move_together():
     x = torch.rand(8, 1, 16, 16).expand(-1, 3, -1, -1)
     seen = CmrAugmentation()(x)
     torch.testing.assert_close(seen[:, 0], seen[:, 2])
+
+
+@pytest.mark.parametrize("planes", [3, 9, 24, 18])
+def test_cmr_views_take_every_layout_and_keep_absent_planes(planes):
+    torch.manual_seed(0)
+    image = torch.rand(6, 1, 16, 16) * 3.9 - 1.9
+    x = image.repeat(1, planes, 1, 1)
+    x[2:, -3:] = ABSENT_VALUE
+    seen = CmrAugmentation(probability=1.0)(x)
+    assert bool((seen[2:, -3:] == ABSENT_VALUE).all())
+    torch.testing.assert_close(seen[:, :-3], seen[:, :1].expand(-1, planes - 3, -1, -1))
+    torch.testing.assert_close(seen[:2, -1], seen[:2, 0])
+
+
+def test_absent_planes_do_not_darken_the_mean_that_contrast_turns_about():
+    x = torch.rand(4, 6, 16, 16) * 3.9 - 1.9
+    x[:, 3:] = ABSENT_VALUE
+    torch.manual_seed(0)
+    with_absent = CmrAugmentation(probability=1.0)(x)
+    torch.manual_seed(0)
+    alone = CmrAugmentation(probability=1.0)(x[:, :3])
+    torch.testing.assert_close(with_absent[:, :3], alone)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ class Batch:
     Attributes:
         rows: (B,) int64 indices of the samples in the cohort.
         signals: modality -> (P, ...) float32 of only those P samples that have it, in the order of `rows`:
-            ecg (P, 12, samples) z-scored by lead group, cmr (P, 3, rows, columns) scaled to about -2..2,
-            tabular (P, features, 2) of (value, observed).
+            ecg (P, 12, samples) z-scored by lead group, cmr (P, planes, rows, columns) scaled to -2..2 (-2
+            everywhere: the plane is absent), tabular (P, features, 2) of (value, observed).
         present: modality -> (B,) bool, True for those P samples.
         labels: (B,) or (B, K) float32, NaN where unknown; None without a task. Of a task of several labels K is their
             number, of a survival task the two are time in days and event (1, or 0 where censored).

@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cardiobind.data.dataset import CMR_CENTRE, CMR_SCALE
+from cardiobind.modalities.cmr import ABSENT_VALUE
 from cardiobind.objectives import in_float32
 
 
 @dataclass(frozen=True)
 class CmrAugmentation:
-    """A random view of each subject's frames; all frames of a subject are moved alike.
+    """A random view of each subject's planes; all planes of a subject are moved alike.
 
     Attributes:
         probability: with which a subject is altered at all.
@@ -35,13 +36,14 @@ class CmrAugmentation:
     contrast: float = 0.5
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return a view (B, frames, rows, columns) of frames of that shape."""
+        """Return a view (B, planes, rows, columns) of planes of that shape; absent planes stay absent."""
         if self.probability == 0.0:
             return x
+        present = (x != ABSENT_VALUE).flatten(2).any(dim=2)[:, :, None, None]
         intensity = move(x * CMR_SCALE + CMR_CENTRE, self._affine(len(x), x.device))
-        altered = (self._shade(intensity).clamp(0.0, 1.0) - CMR_CENTRE) / CMR_SCALE
+        altered = (self._shade(intensity, present).clamp(0.0, 1.0) - CMR_CENTRE) / CMR_SCALE
         chosen = torch.rand(len(x), 1, 1, 1, device=x.device) < self.probability
-        return torch.where(chosen, altered, x)
+        return torch.where(chosen & present, altered, x)
 
     def _affine(self, count: int, device: torch.device) -> Tensor:
         angle = math.radians(self.rotation_degrees) * _symmetric(count, device)
@@ -55,10 +57,11 @@ class CmrAugmentation:
         row_y = torch.stack([width * sin, flips[1] * height * cos, shift_y], dim=1)
         return torch.stack([row_x, row_y], dim=1)
 
-    def _shade(self, intensity: Tensor) -> Tensor:
+    def _shade(self, intensity: Tensor, present: Tensor) -> Tensor:
         shape = (len(intensity), 1, 1, 1)
         brighter = intensity * (1.0 + self.brightness * _symmetric(shape, intensity.device))
-        mean = brighter.mean(dim=(1, 2, 3), keepdim=True)
+        share = present.to(brighter.dtype).mean(dim=1, keepdim=True).clamp(min=1 / present.shape[1])
+        mean = brighter.mean(dim=(1, 2, 3), keepdim=True) / share
         return mean + (brighter - mean) * (1.0 + self.contrast * _symmetric(shape, intensity.device))
 
 

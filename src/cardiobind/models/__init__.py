@@ -10,6 +10,7 @@ from cardiobind.models.multimodal import FUSIONS, Fusion, LateFusion, Tower, bui
 from cardiobind.models.random_kernels import RandomKernels
 from cardiobind.models.resnet import ResNet
 from cardiobind.models.resnet1d import ResNet1d
+from cardiobind.models.resnet_places import ResNetPlaces
 from cardiobind.models.s4 import S4
 from cardiobind.models.sequence import SequenceEncoder
 from cardiobind.models.siamese import SiameseHead
@@ -19,7 +20,8 @@ from cardiobind.models.tabular_transformer import TabularTransformer
 from cardiobind.models.teacher import Teacher
 from cardiobind.models.token_fusion import TokenFusion
 from cardiobind.models.vit import ViT
-from cardiobind.models.weights import load_weights, parameter_count
+from cardiobind.models.vit_video import VideoViT
+from cardiobind.models.weights import load_weights, parameter_count, spread_channels
 from cardiobind.models.xresnet1d import XResNet1d
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "RandomKernels",
     "ResNet",
     "ResNet1d",
+    "ResNetPlaces",
     "SequenceEncoder",
     "SiameseHead",
     "TableDecoder",
@@ -49,6 +52,7 @@ __all__ = [
     "TokenFusion",
     "Tower",
     "ViT",
+    "VideoViT",
     "XResNet1d",
     "build_encoder",
     "build_fusion",
@@ -56,4 +60,5 @@ __all__ = [
     "load_weights",
     "parameter_count",
     "pool_of",
+    "spread_channels",
 ]

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
 from cardiobind.errors import ConfigError
+from cardiobind.modalities.cmr.layouts import optional_places
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.registry import Registry, did_you_mean
 
@@ -24,11 +25,13 @@ class Encoder(nn.Module):
         inputs: what it is fed.
         width: length of a token.
         modalities: which modalities the class can encode.
+        takes_absent_places: whether it leaves out the planes of a long-axis view that a subject lacks.
     """
 
     inputs: InputSpec
     width: int
     modalities: ClassVar[tuple[str, ...]] = ()
+    takes_absent_places: ClassVar[bool] = False
 
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder")
@@ -76,7 +79,8 @@ def build_encoder(kind: str, inputs: InputSpec, **options: Any) -> Encoder:
 
     Raises:
         UnknownNameError: no encoder of that kind.
-        ConfigError: an option is unknown, of the wrong type or out of range, or the encoder is for another modality.
+        ConfigError: an option is unknown, of the wrong type or out of range, or the encoder is for another modality, or
+            for layouts without long-axis views.
     """
     factory = ENCODERS.get(kind)
     if inputs.modality not in factory.modalities:
@@ -86,4 +90,21 @@ def build_encoder(kind: str, inputs: InputSpec, **options: Any) -> Encoder:
             expected=" | ".join(factory.modalities),
             hint=f"for {inputs.modality!r} choose one of: {', '.join(fitting)}",
         )
+    refuse_absent_places(kind, inputs)
     return factory(inputs, **encoder_options(kind, options))
+
+
+def refuse_absent_places(kind: str, inputs: InputSpec) -> None:
+    """Refuse a layout in which subjects may lack a place, for an encoder that does not leave it out.
+
+    Raises:
+        UnknownNameError: no encoder of that kind.
+        ConfigError: naming those that do.
+    """
+    absent = optional_places(inputs.names)
+    if absent and not ENCODERS.get(kind).takes_absent_places:
+        fitting = [name for name in ENCODERS if ENCODERS.get(name).takes_absent_places]
+        raise ConfigError(
+            f"encoder {kind!r} would take an absent view for a black image", where="cmr.long_axis",
+            got=", ".join(absent), hint=f"choose one of: {', '.join(fitting)}; or leave long_axis empty",
+        )  # fmt: skip

@@ -129,9 +129,16 @@ class ResNet(Encoder):
         if x.ndim != 4 or x.shape[1] != self.inputs.shape[0]:
             expected = f"(B, {', '.join(map(str, self.inputs.shape))})"
             raise InputError("the batch does not fit the encoder", expected=expected, got=tuple(x.shape))
-        x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return x.flatten(2).transpose(1, 2)
+        return self.body(self.stem(x))
+
+    def stem(self, x: Tensor) -> Tensor:
+        """Return the first feature map (B, base_width, h, w) of images (B, C, H, W)."""
+        return self.maxpool(F.relu(self.bn1(self.conv1(x))))  # type: ignore[no-any-return]
+
+    def body(self, features: Tensor) -> Tensor:
+        """Return tokens (B, cells, width) of the first feature map."""
+        last: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(features))))
+        return last.flatten(2).transpose(1, 2)
 
 
 def _stage(block: type[BasicBlock] | type[Bottleneck], inputs: int, planes: int, count: int, stride: int) -> nn.Module:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from cardiobind.errors import InputError
 
 SHOWN = 8
+COUNTS = ".num_batches_tracked"
 WRAPPERS = ("module.", "encoder.", "model.", "backbone.", "_orig_mod.", "state_dict.")
 
 
@@ -20,7 +22,7 @@ def parameter_count(module: nn.Module) -> int:
 def load_weights(
     module: nn.Module, state: Mapping[str, Tensor], *, prefix: str = "", ignore: Sequence[str] = ()
 ) -> None:
-    """Load all weights of a module, or none.
+    """Load all weights of a module, or none; counts of batches (``num_batches_tracked``) may lack, as in older files.
 
     Args:
         module: what to fill.
@@ -34,7 +36,7 @@ def load_weights(
     found = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     found = {name: value for name, value in found.items() if not name.startswith(tuple(ignore))}
     own = module.state_dict()
-    missing = [name for name in own if name not in found]
+    missing = [name for name in own if name not in found and not name.endswith(COUNTS)]
     unexpected = [name for name in found if name not in own]
     mismatched = [name for name in own if name in found and own[name].shape != found[name].shape]
     if missing or unexpected or mismatched:
@@ -46,7 +48,23 @@ def load_weights(
             got="; ".join(f"{len(names)} {title}: {_some(names)}" for title, names in lists.items() if names),
             hint=_cause(missing, unexpected, mismatched),
         )
-    module.load_state_dict(found, strict=True)
+    module.load_state_dict({**own, **found}, strict=True)
+
+
+def spread_channels(kernel: Tensor, channels: int) -> Tensor:
+    """Return the kernels of a first convolution for another number of channels, such as public ones of three colours.
+
+    Channels are repeated in turn and scaled by old over new number, so that an image whose channels are alike gives the
+    same features where one number divides the other, and nearly the same elsewhere.
+
+    Args:
+        kernel: (outputs, channels, height, width).
+        channels: how many are wanted.
+
+    Source: Carreira and Zisserman 2017 (inflation of kernels), here over moments of a beat and slices.
+    """
+    turns = torch.arange(channels, device=kernel.device) % kernel.shape[1]
+    return kernel[:, turns] * (kernel.shape[1] / channels)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -15,12 +15,13 @@ from cardiobind.cohort import Cohort, Protocol
 from cardiobind.config import CmrConfig, Component, EcgConfig, Experiment, MachineConfig, TrainingConfig
 from cardiobind.errors import ConfigError
 from cardiobind.methods import METHODS
-from cardiobind.modalities.cmr.preparation import CmrPreparation
+from cardiobind.modalities.cmr.preparation import CmrPreparation, cmr_spec
 from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.features.presets import preset
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models import POOLS, Tower, build_encoder, encoder_options, pool_of
+from cardiobind.models.encoder import refuse_absent_places
 from cardiobind.pipeline.workspace import Workspace
 from cardiobind.registry import did_you_mean
 from cardiobind.sources import SOURCES, Source
@@ -72,6 +73,8 @@ def check_names(experiment: Experiment) -> None:
         encoder_options(part.encoder.kind, part.encoder.options)
         if part.pretrain is not None:
             _check_method(part.pretrain.method, f"{modality}.pretrain")
+    if (cmr := cmr_preparation(experiment.cmr)) is not None and experiment.cmr is not None:
+        refuse_absent_places(experiment.cmr.encoder.kind, cmr_spec(cmr))
     if experiment.align is not None:
         _check_method(experiment.align.method, "align")
     for name in feature_names(experiment) or ():

@@ -111,6 +111,11 @@ class Planes:
         return found
 
 
+def optional_places(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the places that a subject may lack, of an input whose planes have these names."""
+    return tuple(dict.fromkeys(place for name in names if (place := name.rpartition(".")[0]) in LONG_AXIS))
+
+
 @dataclass(frozen=True)
 class Layout:
     """One way of choosing planes.
