@@ -53,10 +53,11 @@ class Places(nn.Module):
         if tuple(x.shape[1:]) != self.inputs.shape:
             expected = f"(B, {', '.join(map(str, self.inputs.shape))})"
             raise InputError("the batch does not fit the encoder", expected=expected, got=tuple(x.shape))
-        images = x.unflatten(1, (self.count, self.moments))
+        images = x.reshape(len(x), self.count, self.moments, *x.shape[2:])
         place = torch.arange(self.count, device=x.device).expand(len(x), -1)
         if not self.any_optional:
-            return encode(images.flatten(0, 1), place.flatten()).unflatten(0, (len(x), self.count)).mean(dim=1)
+            each = encode(images.flatten(0, 1), place.flatten())
+            return each.reshape(len(x), self.count, *each.shape[1:]).mean(dim=1)
         present = self.present(images)
         tokens = encode(images[present], place[present])
         spread = tokens.new_zeros(len(x), self.count, *tokens.shape[1:])

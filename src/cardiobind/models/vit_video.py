@@ -78,8 +78,8 @@ class VideoViT(Encoder):
 
     def encode(self, images: Tensor, place: Tensor) -> Tensor:
         """Return tokens (n, times * cells, width) of single places (n, moments, H, W), each told by its number (n,)."""
-        tubelets = patchify(images.unflatten(1, (self.times, self.tubelet)).flatten(0, 1), self.patch)
-        tokens = self.patch_embed(tubelets).unflatten(0, (len(images), self.times))
+        stretches = images.reshape(-1, self.tubelet, *images.shape[2:])
+        tokens = self.patch_embed(patchify(stretches, self.patch)).reshape(len(images), self.times, -1, self.width)
         tokens = tokens + self.pos_embed + self.time_embed[:, None] + self.place_embed[place][:, None, None]
         return self.norm(self.blocks(tokens.flatten(1, 2)))  # type: ignore[no-any-return]
 
