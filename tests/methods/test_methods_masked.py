@@ -152,3 +152,20 @@ def test_lost_leads_are_zero_in_every_view_and_one_is_left():
     assert drop_leads(x, 0.0) is x
     augmented = EcgAugmentation(1.0)(x)
     assert torch.equal(absent_leads(augmented), absent_leads(x))
+
+
+def test_a_part_of_the_hidden_patches_makes_the_loss_where_it_is_asked_for(method, cohort):
+    m = method("masked", augment_probability=0.0, crop_s=None, mask_ratio=0.5, decode_ratio=0.4)
+    batch = cohort(size=5, gaps=False).batch(range(5))
+    torch.manual_seed(4)
+    step = m.training_step(batch)
+    torch.manual_seed(4)
+    patches = m.mae.encoder.patchify(batch.signals["ecg"])
+    masking = m.mae.random_masking(patches)
+    prediction = m.mae.forward_decoder(m.mae.forward_encoder(patches, masking), masking)
+    counted = masking.predicted
+    assert counted.sum(dim=1).tolist() == [5 + 2] * 5
+    error = (prediction - patches).square().mean(dim=2)[counted].mean()
+    assert step.loss.item() == pytest.approx((0.9 * error + 0.1 * (1 - step.logs["ncc"])).item(), rel=1e-5)
+    step.loss.backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in m.parameters())

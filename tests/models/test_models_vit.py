@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -254,7 +255,9 @@ def test_autoencoder_learns_a_signal_that_repeats() -> None:
     assert losses[-1] < 0.4 * losses[0]
 
 
-@pytest.mark.parametrize("options", [{"mask_ratio": 0.0}, {"mask_ratio": 1.0}, {"decoder_heads": 7}])
+@pytest.mark.parametrize(
+    "options", [{"mask_ratio": 0.0}, {"mask_ratio": 1.0}, {"decoder_heads": 7}, {"decode_ratio": 0.0}]
+)
 def test_autoencoder_options_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         MaskedAutoencoder(small_vit(), **options)  # type: ignore[arg-type]
@@ -271,3 +274,23 @@ def test_the_permutation_of_the_decoder_has_the_gradient_of_gather() -> None:
     (got,) = torch.autograd.grad((permuted * weight).sum(), tokens)
     assert torch.equal(permuted, tokens.gather(1, index))
     assert torch.equal(got, expected)
+
+
+def test_decoding_a_part_is_the_whole_where_nothing_else_can_be_attended_to() -> None:
+    model = autoencoder(0.5).train()
+    model.decode_ratio = 0.34
+    for block in model.decoder_blocks:
+        torch.nn.init.zeros_(block.attn.proj.weight)
+    x = torch.randn(3, 12, 60)
+    patches = model.encoder.patchify(x)
+    masking = model.random_masking(patches)
+    assert masking.decoded == 6 + 2
+    predicted = masking.predicted
+    assert predicted is not None
+    assert predicted.sum(dim=1).tolist() == [8] * 3
+    assert bool(predicted.gather(1, masking.visible).all())
+    latent = model.forward_encoder(patches, masking)
+    part, whole = (model.forward_decoder(latent, m) for m in (masking, replace(masking, decoded=None)))
+    torch.testing.assert_close(part[predicted], whole[predicted])
+    assert not bool(part[~predicted].any())
+    assert model.eval().random_masking(patches).decoded is None

@@ -36,6 +36,8 @@ class Masked(nn.Module):
         decoder_width: length of a token in the decoder.
         decoder_depth: blocks of the decoder.
         decoder_heads: attention heads of the decoder.
+        decode_ratio: part of the hidden patches that a training step predicts, and that count in its loss; fewer are
+            faster.
         crop_s: length of the random stretch of an ECG that is learnt from, None for the whole record.
         correlation_weight: of ``1 - correlation`` in the loss; None for 0.1 (ECG) or 0 (CMR).
         hidden_only: whether only hidden patches count in the loss; None for no (ECG) or yes (CMR).
@@ -57,10 +59,10 @@ class Masked(nn.Module):
 
     def __init__(
         self, encoder: Encoder, *, mask_ratio: float = 0.8, decoder_width: int = 256, decoder_depth: int = 2,
-        decoder_heads: int = 8, crop_s: float | None = 5.0, correlation_weight: float | None = None,
-        hidden_only: bool | None = None, normalised_targets: bool = False, similarity_weight: float = 0.0,
-        projection: int = 256, augment_probability: float = 0.95, lead_dropout: float = 0.0,
-        smallest_area: float = 0.6,
+        decoder_heads: int = 8, decode_ratio: float = 1.0, crop_s: float | None = 5.0,
+        correlation_weight: float | None = None, hidden_only: bool | None = None, normalised_targets: bool = False,
+        similarity_weight: float = 0.0, projection: int = 256, augment_probability: float = 0.95,
+        lead_dropout: float = 0.0, smallest_area: float = 0.6,
     ) -> None:  # fmt: skip
         super().__init__()
         if not isinstance(encoder, ViT):
@@ -72,7 +74,7 @@ class Masked(nn.Module):
         self.modalities: tuple[str, ...] = (inputs.modality,)
         self.mae = MaskedAutoencoder(
             encoder, mask_ratio=mask_ratio, decoder_width=decoder_width, decoder_depth=decoder_depth,
-            decoder_heads=decoder_heads,
+            decoder_heads=decoder_heads, decode_ratio=decode_ratio,
         )  # fmt: skip
         if crop_s is not None and self.modality == "ecg":
             crop_samples(crop_s, inputs.rate_hz, inputs.shape[1], encoder.patch[1])
@@ -115,7 +117,10 @@ class Masked(nn.Module):
 
     def counted(self, masking: Masking) -> Tensor | None:
         """Return which patches (B, N) count in the loss and the correlation, None where all do."""
-        return masking.hidden if self.hidden_only else masking.present
+        chosen, predicted = masking.hidden if self.hidden_only else masking.present, masking.predicted
+        if chosen is None or predicted is None:
+            return predicted if chosen is None else chosen
+        return chosen & predicted
 
     def correlation(self, prediction: Tensor, target: Tensor, counted: Tensor | None) -> Tensor:
         """Return the mean correlation (B,) over the leads or frames of which something counts.

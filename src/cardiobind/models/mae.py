@@ -23,6 +23,7 @@ class Masking:
         hidden: (B, N) bool.
         seen: (B, n) bool, which of `visible` the subject has; None where all.
         present: (B, N) bool, which patches the subject has; None where all.
+        decoded: how many of `order` the decoder predicts; None for all.
     """
 
     visible: Tensor
@@ -31,6 +32,12 @@ class Masking:
     hidden: Tensor
     seen: Tensor | None = None
     present: Tensor | None = None
+    decoded: int | None = None
+
+    @property
+    def predicted(self) -> Tensor | None:
+        """Which patches (B, N) the decoder predicts, None where all."""
+        return None if self.decoded is None else self.rank < self.decoded
 
 
 class _Permute(torch.autograd.Function):
@@ -56,9 +63,10 @@ class MaskedAutoencoder(nn.Module):
         decoder_width: length of a token in the decoder.
         decoder_depth: blocks of the decoder.
         decoder_heads: attention heads of the decoder.
+        decode_ratio: part of the hidden patches that training predicts; evaluation predicts all.
 
     Raises:
-        ConfigError: the mask leaves nothing visible or hides nothing, or the decoder's heads do not divide its width.
+        ConfigError: a ratio is out of range, or the decoder's heads do not divide its width.
 
     Source: He et al. 2022; arXiv 2411.05900, section 3.1.
     """
@@ -71,14 +79,17 @@ class MaskedAutoencoder(nn.Module):
         decoder_width: int = 256,
         decoder_depth: int = 2,
         decoder_heads: int = 8,
+        decode_ratio: float = 1.0,
     ) -> None:
         super().__init__()
         if not 0.0 < mask_ratio < 1.0:
             raise ConfigError("mask_ratio is out of range", expected="(0, 1)", got=mask_ratio)
+        if not 0.0 < decode_ratio <= 1.0:
+            raise ConfigError("decode_ratio is out of range", expected="(0, 1]", got=decode_ratio)
         if decoder_heads < 1 or decoder_width % decoder_heads:
             raise ConfigError("decoder_heads must divide decoder_width", got=f"{decoder_heads}, {decoder_width}")
         self.encoder = encoder
-        self.mask_ratio = mask_ratio
+        self.mask_ratio, self.decode_ratio = mask_ratio, decode_ratio
         self.decoder_embed = nn.Linear(encoder.width, decoder_width)
         self.mask_token = nn.Parameter(torch.zeros(decoder_width))
         self.decoder_pos_embed: Tensor
@@ -110,29 +121,39 @@ class MaskedAutoencoder(nn.Module):
         order = (noise if present is None else noise + 2.0 * ~present).argsort(dim=1)
         rank = order.argsort(dim=1)
         visible = max(1, round(count * (1.0 - self.mask_ratio)))
+        part = self.training and self.decode_ratio < 1.0
+        decoded = visible + max(1, round((count - visible) * self.decode_ratio)) if part else None
         if present is None:
-            return Masking(order[:, :visible], order, rank, rank >= visible)
+            return Masking(order[:, :visible], order, rank, rank >= visible, decoded=decoded)
         shown = (present.sum(dim=1, keepdim=True) * (1.0 - self.mask_ratio)).round().clamp(min=1)
         seen = torch.arange(visible, device=patches.device) < shown
-        return Masking(order[:, :visible], order, rank, (rank >= shown) & present, seen, present)
+        return Masking(order[:, :visible], order, rank, (rank >= shown) & present, seen, present, decoded)
 
     def forward_encoder(self, patches: Tensor, masking: Masking) -> Tensor:
         """Return the latent (B, n, width) of the visible patches; the others are never embedded."""
         return self.encoder.encode(self.encoder.embed(patches, masking.visible), masking.seen)
 
     def forward_decoder(self, latent: Tensor, masking: Masking) -> Tensor:
-        """Return the prediction of all patches (B, N, patch) from the latent of the visible ones."""
+        """Return the prediction (B, N, patch) of patches from the latent of the visible ones; 0 where none is made."""
         visible = self.decoder_embed(latent)
         if masking.seen is not None:
             visible = torch.where(masking.seen[..., None], visible, self.mask_token)
         batch, count = masking.rank.shape
-        hidden = self.mask_token.expand(batch, count - visible.shape[1], -1)
+        positions = self.decoder_pos_embed[:, : count // self.encoder.grid[0]].flatten(0, 1)
+        hidden = self.mask_token.expand(batch, (masking.decoded or count) - visible.shape[1], -1)
         shuffled = torch.cat([visible, hidden], dim=1)
-        tokens: Tensor = _Permute.apply(shuffled, masking.rank, masking.order)  # type: ignore[no-untyped-call]
-        columns = count // self.encoder.grid[0]
-        tokens = tokens + self.decoder_pos_embed[:, :columns].flatten(0, 1)
+        if masking.decoded is None:
+            tokens: Tensor = _Permute.apply(shuffled, masking.rank, masking.order)  # type: ignore[no-untyped-call]
+            return self._decode(tokens + positions, masking.present)
+        places = masking.order[:, : masking.decoded]
+        present = None if masking.present is None else masking.present.gather(1, places)
+        made = self._decode(shuffled + positions[places], present)
+        nothing = made.new_zeros(batch, count, made.shape[2])
+        return nothing.scatter(1, places[..., None].expand_as(made), made)
+
+    def _decode(self, tokens: Tensor, present: Tensor | None) -> Tensor:
         for block in self.decoder_blocks:
-            tokens = block(tokens, masking.present)
+            tokens = block(tokens, present)
         return self.decoder_pred(self.decoder_norm(tokens))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
