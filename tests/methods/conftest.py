@@ -82,6 +82,7 @@ OPTIONS = {
     "masked_table": {"projection": 8, "contrastive_weight": 0.5},
     "align_joint": {"projection": 8},
     "align_all_pairs": {"projection": 8},
+    "semi_supervised": {"hidden": 8},
     "finetune": {"hidden": 8},
 }
 

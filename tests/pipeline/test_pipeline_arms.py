@@ -30,6 +30,7 @@ from cardiobind.pipeline.ceiling import CEILING_ROOMS
 from cardiobind.pipeline.components import ARM_ROOMS, COHORT_ROOMS, NETWORK_ROOMS, Study
 from cardiobind.pipeline.export import BUNDLE_ROOMS
 from cardiobind.pipeline.finetune import cells
+from cardiobind.pipeline.semi_supervised import labelled_and_other
 from cardiobind.pipeline.workspace import Workspace
 
 Make = Callable[..., Experiment]
@@ -79,6 +80,40 @@ def test_the_options_of_an_arm_reach_the_bundle(make: Make, prepared: Path, tmp_
     assert contract["fusion"] == {"fusion": "token", "hidden": 4, "dropout": 0.1, "fusion_width": 8}
     assert set(load_predictor(tmp_path / "bundle").fusion.enter) == {"ecg", "tabular"}
     assert (contract["crop_s"], contract["crops"]) == (4.0, 3)
+
+
+def test_without_weight_all_subjects_add_nothing(make: Make, prepared: Path, tmp_path: Path) -> None:
+    """The arm that sees every training subject is, at weight 0, the one that sees the labelled alone, bit for bit."""
+    folder = shutil.copytree(prepared, tmp_path / "run")
+    words = ("label_fractions=[0.3]", "arms.0.start=scratch", "finetune.epochs=2", "finetune.batch_size=4")
+    weights = []
+    for kind, options in (("network", "{hidden=4}"), ("semi_supervised", "{hidden=4,unlabelled_weight=0.0}")):
+        experiment = make(*words, f"arms.0.kind={kind}", f"arms.0.options={options}")
+        only = experiment.model_copy(update={"arms": experiment.arms[:1]})
+        (predictor,) = pipeline.run_until("finetune", only, folder)
+        weights.append(predictor.file("weights.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_labels_that_may_not_be_learnt_from_are_hidden(make: Make, prepared: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(prepared, tmp_path / "run")
+    words = ("label_fractions=[0.3]", "arms.0.start=scratch", "arms.0.kind=semi_supervised", "finetune.epochs=2")
+    experiment = make(*words, "finetune.batch_size=4", "arms.0.options={hidden=4,fusion='dropout',threshold=0.0}")
+    only = experiment.model_copy(update={"arms": experiment.arms[:1]})
+    (predictor,) = pipeline.run_until("finetune", only, folder)
+    assert (pd.read_csv(predictor.file("history.csv"))["train_agreement"] > 0).all()
+    cohort = Cohort.open(next(folder.glob("cohort-*")))
+    study = Study(only, Workspace(folder), cohort, Protocol.open(next(folder.glob("protocol-*")), cohort))
+    (cell,) = cells(study, {}, None)
+    shown, rows = labelled_and_other(cell), cell.training_rows()
+    assert set(shown.rows) == set(study.cohort.rows_with(study.protocol.rows("train"), study.modalities))
+    assert len(shown.rows) > 2 * len(rows)
+    np.testing.assert_array_equal(shown.rows[: len(rows)], rows)
+    labels = shown.batch(range(len(shown))).labels.numpy()
+    np.testing.assert_array_equal(np.isfinite(labels), np.arange(len(shown)) < len(rows))
+    assert pipeline.export_predictor(predictor.path, tmp_path / "bundle").json("contract.json")["fusion"] == {
+        "fusion": "dropout", "hidden": 4,
+    }  # fmt: skip
 
 
 def test_another_seed_of_the_experiment_is_not_answered_by_old_predictors(make: Make, prepared: Path) -> None:

@@ -11,6 +11,7 @@ from cardiobind.methods.linear_start import start_from_probe
 from cardiobind.methods.masked import Masked
 from cardiobind.methods.masked_table import MaskedTable
 from cardiobind.methods.predict import embed, predict
+from cardiobind.methods.semi_supervised import SemiSupervised
 
 __all__ = [
     "METHODS",
@@ -22,6 +23,7 @@ __all__ = [
     "Masked",
     "MaskedTable",
     "Method",
+    "SemiSupervised",
     "Step",
     "TwoViews",
     "embed",

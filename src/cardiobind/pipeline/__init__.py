@@ -1,5 +1,6 @@
 """The stages of an experiment, one function a verb; reads like the Methods section of the paper."""
 
+from cardiobind.pipeline import semi_supervised as semi_supervised
 from cardiobind.pipeline.arms import ARMS
 from cardiobind.pipeline.demo import demo, simulate
 from cardiobind.pipeline.export import export_predictor

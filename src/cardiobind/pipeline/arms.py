@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import label_subset
 from cardiobind.config import ArmConfig, Experiment, deciding, resolved
+from cardiobind.data import CohortDataset, KeyedBatchSampler
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods import Finetune, learn, predict, start_from_probe
 from cardiobind.methods.linear_probes import FitProbe, Probe, Split, probe_of
@@ -36,7 +37,9 @@ from cardiobind.pipeline.workspace import Stage
 from cardiobind.registry import Registry
 from cardiobind.tasks import KINDS, TASKS, Kind, Task
 from cardiobind.training import computing
+from cardiobind.training.protocol import OrderFactory
 
+Tuned = TypeVar("Tuned", bound=Finetune)
 Scores = dict[str, dict[str, NDArray[np.float64]]]
 
 
@@ -177,27 +180,46 @@ def _no_options() -> None:
     """Stand for an arm that takes no option."""
 
 
-def build_network(cell: Cell) -> Finetune:
-    """Return towers and a fusion head, not yet fine-tuned; a class weighs what the objective makes it weigh."""
+def build_network(cell: Cell, factory: Callable[..., Tuned]) -> Tuned:
+    """Return towers and a fusion head, not yet fine-tuned; a class weighs what the objective makes it weigh.
+
+    Args:
+        cell: to build them for.
+        factory: `Finetune`, or what has its arguments and more.
+    """
     towers = cell.towers()
     seeded(cell.seed, "classifier")
     objective = cell.objective()
     try:
-        return Finetune(towers, objective=objective, **cell.arm.options)  # type: ignore[arg-type]
+        return factory(towers, objective=objective, **cell.arm.options)
     except TypeError as error:
         raise ConfigError(f"fine-tuning does not take these options: {error}", where=cell.arm.name) from error
 
 
-def rehearse_network(cell: Cell) -> None:
+def rehearse_network(cell: Cell, factory: Callable[..., Finetune] = Finetune) -> None:
     """Build the network of a cell and show it some training subjects."""
-    rehearse_method(cell.study, build_network(cell))
+    rehearse_method(cell.study, build_network(cell, factory))
     if cell.arm.classifier == "probe":
         _linear(cell)
 
 
 def fit_network(cell: Cell, stage: Stage) -> None:
     """Fine-tune towers and a fusion head; from scratch it is the same code with no parent encoder."""
-    study, rows, method = cell.study, cell.training_rows(), build_network(cell)
+    train = dataset(cell.study, cell.training_rows(), cell.modalities)
+    fine_tune(cell, stage, build_network(cell, Finetune), train, KeyedBatchSampler)
+
+
+def fine_tune(cell: Cell, stage: Stage, method: Finetune, shown: CohortDataset, order: OrderFactory) -> None:
+    """Train the network of a cell and commit it with its scores.
+
+    Args:
+        cell: whose labels are used.
+        stage: to commit to.
+        method: not yet trained.
+        shown: training samples; labels that may not be learnt from are unknown there.
+        order: of the batches.
+    """
+    study, rows = cell.study, cell.training_rows()
     validation = study.cohort.rows_with(study.protocol.rows("validation"), cell.modalities)
     validation = validation[cell.kind.known(cell.labels[validation])]
     train = dataset(study, rows, cell.modalities)
@@ -206,9 +228,9 @@ def fit_network(cell: Cell, stage: Stage) -> None:
         start_from_probe(method, cell.task.kind, train, held_out, seed=cell.seed)
     settings = training_settings(cell.arm.training or study.experiment.finetune, study.experiment.training)
     history = learn(
-        method, train, held_out, settings, seed=cell.seed, work=stage.work,
+        method, shown, held_out, settings, seed=cell.seed, work=stage.work,
         title=f"fine-tune {cell.arm.name}, {cell.fraction:.0%} of labels, seed {cell.seed}",
-        progress=study.workspace.reporter,
+        progress=study.workspace.reporter, order=order,
     )  # fmt: skip
     objective = method.objective.settled(lambda: (predict(method, train), cell.labels[rows]))
     scores = score(

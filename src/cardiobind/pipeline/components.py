@@ -34,7 +34,7 @@ NETWORK_ROOMS = (
     "pipeline/networks", "pipeline/pretrain",
 )  # fmt: skip
 _NO_PREPARATION = {"encoder", "pretrain", "pool"}
-ARM_ROOMS = (*NETWORK_ROOMS, "pipeline/arms", "pipeline/predictions")
+ARM_ROOMS = (*NETWORK_ROOMS, "pipeline/arms", "pipeline/predictions", "pipeline/semi_supervised")
 
 
 @dataclass(frozen=True)
