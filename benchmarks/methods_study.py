@@ -24,7 +24,7 @@ from pathlib import Path
 import study_results
 from cardiobind import pipeline
 from cardiobind.config import parse_experiment
-from cardiobind.errors import UnknownNameError
+from cardiobind.errors import ConfigError
 from cardiobind.pipeline.rehearsal import check_words
 from study_plan import Job, Plan, read_plan
 
@@ -127,7 +127,7 @@ def known(plan: Plan, only: list[str]) -> Iterator[Job]:
             continue
         try:
             check_words(parse_experiment(job.tree))
-        except UnknownNameError as error:
+        except ConfigError as error:
             _say(f"{job.name}: left out: {error.what}")
         else:
             yield job

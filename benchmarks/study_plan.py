@@ -23,6 +23,12 @@ TINY_SOURCE = {
         "phases": 8, "image_px": 64, "pixel_spacing_mm": 3.6,
     },
 }  # fmt: skip
+TINY_ENCODERS = {
+    "vit": {"width": 16, "depth": 1, "heads": 2}, "lead_vit": {"width": 16, "depth": 1, "heads": 2},
+    "s4": {"width": 8, "depth": 1}, "xresnet1d": {"blocks": [1, 1], "widths": [8, 8]},
+    "resnet1d": {"base_width": 4, "blocks": [1, 1]}, "resnet": {"base_width": 4},
+    "tabular_mlp": {"width": 8}, "tabular_transformer": {"width": 8, "depth": 1, "heads": 2},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def read_plan(file: Path, study: str, *, tiny: bool = False, budget: Mapping[str
         experiment["source"]["options"]["subjects"] = numbers["subjects"]
     if tiny:
         _shrink(experiment)
-    jobs = tuple(_jobs(section, experiment, numbers))
+    jobs = tuple(_jobs(section, experiment, numbers, tiny=tiny))
     return Plan(section["title"], tuple(section["baselines"]), jobs[0].tree, numbers, jobs)
 
 
@@ -95,13 +101,17 @@ def merged(tree: Tree, change: Mapping[str, Any]) -> Tree:
     return result
 
 
-def _jobs(section: Tree, experiment: Tree, numbers: Mapping[str, int]) -> Iterator[Job]:
+def _jobs(section: Tree, experiment: Tree, numbers: Mapping[str, int], *, tiny: bool) -> Iterator[Job]:
     for entry in section["job"]:
         tree = experiment
         for piece in entry.get("use", []):
             tree = merged(tree, section["pieces"][piece])
         arms = [_arm(arm, entry) for arm in section["arms"][entry["arms"]]]
         tree = _with_budget(merged(tree, {"arms": arms}), numbers)
+        for modality in ("ecg", "cmr", "tabular") if tiny else ():
+            if modality in tree:
+                encoder = tree[modality]["encoder"]
+                encoder["options"] = encoder.get("options", {}) | TINY_ENCODERS.get(encoder["kind"], {})
         yield Job(entry["name"], tree, entry.get("stage", "finetune"), entry.get("after", ""))
 
 
@@ -131,5 +141,5 @@ def _shrink(experiment: Tree) -> None:
     experiment.pop("data_root", None)
     experiment["source"] = copy.deepcopy(TINY_SOURCE)
     experiment["protocol"] = {"task": "mi", "fractions": [0.5, 0.25, 0.25]}
-    experiment |= {"seeds": [0, 1], "label_fractions": [0.3, 1.0]}
+    experiment |= {"seeds": [0], "label_fractions": [1.0]}
     experiment["evaluation"] |= {"resamples": 100}
