@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models.encoder import ENCODERS, Encoder
+from cardiobind.models.layout import channels_last_in_half
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -133,7 +134,7 @@ class ResNet(Encoder):
 
     def stem(self, x: Tensor) -> Tensor:
         """Return the first feature map (B, base_width, h, w) of images (B, C, H, W)."""
-        return self.maxpool(F.relu(self.bn1(self.conv1(x))))  # type: ignore[no-any-return]
+        return self.maxpool(F.relu(self.bn1(self.conv1(channels_last_in_half(x)))))  # type: ignore[no-any-return]
 
     def body(self, features: Tensor) -> Tensor:
         """Return tokens (B, cells, width) of the first feature map."""

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.modalities.spec import InputSpec
+from cardiobind.models.attention import attend
 from cardiobind.models.encoder import ENCODERS, Encoder
 
 
@@ -77,7 +78,7 @@ class Attention(nn.Module):
         batch, count, width = x.shape
         q, k, v = self.qkv(x).reshape(batch, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         attended = None if present is None else present[:, None, None]
-        mixed = F.scaled_dot_product_attention(q, k, v, attended)
+        mixed = attend(q, k, v, attended)
         return self.proj(mixed.transpose(1, 2).reshape(batch, count, width))  # type: ignore[no-any-return]
 
 

@@ -1,0 +1,67 @@
+"""Random views sample by sample, as the data sets of the public codes make them.
+
+A table's entries are drawn and encoded in Python, the steps of an image's view follow one another.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def corrupted(row: Sequence[float], marginals: Sequence[Sequence[float]], rate: float) -> list[float]:
+    """Return a copy of a row in which each entry is, with probability `rate`, a draw from its column."""
+    changed = list(row)
+    for index in range(len(changed)):
+        if random.random() < rate:
+            changed[index] = random.choice(marginals[index])
+    return changed
+
+
+def one_hot(row: Sequence[float], cardinalities: Sequence[int]) -> Tensor:
+    """Return numbers as they are and categories as indicators, put together field by field."""
+    parts = []
+    for value, cardinality in zip(row, cardinalities, strict=True):
+        if cardinality == 0:
+            parts.append(torch.tensor([value]))
+        else:
+            parts.append(F.one_hot(torch.tensor(int(value)), num_classes=cardinality).float())
+    return torch.cat(parts)
+
+
+def image_view(
+    image: Tensor, *, degrees: float = 45.0, smallest_area: float = 0.6, jitter: float = 0.5, flip: float = 0.5
+) -> Tensor:
+    """Return a random view of one image (C, H, W) in [0, 1]: flip, rotation, brightness, contrast, resized crop."""
+    if random.random() < flip:
+        image = image.flip(-1)
+    if random.random() < flip:
+        image = image.flip(-2)
+    image = rotated(image, random.uniform(-degrees, degrees))
+    image = (image * random.uniform(1.0 - jitter, 1.0 + jitter)).clamp(0.0, 1.0)
+    mean = image.mean()
+    image = (mean + (image - mean) * random.uniform(1.0 - jitter, 1.0 + jitter)).clamp(0.0, 1.0)
+    return resized_crop(image, smallest_area)
+
+
+def rotated(image: Tensor, degrees: float) -> Tensor:
+    """Return the image turned about its centre, bilinear, black outside."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    grid = F.affine_grid(torch.tensor([[[c, -s, 0.0], [s, c, 0.0]]]), [1, *image.shape], align_corners=False)
+    return F.grid_sample(image[None], grid, align_corners=False)[0]
+
+
+def resized_crop(image: Tensor, smallest_area: float) -> Tensor:
+    """Return a random crop in the size of the image."""
+    rows, columns = image.shape[1:]
+    area = random.uniform(smallest_area, 1.0)
+    aspect = math.exp(random.uniform(-1.0, 1.0) * math.log(4 / 3) / 2)
+    h, w = (min(n, round(n * math.sqrt(area) * a)) for n, a in ((rows, 1 / aspect), (columns, aspect)))
+    top, left = random.randint(0, rows - h), random.randint(0, columns - w)
+    crop = image[None, :, top : top + h, left : left + w]
+    return F.interpolate(crop, size=(rows, columns), mode="bilinear", align_corners=False, antialias=True)[0]
