@@ -5,6 +5,7 @@ A table's entries are drawn and encoded in Python, the steps of an image's view 
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Sequence
@@ -14,39 +15,48 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def corrupted(row: Sequence[float], marginals: Sequence[Sequence[float]], rate: float) -> list[float]:
-    """Return a copy of a row in which each entry is, with probability `rate`, a draw from its column."""
-    changed = list(row)
-    for index in range(len(changed)):
-        if random.random() < rate:
-            changed[index] = random.choice(marginals[index])
+def corrupted(row: list[float], marginals: Sequence[Sequence[float]], rate: float) -> list[float]:
+    """Return a copy of a row in which a share of the entries are draws from their columns."""
+    changed = copy.deepcopy(row)
+    for index in random.sample(range(len(changed)), int(rate * len(changed))):
+        changed[index] = random.sample(marginals[index], k=1)[0]
     return changed
 
 
 def one_hot(row: Sequence[float], cardinalities: Sequence[int]) -> Tensor:
     """Return numbers as they are and categories as indicators, put together field by field."""
-    parts = []
-    for value, cardinality in zip(row, cardinalities, strict=True):
+    values, parts = torch.tensor(row), []
+    for value, cardinality in zip(values, cardinalities, strict=True):
         if cardinality == 0:
-            parts.append(torch.tensor([value]))
+            parts.append(value.unsqueeze(0))
         else:
-            parts.append(F.one_hot(torch.tensor(int(value)), num_classes=cardinality).float())
+            parts.append(F.one_hot(value.long(), num_classes=cardinality))
     return torch.cat(parts)
 
 
 def image_view(
     image: Tensor, *, degrees: float = 45.0, smallest_area: float = 0.6, jitter: float = 0.5, flip: float = 0.5
 ) -> Tensor:
-    """Return a random view of one image (C, H, W) in [0, 1]: flip, rotation, brightness, contrast, resized crop."""
+    """Return a random view of one image (3, H, W) in [0, 1]: flips, rotation, colour jitter, resized crop."""
     if random.random() < flip:
         image = image.flip(-1)
     if random.random() < flip:
         image = image.flip(-2)
     image = rotated(image, random.uniform(-degrees, degrees))
-    image = (image * random.uniform(1.0 - jitter, 1.0 + jitter)).clamp(0.0, 1.0)
-    mean = image.mean()
-    image = (mean + (image - mean) * random.uniform(1.0 - jitter, 1.0 + jitter)).clamp(0.0, 1.0)
+    for black in (lambda x: torch.zeros_like(x), lambda x: grey(x).mean(), grey):
+        image = blended(image, black(image), random.uniform(1.0 - jitter, 1.0 + jitter))
     return resized_crop(image, smallest_area)
+
+
+def grey(image: Tensor) -> Tensor:
+    """Return the luminance (1, H, W) of an image."""
+    red, green, blue = image.unbind(0)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue)[None]
+
+
+def blended(image: Tensor, other: Tensor, ratio: float) -> Tensor:
+    """Return the image moved away from another: black for brightness, mean grey for contrast, grey for saturation."""
+    return (ratio * image + (1.0 - ratio) * other).clamp(0.0, 1.0)
 
 
 def rotated(image: Tensor, degrees: float) -> Tensor:

@@ -13,6 +13,8 @@ from cardiobind.data.dataset import CMR_CENTRE, CMR_SCALE
 from cardiobind.modalities.cmr import ABSENT_VALUE
 from cardiobind.objectives import in_float32
 
+_BLOCK_PIXELS = 2**20
+
 
 @dataclass(frozen=True)
 class CmrAugmentation:
@@ -39,11 +41,18 @@ class CmrAugmentation:
         """Return a view (B, planes, rows, columns) of planes of that shape; absent planes stay absent."""
         if self.probability == 0.0:
             return x
-        present = (x != ABSENT_VALUE).flatten(2).any(dim=2)[:, :, None, None]
-        intensity = move(x * CMR_SCALE + CMR_CENTRE, self._affine(len(x), x.device))
-        altered = (self._shade(intensity, present).clamp(0.0, 1.0) - CMR_CENTRE) / CMR_SCALE
-        chosen = torch.rand(len(x), 1, 1, 1, device=x.device) < self.probability
-        return torch.where(chosen & present, altered, x)
+        one_each = (len(x), 1, 1, 1)
+        affine = self._affine(len(x), x.device)
+        brightness = 1.0 + self.brightness * _symmetric(one_each, x.device)
+        contrast = 1.0 + self.contrast * _symmetric(one_each, x.device)
+        chosen = torch.rand(one_each, device=x.device) < self.probability
+        view = torch.empty_like(x)
+        for rows in _blocks(x):
+            shown = x[rows]
+            present = (shown != ABSENT_VALUE).flatten(2).any(dim=2)[:, :, None, None]
+            altered = _altered(shown, present, affine[rows], brightness[rows], contrast[rows])
+            view[rows] = torch.where(chosen[rows] & present, altered, shown)
+        return view
 
     def _affine(self, count: int, device: torch.device) -> Tensor:
         angle = math.radians(self.rotation_degrees) * _symmetric(count, device)
@@ -57,19 +66,35 @@ class CmrAugmentation:
         row_y = torch.stack([width * sin, flips[1] * height * cos, shift_y], dim=1)
         return torch.stack([row_x, row_y], dim=1)
 
-    def _shade(self, intensity: Tensor, present: Tensor) -> Tensor:
-        shape = (len(intensity), 1, 1, 1)
-        brighter = intensity * (1.0 + self.brightness * _symmetric(shape, intensity.device))
-        share = present.to(brighter.dtype).mean(dim=1, keepdim=True).clamp(min=1 / present.shape[1])
-        mean = brighter.mean(dim=(1, 2, 3), keepdim=True) / share
-        return mean + (brighter - mean) * (1.0 + self.contrast * _symmetric(shape, intensity.device))
+
+def _blocks(x: Tensor) -> list[slice]:
+    """Return the subjects that are worked on at once: on a CPU as many as fit its cache, elsewhere all."""
+    size = len(x) if x.device.type != "cpu" else max(1, _BLOCK_PIXELS // x[0].numel())
+    return [slice(start, start + size) for start in range(0, len(x), size)]
+
+
+def _altered(x: Tensor, present: Tensor, affine: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    # In place: memory that is asked for anew costs more than the arithmetic.
+    brighter = move((x * CMR_SCALE).add_(CMR_CENTRE), affine).mul_(brightness)
+    share = present.to(brighter.dtype).mean(dim=1, keepdim=True).clamp(min=1 / present.shape[1])
+    mean = brighter.mean(dim=(1, 2, 3), keepdim=True) / share
+    intensity = brighter.sub_(mean).mul_(contrast).add_(mean).clamp_(0.0, 1.0)
+    return intensity.sub_(CMR_CENTRE).div_(CMR_SCALE)
 
 
 @in_float32
 def move(intensity: Tensor, affine: Tensor) -> Tensor:
     """Resample images (B, C, H, W) through affine maps (B, 2, 3) of the unit square; outside is black."""
-    grid = F.affine_grid(affine, list(intensity.shape), align_corners=False)
+    grid = torch.empty(len(intensity), *intensity.shape[2:], 2, device=intensity.device)
+    rows, columns = (_centres(count, intensity.device) for count in intensity.shape[2:])
+    for axis in range(2):
+        of_column, of_row, shift = (affine[:, axis, i, None, None] for i in range(3))
+        torch.add(of_column * columns + of_row * rows[:, None], shift, out=grid[..., axis])
     return F.grid_sample(intensity, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _centres(count: int, device: torch.device) -> Tensor:
+    return torch.linspace(-1.0, 1.0, count, device=device) * (count - 1) / count
 
 
 def _symmetric(shape: int | tuple[int, ...], device: torch.device) -> Tensor:

@@ -43,12 +43,12 @@ class BlockedAttention(torch.autograd.Function):
         with torch.autocast("cpu", enabled=False):
             for rows in _blocks(queries, keys):
                 torch.bmm(_weights(queries[rows], keys[rows]), values[rows], out=mixed[rows])
-        return mixed.unflatten(0, q.shape[:2])
+        return mixed.view(q.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the gradients of the three arguments."""
-        shapes = [x.shape[:2] for x in ctx.saved_tensors]
+        shapes = [x.shape for x in ctx.saved_tensors]
         q, k, v = (x.flatten(0, 1) for x in ctx.saved_tensors)
         gradient = gradients[0].flatten(0, 1).contiguous()
         of_q, of_k, of_v = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
@@ -60,7 +60,7 @@ class BlockedAttention(torch.autograd.Function):
             of_scores = of_scores.mul_(q.shape[2] ** -0.5)
             torch.bmm(of_scores, k[rows], out=of_q[rows])
             torch.bmm(of_scores.transpose(1, 2), q[rows], out=of_k[rows])
-        of_q, of_k, of_v = (x.unflatten(0, shape) for x, shape in zip((of_q, of_k, of_v), shapes, strict=True))
+        of_q, of_k, of_v = (x.view(shape) for x, shape in zip((of_q, of_k, of_v), shapes, strict=True))
         return of_q, of_k, of_v
 
 

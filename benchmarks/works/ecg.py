@@ -1,0 +1,48 @@
+"""The ECG's masked autoencoder and its embedding, of the paper's sizes (arXiv 2411.05900)."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+
+from cardiobind.methods import METHODS
+from cardiobind.models import MeanPool, Tower, build_encoder
+from reference.vit import EcgMae, EcgViT
+from works.work import ECG, Run, batch_of, ecgs, inference, training
+
+
+def method(**options: Any) -> Any:
+    """Return the package's masked autoencoder, without augmentation: in the public codes the data set augments."""
+    torch.manual_seed(0)
+    chosen = {"crop_s": None, "augment_probability": 0.0, "similarity_weight": 0.1} | options
+    return METHODS.get("masked")(build_encoder("vit", ECG, drop_path=0.0), **chosen)
+
+
+def plain(found: Any) -> EcgMae:
+    """Return the reference with the weights of the package's."""
+    network = EcgMae(EcgViT(2500), copy.deepcopy(found.siamese))
+    network.load_state_dict({name.removeprefix("mae."): value for name, value in found.state_dict().items()})
+    network.encoder.pos_embed.copy_(found.mae.encoder.pos_embed)
+    network.decoder_pos_embed.copy_(found.mae.decoder_pos_embed)
+    return network
+
+
+def mae_reference(batch: int) -> Run:
+    network, x = plain(method()), ecgs(batch)
+    return training(network.parameters(), lambda: network((x, x), torch.rand(2 * batch, 300).chunk(2)))
+
+
+def mae_ours(batch: int, precision: str, **options: Any) -> Run:
+    found, held = method(**options), batch_of(ecg=ecgs(batch))
+    return training(found.parameters(), lambda: found.training_step(held).loss, precision)
+
+
+def embedding_reference(batch: int) -> Run:
+    network = plain(method()).encoder
+    return inference(torch.nn.Sequential(network, MeanPool()), ecgs(batch))
+
+
+def embedding_ours(batch: int, precision: str) -> Run:
+    return inference(Tower(build_encoder("vit", ECG), MeanPool()), ecgs(batch), precision)
