@@ -1,6 +1,6 @@
 """Ways of learning: what one training step computes and what validation measures."""
 
-from cardiobind.methods.align import AlignAllPairs, AlignJoint
+from cardiobind.methods.align import AlignAllPairs, AlignGram, AlignJoint, AlignSigmoid, AlignSymile
 from cardiobind.methods.base import METHODS, Method, Step, embedding_spread
 from cardiobind.methods.contrast import TwoViews, scarf, simclr
 from cardiobind.methods.cpc import Cpc
@@ -16,7 +16,10 @@ from cardiobind.methods.semi_supervised import SemiSupervised
 __all__ = [
     "METHODS",
     "AlignAllPairs",
+    "AlignGram",
     "AlignJoint",
+    "AlignSigmoid",
+    "AlignSymile",
     "Cpc",
     "Finetune",
     "Jepa",

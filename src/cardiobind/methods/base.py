@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from cardiobind.errors import ConfigError
+from cardiobind.objectives import embedding_spread
 from cardiobind.registry import Registry
 from cardiobind.training import Method, Step
 
@@ -32,19 +32,6 @@ def having(present: Present, modalities: tuple[str, ...], at_least: int) -> NDAr
     """
     count: NDArray[Any] = np.sum([present[name] for name in modalities], axis=0)
     return count >= at_least
-
-
-def embedding_spread(embeddings: Tensor) -> Tensor:
-    """Return how far normalised embeddings spread: 1 where they fill the sphere evenly, 0 where they have collapsed.
-
-    Args:
-        embeddings: (n, d), n at least 2.
-
-    Source: Chen and He 2021 (SimSiam), section 4.1: the standard deviation of each channel times the root of d.
-    """
-    unit = F.normalize(embeddings.detach(), dim=1)
-    spread: Tensor = unit.std(dim=0).mean() * embeddings.shape[1] ** 0.5
-    return spread
 
 
 def zero_loss(tensors: Mapping[str, Tensor] | list[Tensor]) -> Tensor:

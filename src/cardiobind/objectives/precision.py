@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -21,7 +21,7 @@ def in_float32(loss: Callable[P, R]) -> Callable[P, R]:
     precision nothing changes.
 
     Args:
-        loss: takes tensors, or mappings of tensors, among its arguments.
+        loss: takes tensors, or mappings or sequences of tensors, among its arguments.
     """
 
     @functools.wraps(loss)
@@ -39,9 +39,16 @@ def _raised(value: Any) -> Any:
         return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
     if isinstance(value, Mapping):
         return {name: _raised(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_raised(entry) for entry in value]
     return value
 
 
 def _device(values: list[Any]) -> str:
-    tensors = [v for value in values for v in (value.values() if isinstance(value, Mapping) else [value])]
+    held = [value.values() if isinstance(value, Mapping) else value for value in values]
+    tensors = [v for value in held for v in ([value] if isinstance(value, Tensor) else _entries(value))]
     return next((v.device.type for v in tensors if isinstance(v, Tensor)), "cpu")
+
+
+def _entries(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []

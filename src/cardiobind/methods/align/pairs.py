@@ -1,0 +1,181 @@
+"""Every two modalities against each other, over the subjects who have both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from cardiobind.data import Batch
+from cardiobind.errors import ConfigError
+from cardiobind.methods.align.base import EVALUATED, Align
+from cardiobind.methods.align.phenotypes import Phenotypes, at_rows, explained
+from cardiobind.methods.base import METHODS, Present, Step, embedding_spread, having, zero_loss
+from cardiobind.models import ProjectionHead, Tower
+from cardiobind.objectives import PairLosses, each_pair, gather_embeddings, pair_weights
+from cardiobind.training.protocol import Outputs
+
+TOLD = "phenotypes"
+
+
+@METHODS.register("align_all_pairs")
+class AlignAllPairs(Align):
+    """A CLIP loss for each two modalities, over the subjects of the batch that have both; none is thrown away.
+
+    Args:
+        towers: pre-trained, by modality, at least two.
+        projection: width of the embeddings that are compared.
+        temperature: of the loss, where it starts if it is learnt.
+        learn_temperature: whether it is learnt, within [0.01, 1]; None for what the loss's authors do.
+        pair_weights: of pairs, named ``"ecg~cmr"`` in either order; 1 where absent, 0 to leave a pair out.
+        crop_s: length of the random ECG crops, None for the whole record.
+        augment_probability: with which an ECG or a CMR is augmented.
+        corruption: probability of replacing an entry of the table.
+        chunk: subjects that go through an encoder at a time, None for all: less memory, each computed twice.
+        alike_above: cosine above which two subjects are no negatives of one another, None for no such subjects.
+        alike_by: what they are compared by: the values of the table (``tabular``) or their ``embeddings``.
+        phenotypes: endpoints that a linear head on each tower learns beside the contrast, where they are known.
+        phenotype_weight: of their mean squared error.
+
+    Raises:
+        ConfigError: fewer than two towers, or an option is out of range.
+        InputError: a weight is of an unknown pair.
+    """
+
+    learns_temperature: ClassVar[bool] = False
+
+    def __init__(
+        self, towers: Mapping[str, Tower], *, projection: int = 128, temperature: float = 0.1,
+        learn_temperature: bool | None = None, pair_weights: Mapping[str, float] | None = None,
+        crop_s: float | None = None, augment_probability: float = 0.95, corruption: float = 0.3,
+        chunk: int | None = None, alike_above: float | None = None, alike_by: str = "tabular",
+        phenotypes: tuple[str, ...] = (), phenotype_weight: float = 0.1,
+    ) -> None:  # fmt: skip
+        learns = self.learns_temperature if learn_temperature is None else learn_temperature
+        super().__init__(
+            towers, temperature=temperature, learn_temperature=learns, crop_s=crop_s,
+            augment_probability=augment_probability, corruption=corruption, chunk=chunk, alike_above=alike_above,
+            alike_by=alike_by,
+        )  # fmt: skip
+        if len(towers) < 2:
+            raise ConfigError("alignment needs at least two modalities", got=tuple(towers))
+        self.weights = _checked(self.modalities, pair_weights)
+        heads = {name: ProjectionHead(tower.width, tower.width, projection) for name, tower in towers.items()}
+        self.heads = nn.ModuleDict(heads)
+        self.projection = projection
+        self.phenotypes = Phenotypes(towers, tuple(phenotypes), phenotype_weight)
+
+    def embed(self, batch: Batch) -> dict[str, Tensor]:
+        """Return per modality the embeddings (P, projection) of the subjects of the batch that have it."""
+        return self.project(self.features(batch))
+
+    def project(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return per modality the embeddings (P, projection) of what its tower says (P, width)."""
+        return {name: self.heads[name](z) for name, z in features.items()}
+
+    def contrast(
+        self, embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor], alike: Tensor | None = None
+    ) -> PairLosses:
+        """Return the losses of a batch.
+
+        Args:
+            embeddings: per modality (P, projection), at least two.
+            present: per modality (B,) bool with P true entries.
+            alike: (B, B) bool, who are no negatives of one another; None if all are.
+        """
+        return each_pair(
+            embeddings, present, lambda a, b, who: self.pair_loss(a, b, among(alike, who)), self.pairs(embeddings)
+        )
+
+    def pairs(self, embeddings: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return the weights of the pairs of these modalities."""
+        return {pair: weight for pair, weight in self.weights.items() if set(pair.split("~")) <= set(embeddings)}
+
+    def training_step(self, batch: Batch) -> Step:
+        """Return the mean loss of the groups that at least two subjects are in, over the subjects of all processes."""
+        features = self.features(batch)
+        here = {name: batch.present[name] for name in self.modalities}
+        embeddings, present = gather_embeddings(self.project(features), here, self.projection)
+        if len(embeddings) < 2:
+            return Step(zero_loss(list(self.parameters())))
+        losses = self.contrast(embeddings, present, self.alike(batch, embeddings, present))
+        parts = {f"loss_{name}": loss for name, loss in losses.parts.items()}
+        spread = {f"spread_{m}": embedding_spread(z) for m, z in embeddings.items() if len(z) > 1}
+        return self.step(losses.loss, parts | spread, features, batch)
+
+    def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
+        """Return per modality the embeddings of all subjects, NaN where one lacks it, and the phenotypes they tell."""
+        features = self.features(batch)
+        found = {name: at_rows(z, batch.present[name]) for name, z in self.project(features).items()}
+        lacking = [name for name in self.modalities if name not in found]
+        found |= {name: torch.full((batch.size, self.projection), torch.nan) for name in lacking}
+        return found | self.tell(features, batch)
+
+    def tell(self, features: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Return what is known of the phenotypes (B, K), and what each tower tells of them, NaN where there is nothing."""
+        if not self.targets:
+            return {}
+        none = torch.full((batch.size, len(self.targets)), torch.nan)
+        told = {name: at_rows(z, batch.present[name]) for name, z in self.phenotypes(features).items()}
+        known = {TOLD: self.phenotypes.targets(batch.labels)}
+        return known | {f"{TOLD}_{name}": told.get(name, none) for name in self.modalities}
+
+    @torch.no_grad()
+    def summarise(self, outputs: Outputs) -> dict[str, float]:
+        """Return loss and recall of each pair over the first `EVALUATED` subjects that have both, spreads, collapse."""
+        embeddings = {name: torch.from_numpy(outputs[name]) for name in self.modalities}
+        present = {name: z.isfinite().all(dim=1) for name, z in embeddings.items()}
+        scores: dict[str, float] = {}
+        for first, second in combinations(self.modalities, 2):
+            both = (present[first] & present[second]).nonzero().flatten()[:EVALUATED]
+            if len(both) >= 2:
+                scores |= self.scores(f"{first}~{second}", embeddings[first][both], embeddings[second][both])
+        loss = self.validation_loss(embeddings, present, scores)
+        held = {name: z[present[name]] for name, z in embeddings.items() if int(present[name].sum()) >= 2}
+        return {"loss": loss} | scores | self.health(held) | self._explained(outputs)
+
+    def validation_loss(
+        self, embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor], scores: Mapping[str, float]
+    ) -> float:
+        """Return the value that chooses the weights: the weighted mean of the losses of the pairs, NaN without any.
+
+        Args:
+            embeddings: per modality (n, projection), NaN where absent.
+            present: per modality (n,) bool.
+            scores: ``loss_`` of each pair that two subjects have.
+        """
+        losses = [(w, scores[f"loss_{pair}"]) for pair, w in self.weights.items() if f"loss_{pair}" in scores]
+        return sum(w * loss for w, loss in losses) / sum(w for w, _ in losses) if losses else float("nan")
+
+    def _explained(self, outputs: Outputs) -> dict[str, float]:
+        shares = {m: explained(outputs[f"{TOLD}_{m}"], outputs[TOLD]) for m in self.modalities} if self.targets else {}
+        return {f"explained_{name}": share for name, share in shares.items() if share is not None}
+
+    def usable(self, present: Present) -> Any:
+        """Return who has at least two modalities."""
+        return having(present, self.modalities, 2)
+
+
+def among(alike: Tensor | None, who: Tensor) -> Tensor | None:
+    """Return the part (n, n) of who is alike (B, B) that is about n subjects `who` (B,) of the batch."""
+    return None if alike is None else alike[who][:, who]
+
+
+def first_subjects(
+    embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return embeddings as rows of those who have them, and masks, of the first `EVALUATED` subjects with two of them."""
+    enough = torch.stack(list(present.values())).sum(dim=0) >= 2
+    chosen = enough.nonzero().flatten()[:EVALUATED]
+    masks = {name: mask[chosen] for name, mask in present.items() if bool(mask[chosen].any())}
+    return {name: embeddings[name][chosen][mask] for name, mask in masks.items()}, masks
+
+
+def _checked(modalities: tuple[str, ...], weights: Mapping[str, float] | None) -> dict[str, float]:
+    chosen = pair_weights(modalities, weights or {})
+    if not chosen:
+        raise ConfigError("no pair of modalities has a weight", where="pair_weights", got=dict(weights or {}))
+    return {pair: chosen.get(pair, 0.0) for pair in map("~".join, combinations(modalities, 2))}
