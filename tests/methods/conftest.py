@@ -83,6 +83,9 @@ OPTIONS = {
     "align_joint": {"projection": 8},
     "align_all_pairs": {"projection": 8},
     "semi_supervised": {"hidden": 8},
+    "align_gram": {"projection": 8},
+    "align_sigmoid": {"projection": 8},
+    "align_symile": {"projection": 8},
     "finetune": {"hidden": 8},
 }
 

@@ -14,7 +14,13 @@ from cardiobind.data import Batch
 from conftest import TinyCohort, make_method
 
 SHARES = {1: [range(24)], 2: [range(10), range(10, 24)]}
-WITHOUT_CHANCE = {"simclr": {"augment_probability": 0.0, "smallest_area": 1.0}, "scarf": {"corruption": 0.0}}
+OPTIONS = {
+    "simclr": {"augment_probability": 0.0, "smallest_area": 1.0},
+    "scarf": {"corruption": 0.0},
+    "align_joint+gaps": {"gaps": True, "alike_above": 0.8, "learn_temperature": True},
+    "align_all_pairs+more": {"alike_above": 0.5, "alike_by": "embeddings", "phenotypes": ("lvef_percent",)},
+    "align_symile+chunks": {"chunk": 3, "alike_above": 0.8},
+}
 
 
 def nobody_in_the_first_process(batch: Batch, modality: str) -> None:
@@ -24,7 +30,7 @@ def nobody_in_the_first_process(batch: Batch, modality: str) -> None:
 
 
 def step(name: str, rank: int, world: int) -> dict[str, torch.Tensor]:
-    method = make_method(name, **WITHOUT_CHANCE.get(name, {})).double().eval()
+    method = make_method(name.split("+")[0], **OPTIONS.get(name, {})).double().eval()
     batch = TinyCohort(size=24).batch(list(SHARES[world][rank]))
     for signals in batch.signals:
         batch.signals[signals] = batch.signals[signals].double()

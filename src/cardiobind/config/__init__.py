@@ -29,7 +29,7 @@ EXECUTION = ("accelerator", "devices", "nodes", "alone", "data_workers", "checkp
 """Options of a training that say how it is executed; what is computed does not depend on them, but for rounding."""
 
 Scalar = bool | int | float | str
-Option = Scalar | tuple[Scalar, ...]
+Option = Scalar | tuple[Scalar, ...] | dict[str, Scalar]
 MODALITIES = ("ecg", "cmr", "tabular")
 
 

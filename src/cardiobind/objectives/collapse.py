@@ -12,7 +12,7 @@ from cardiobind.objectives.precision import in_float32
 JUDGED_ROWS, JUDGED_WIDTH = 16, 8
 """Fewer embeddings, or narrower ones, cannot be told from collapsed ones."""
 
-COLLAPSED_SPREAD, COLLAPSED_RANK = 0.05, 2.0
+COLLAPSED_SPREAD, COLLAPSED_RANK = 0.05, 1.5
 
 
 @in_float32

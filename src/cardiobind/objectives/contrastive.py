@@ -32,9 +32,8 @@ def info_nce(
     Source: Radford et al. 2021; arXiv 2411.05900, equation of section 3.2 (lambda = weight).
     """
     check_rows((a, b), temperature)
-    return both_directions(
-        F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature, weight, alike=alike, anchors=anchors
-    )
+    similarity = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
+    return both_directions(similarity, weight, alike=alike, anchors=anchors)
 
 
 @in_float32

@@ -82,6 +82,11 @@ class Align(nn.Module):
         return self.sharpness()  # type: ignore[no-any-return]
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """Phenotypes that the labels of a batch must hold, in this order."""
         return self.phenotypes.names
@@ -93,8 +98,11 @@ class Align(nn.Module):
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """Return per modality that anybody of the batch has the embeddings (P, width) by its tower."""
         held = [name for name in self.modalities if len(batch.signals[name])]
-        shown = ((name, self.show(name, batch.signals[name])) for name in held)
-        return {name: in_chunks(self.towers[name], x, self.chunks[name]) for name, x in shown}
+        return {name: self.through(name, self.show(name, batch.signals[name])) for name in held}
+
+    def through(self, modality: str, x: Tensor) -> Tensor:
+        """Return the embeddings (P, width) by the tower of a modality of what it is shown (P, ...)."""
+        return in_chunks(self.towers[modality], x, self.chunks[modality])
 
     def alike(self, batch: Batch, embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor | None:
         """Return (B, B) bool, the subjects of all processes that are no negatives of one another; None for nobody.
@@ -152,10 +160,10 @@ class Align(nn.Module):
         return scores | {f"distance_{name}": float(alignment_distance(a, b))}
 
     def health(self, embeddings: Mapping[str, Tensor]) -> dict[str, float]:
-        """Return how far embeddings (n, d) spread, each n at least 2, and how many of them have collapsed, with a warning.
+        """Return how far embeddings spread and how many of them have collapsed; if any have, warn.
 
         Args:
-            embeddings: by name.
+            embeddings: (n, d) by name, n at least 2.
         """
         found: dict[str, float] = {}
         for name, z in embeddings.items():

@@ -28,7 +28,7 @@ def in_chunks(network: Callable[[Tensor], Tensor], x: Tensor, size: int | None) 
     """
     if size is None or len(x) <= size or not torch.is_grad_enabled():
         return network(x)
-    return torch.cat([checkpoint(network, part, use_reentrant=False) for part in x.split(size)])
+    return torch.cat([checkpoint(network, part, use_reentrant=False) for part in torch.split(x, size)])
 
 
 def chunk_sizes(networks: Mapping[str, nn.Module], size: int | None) -> dict[str, int | None]:

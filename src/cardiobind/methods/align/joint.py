@@ -84,7 +84,8 @@ class AlignJoint(Align):
         if batch.size == 0:
             empty = next(self.parameters()).new_zeros(0, self.projection)
             return empty, empty
-        features = self.features(batch)
+        shown = {name: self.show(name, batch.signals[name]) for name in self.modalities if len(batch.signals[name])}
+        features = {name: self.through(name, x) for name, x in shown.items()}
         return self.image_head(features["cmr"]), self.head(self.side_by_side(features, batch))
 
     def side_by_side(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
@@ -112,6 +113,7 @@ class AlignJoint(Align):
 
     def training_step(self, batch: Batch) -> Step:
         """Return the CLIP loss of image and others over the subjects of all processes."""
+        self.sharpness.keep_within()
         image, others = (gather_rows(z) for z in self.embed(batch))
         if len(image) < 2:
             return Step(zero_loss(list(self.parameters())))
@@ -129,15 +131,12 @@ class AlignJoint(Align):
     @torch.no_grad()
     def summarise(self, outputs: Outputs) -> dict[str, float]:
         """Return loss, recall in both directions, spread and collapse over the first `EVALUATED` subjects."""
-        image, others = (torch.from_numpy(outputs[name][:EVALUATED]) for name in ("image", "others"))
+        image, others = (torch.from_numpy(outputs[name][:EVALUATED]).to(self.device) for name in ("image", "others"))
         if len(image) < 2:
             return {"loss": float("nan")}
         loss = float(info_nce(image, others, self.temperature, self.weight))
-        return (
-            {"loss": loss}
-            | self.scores("image~others", image, others)
-            | self.health({"image": image, "others": others})
-        )
+        scores = self.scores("image~others", image, others)
+        return {"loss": loss} | scores | self.health({"image": image, "others": others})
 
     def usable(self, present: Present) -> Any:
         """Return who has all modalities, or with `gaps` the image and one of the others."""

@@ -46,6 +46,8 @@ class AlignAllPairs(Align):
     """
 
     learns_temperature: ClassVar[bool] = False
+    learns: ClassVar[Mapping[str, float]] = {}
+    """What else the loss learns, by name, and where it starts."""
 
     def __init__(
         self, towers: Mapping[str, Tower], *, projection: int = 128, temperature: float = 0.1,
@@ -54,9 +56,9 @@ class AlignAllPairs(Align):
         chunk: int | None = None, alike_above: float | None = None, alike_by: str = "tabular",
         phenotypes: tuple[str, ...] = (), phenotype_weight: float = 0.1,
     ) -> None:  # fmt: skip
-        learns = self.learns_temperature if learn_temperature is None else learn_temperature
+        learnt = self.learns_temperature if learn_temperature is None else learn_temperature
         super().__init__(
-            towers, temperature=temperature, learn_temperature=learns, crop_s=crop_s,
+            towers, temperature=temperature, learn_temperature=learnt, crop_s=crop_s,
             augment_probability=augment_probability, corruption=corruption, chunk=chunk, alike_above=alike_above,
             alike_by=alike_by,
         )  # fmt: skip
@@ -66,6 +68,7 @@ class AlignAllPairs(Align):
         heads = {name: ProjectionHead(tower.width, tower.width, projection) for name, tower in towers.items()}
         self.heads = nn.ModuleDict(heads)
         self.projection = projection
+        self.learnt = nn.ParameterDict({name: torch.tensor(start) for name, start in self.learns.items()})
         self.phenotypes = Phenotypes(towers, tuple(phenotypes), phenotype_weight)
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
@@ -96,6 +99,7 @@ class AlignAllPairs(Align):
 
     def training_step(self, batch: Batch) -> Step:
         """Return the mean loss of the groups that at least two subjects are in, over the subjects of all processes."""
+        self.sharpness.keep_within()
         features = self.features(batch)
         here = {name: batch.present[name] for name in self.modalities}
         embeddings, present = gather_embeddings(self.project(features), here, self.projection)
@@ -115,7 +119,7 @@ class AlignAllPairs(Align):
         return found | self.tell(features, batch)
 
     def tell(self, features: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Return what is known of the phenotypes (B, K), and what each tower tells of them, NaN where there is nothing."""
+        """Return what is known of the phenotypes (B, K) and what each tower tells of them, NaN where nothing."""
         if not self.targets:
             return {}
         none = torch.full((batch.size, len(self.targets)), torch.nan)
@@ -126,7 +130,7 @@ class AlignAllPairs(Align):
     @torch.no_grad()
     def summarise(self, outputs: Outputs) -> dict[str, float]:
         """Return loss and recall of each pair over the first `EVALUATED` subjects that have both, spreads, collapse."""
-        embeddings = {name: torch.from_numpy(outputs[name]) for name in self.modalities}
+        embeddings = {name: torch.from_numpy(outputs[name]).to(self.device) for name in self.modalities}
         present = {name: z.isfinite().all(dim=1) for name, z in embeddings.items()}
         scores: dict[str, float] = {}
         for first, second in combinations(self.modalities, 2):
@@ -167,7 +171,7 @@ def among(alike: Tensor | None, who: Tensor) -> Tensor | None:
 def first_subjects(
     embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return embeddings as rows of those who have them, and masks, of the first `EVALUATED` subjects with two of them."""
+    """Return rows of those who have them, and masks, of the first `EVALUATED` subjects who have two modalities."""
     enough = torch.stack(list(present.values())).sum(dim=0) >= 2
     chosen = enough.nonzero().flatten()[:EVALUATED]
     masks = {name: mask[chosen] for name, mask in present.items() if bool(mask[chosen].any())}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cardiobind.methods.align.pairs import AlignAllPairs
 from cardiobind.methods.base import METHODS
 from cardiobind.objectives import pairwise_sigmoid
-
-START_BIAS = -10.0
 
 
 @METHODS.register("align_sigmoid")
@@ -24,11 +22,8 @@ class AlignSigmoid(AlignAllPairs):
     """
 
     learns_temperature: ClassVar[bool] = True
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.bias = nn.Parameter(torch.tensor(START_BIAS))
+    learns: ClassVar[Mapping[str, float]] = {"bias": -10.0}
 
     def pair_loss(self, a: Tensor, b: Tensor, alike: Tensor | None = None) -> Tensor:
         """Return the sigmoid loss of two modalities."""
-        return pairwise_sigmoid(a, b, self.temperature, self.bias, alike=alike)
+        return pairwise_sigmoid(a, b, self.temperature, self.learnt["bias"], alike=alike)

@@ -16,7 +16,7 @@ from cardiobind.objectives import PairLosses, info_nce, same_everywhere, symile,
 
 @METHODS.register("align_symile")
 class AlignSymile(AlignAllPairs):
-    """Each modality finds the product of the others among shuffled ones; who lacks one takes part by a CLIP loss of two.
+    """Each modality finds the product of the others among shuffled ones; who lacks one takes part by a CLIP loss.
 
     Arguments and errors as `AlignAllPairs`; the temperature is learnt unless that is turned off.
 

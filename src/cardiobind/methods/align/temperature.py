@@ -33,11 +33,14 @@ class Temperature(nn.Module):
         self.start = start
         self.log_inverse = nn.Parameter(torch.tensor(-math.log(start))) if learnable else None
 
+    @torch.no_grad()
+    def keep_within(self) -> None:
+        """Take back what the last step of the optimiser went beyond the bounds; beyond them there is no gradient."""
+        if self.log_inverse is not None:
+            self.log_inverse.clamp_(-math.log(HIGHEST), -math.log(LOWEST))
+
     def forward(self) -> float | Tensor:
-        """Return the temperature; in training a step beyond the bounds is taken back first."""
+        """Return the temperature."""
         if self.log_inverse is None:
             return self.start
-        if self.training:
-            with torch.no_grad():
-                self.log_inverse.clamp_(-math.log(HIGHEST), -math.log(LOWEST))
-        return (-self.log_inverse.float().clamp(-math.log(HIGHEST), -math.log(LOWEST))).exp()
+        return (-self.log_inverse.clamp(-math.log(HIGHEST), -math.log(LOWEST))).exp()
