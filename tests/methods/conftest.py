@@ -19,7 +19,7 @@ from cardiobind.models import MeanPool, Tower, build_encoder
 
 SPECS = {
     "ecg": InputSpec("ecg", (12, 200), rate_hz=100.0, names=LEADS),
-    "cmr": InputSpec("cmr", (3, 32, 32), names=("es", "mid", "ed")),
+    "cmr": InputSpec("cmr", (3, 32, 32), names=("end_systole", "mid_beat", "end_diastole")),
     "tabular": InputSpec("tabular", (5, 2), names=("a", "b", "c", "d", "e"), cardinalities=(0, 0, 0, 2, 3)),
 }
 ENCODERS = {

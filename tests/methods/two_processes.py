@@ -19,6 +19,7 @@ OPTIONS = {
     "scarf": {"corruption": 0.0},
     "align_joint+gaps": {"gaps": True, "alike_above": 0.8, "learn_temperature": True},
     "align_all_pairs+more": {"alike_above": 0.5, "alike_by": "embeddings", "phenotypes": ("lvef_percent",)},
+    "align_gram+moments": {"phase_weight": 0.5},
     "align_symile+chunks": {"chunk": 3, "alike_above": 0.8},
 }
 

@@ -17,6 +17,7 @@ from cardiobind.objectives.gather import gather_embeddings, gather_rows, process
 from cardiobind.objectives.gram import anchored_volumes, gram
 from cardiobind.objectives.groups import PairLosses, all_pairs, each_pair, pair_weights, whole_or_pairs
 from cardiobind.objectives.latent import latent_distance
+from cardiobind.objectives.moments import moment_contrast
 from cardiobind.objectives.precision import in_float32
 from cardiobind.objectives.prediction import contrastive_prediction, prediction_similarities
 from cardiobind.objectives.reconstruction import masked_reconstruction, normalised_correlation
@@ -52,6 +53,7 @@ __all__ = [
     "info_nce",
     "latent_distance",
     "masked_reconstruction",
+    "moment_contrast",
     "negative_cosine",
     "normalised_correlation",
     "nt_xent",

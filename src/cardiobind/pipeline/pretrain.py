@@ -19,7 +19,7 @@ from cardiobind.models import Encoder, Tower, build_encoder, load_weights
 from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, options, seeded, training_settings
 from cardiobind.pipeline.networks import load_state, save_arrays, save_network
 from cardiobind.pipeline.workspace import Stage
-from cardiobind.tasks import KINDS, kind_of
+from cardiobind.tasks import KINDS, TASKS, kind_of
 from cardiobind.training import History
 
 EMBEDDED_SUBJECTS = 1000
@@ -141,9 +141,34 @@ def usable_rows(study: Study, method: Method, split: str) -> NDArray[np.int64]:
     return rows[method.usable(present)]
 
 
-def dataset(study: Study, rows: NDArray[np.int64], modalities: Sequence[str]) -> CohortDataset:
-    """Return samples of the study's cohort as batches."""
-    return CohortDataset(study.cohort, study.protocol, rows, tuple(modalities))
+def dataset(
+    study: Study, rows: NDArray[np.int64], modalities: Sequence[str], labels: NDArray[np.float64] | None = None
+) -> CohortDataset:
+    """Return samples of the study's cohort as batches, with other labels than the protocol's where they are given."""
+    return CohortDataset(study.cohort, study.protocol, rows, tuple(modalities), labels)
+
+
+def auxiliary_labels(study: Study, method: Method) -> NDArray[np.float64] | None:
+    """Return the labels (samples, K) of the endpoints that a method learns beside its own task, None if there are none.
+
+    They are standardised by the training subjects; those of test subjects are not handed out.
+
+    Raises:
+        ConfigError: an endpoint is no regression.
+        InputError: the cohort has no labels of it, or the training subjects have fewer than two different values.
+    """
+    names: tuple[str, ...] = getattr(method, "auxiliary_tasks", ())
+    if not names:
+        return None
+    if wrong := [name for name in names if TASKS.get(name).kind != "regression"]:
+        raise ConfigError("only a regression can be learnt beside", where=", ".join(wrong), hint="name a phenotype")
+    values = study.cohort.label_matrix(names)
+    train = values[study.protocol.rows("train")]
+    if unknown := [n for n, x in zip(names, train.T, strict=True) if len(np.unique(x[np.isfinite(x)])) < 2]:
+        raise InputError("too few training subjects have it", where=", ".join(unknown), expected="two values at least")
+    standardised: NDArray[np.float64] = (values - np.nanmean(train, axis=0)) / np.nanstd(train, axis=0)
+    standardised[study.protocol.rows("test")] = np.nan
+    return standardised
 
 
 def rehearse_method(study: Study, method: Method) -> None:
@@ -156,16 +181,18 @@ def rehearse_method(study: Study, method: Method) -> None:
     rows = np.unique(np.concatenate([study.cohort.rows_with(train, [m])[:1] for m in method.modalities]))
     method.train(False)
     with torch.inference_mode():
-        method.evaluate_batch(dataset(study, rows, method.modalities).batch(range(len(rows))))
+        shown = dataset(study, rows, method.modalities, auxiliary_labels(study, method))
+        method.evaluate_batch(shown.batch(range(len(rows))))
 
 
 def _learn(study: Study, stage: Stage, method: Method, chosen: StageConfig, title: str) -> History:
     train, validation = (usable_rows(study, method, split) for split in ("train", "validation"))
     if len(train) == 0:
         raise InputError(f"no training subject has what {chosen.method.kind!r} needs", where=stage.name)
+    labels = auxiliary_labels(study, method)
     return learn(
-        method, dataset(study, train, method.modalities),
-        dataset(study, validation, method.modalities) if len(validation) else None,
+        method, dataset(study, train, method.modalities, labels),
+        dataset(study, validation, method.modalities, labels) if len(validation) else None,
         training_settings(chosen.training, study.experiment.training), seed=study.experiment.seed, work=stage.work,
         title=title, progress=study.workspace.reporter,
     )  # fmt: skip

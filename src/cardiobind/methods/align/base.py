@@ -87,8 +87,8 @@ class Align(nn.Module):
         return next(self.parameters()).device
 
     @property
-    def targets(self) -> tuple[str, ...]:
-        """Phenotypes that the labels of a batch must hold, in this order."""
+    def auxiliary_tasks(self) -> tuple[str, ...]:
+        """Endpoints that the labels of a batch must hold, in this order, standardised by the training subjects."""
         return self.phenotypes.names
 
     def show(self, modality: str, x: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from cardiobind.methods.align.pairs import AlignAllPairs, among, first_subjects
+from cardiobind.methods.align.pairs import AlignAllPairs
+from cardiobind.methods.align.subsets import among, first_subjects
 from cardiobind.methods.base import METHODS
 from cardiobind.objectives import PairLosses, gram, whole_or_pairs
 

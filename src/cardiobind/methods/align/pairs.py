@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from cardiobind.data import Batch
 from cardiobind.errors import ConfigError
 from cardiobind.methods.align.base import EVALUATED, Align
+from cardiobind.methods.align.moments import at_moments, moment_phases
 from cardiobind.methods.align.phenotypes import Phenotypes, at_rows, explained
+from cardiobind.methods.align.subsets import among
 from cardiobind.methods.base import METHODS, Present, Step, embedding_spread, having, zero_loss
 from cardiobind.models import ProjectionHead, Tower
-from cardiobind.objectives import PairLosses, each_pair, gather_embeddings, pair_weights
+from cardiobind.objectives import PairLosses, each_pair, gather_embeddings, gather_rows, moment_contrast, pair_weights
 from cardiobind.training.protocol import Outputs
 
 TOLD = "phenotypes"
@@ -39,6 +41,7 @@ class AlignAllPairs(Align):
         alike_by: what they are compared by: the values of the table (``tabular``) or their ``embeddings``.
         phenotypes: endpoints that a linear head on each tower learns beside the contrast, where they are known.
         phenotype_weight: of their mean squared error.
+        phase_weight: of the contrast of ECG and images over the moments of each subject's beat; 0 for none.
 
     Raises:
         ConfigError: fewer than two towers, or an option is out of range.
@@ -54,7 +57,7 @@ class AlignAllPairs(Align):
         learn_temperature: bool | None = None, pair_weights: Mapping[str, float] | None = None,
         crop_s: float | None = None, augment_probability: float = 0.95, corruption: float = 0.3,
         chunk: int | None = None, alike_above: float | None = None, alike_by: str = "tabular",
-        phenotypes: tuple[str, ...] = (), phenotype_weight: float = 0.1,
+        phenotypes: tuple[str, ...] = (), phenotype_weight: float = 0.1, phase_weight: float = 0.0,
     ) -> None:  # fmt: skip
         learnt = self.learns_temperature if learn_temperature is None else learn_temperature
         super().__init__(
@@ -70,6 +73,7 @@ class AlignAllPairs(Align):
         self.projection = projection
         self.learnt = nn.ParameterDict({name: torch.tensor(start) for name, start in self.learns.items()})
         self.phenotypes = Phenotypes(towers, tuple(phenotypes), phenotype_weight)
+        self.phase_weight, self.phases = phase_weight, _phases(towers, phase_weight)
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
         """Return per modality the embeddings (P, projection) of the subjects of the batch that have it."""
@@ -108,7 +112,17 @@ class AlignAllPairs(Align):
         losses = self.contrast(embeddings, present, self.alike(batch, embeddings, present))
         parts = {f"loss_{name}": loss for name, loss in losses.parts.items()}
         spread = {f"spread_{m}": embedding_spread(z) for m, z in embeddings.items() if len(z) > 1}
-        return self.step(losses.loss, parts | spread, features, batch)
+        if not self.phases:
+            return self.step(losses.loss, parts | spread, features, batch)
+        local = self.local_loss(batch)
+        loss = losses.loss + self.phase_weight * local
+        return self.step(loss, parts | spread | {"loss_phase": local}, features, batch)
+
+    def local_loss(self, batch: Batch) -> Tensor:
+        """Return the contrast of ECG and images over the moments of the beat, of whoever has both in all processes."""
+        ecg, images, there = at_moments(self, batch, self.phases)
+        ecg, images = self.heads["ecg"](ecg), self.heads["cmr"](images)
+        return moment_contrast(gather_rows(ecg), gather_rows(images), gather_rows(there), self.temperature)
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
         """Return per modality the embeddings of all subjects, NaN where one lacks it, and the phenotypes they tell."""
@@ -120,9 +134,9 @@ class AlignAllPairs(Align):
 
     def tell(self, features: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Return what is known of the phenotypes (B, K) and what each tower tells of them, NaN where nothing."""
-        if not self.targets:
+        if not self.auxiliary_tasks:
             return {}
-        none = torch.full((batch.size, len(self.targets)), torch.nan)
+        none = torch.full((batch.size, len(self.auxiliary_tasks)), torch.nan)
         told = {name: at_rows(z, batch.present[name]) for name, z in self.phenotypes(features).items()}
         known = {TOLD: self.phenotypes.targets(batch.labels)}
         return known | {f"{TOLD}_{name}": told.get(name, none) for name in self.modalities}
@@ -155,7 +169,8 @@ class AlignAllPairs(Align):
         return sum(w * loss for w, loss in losses) / sum(w for w, _ in losses) if losses else float("nan")
 
     def _explained(self, outputs: Outputs) -> dict[str, float]:
-        shares = {m: explained(outputs[f"{TOLD}_{m}"], outputs[TOLD]) for m in self.modalities} if self.targets else {}
+        told = self.modalities if self.auxiliary_tasks else ()
+        shares = {name: explained(outputs[f"{TOLD}_{name}"], outputs[TOLD]) for name in told}
         return {f"explained_{name}": share for name, share in shares.items() if share is not None}
 
     def usable(self, present: Present) -> Any:
@@ -163,19 +178,15 @@ class AlignAllPairs(Align):
         return having(present, self.modalities, 2)
 
 
-def among(alike: Tensor | None, who: Tensor) -> Tensor | None:
-    """Return the part (n, n) of who is alike (B, B) that is about n subjects `who` (B,) of the batch."""
-    return None if alike is None else alike[who][:, who]
-
-
-def first_subjects(
-    embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return rows of those who have them, and masks, of the first `EVALUATED` subjects who have two modalities."""
-    enough = torch.stack(list(present.values())).sum(dim=0) >= 2
-    chosen = enough.nonzero().flatten()[:EVALUATED]
-    masks = {name: mask[chosen] for name, mask in present.items() if bool(mask[chosen].any())}
-    return {name: embeddings[name][chosen][mask] for name, mask in masks.items()}, masks
+def _phases(towers: Mapping[str, Tower], weight: float) -> tuple[float, ...]:
+    if weight == 0.0:
+        return ()
+    if not 0.0 < weight < float("inf") or not {"ecg", "cmr"} <= set(towers):
+        expected = "a weight >= 0, and both ecg and cmr"
+        raise ConfigError(
+            "impossible phases", where="phase_weight", expected=expected, got=f"{weight}, {tuple(towers)}"
+        )
+    return moment_phases(towers["cmr"].inputs)
 
 
 def _checked(modalities: tuple[str, ...], weights: Mapping[str, float] | None) -> dict[str, float]:

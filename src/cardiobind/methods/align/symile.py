@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from cardiobind import rng
-from cardiobind.methods.align.pairs import AlignAllPairs, among, first_subjects
+from cardiobind.methods.align.pairs import AlignAllPairs
+from cardiobind.methods.align.subsets import among, first_subjects
 from cardiobind.methods.base import METHODS
 from cardiobind.objectives import PairLosses, info_nce, same_everywhere, symile, whole_or_pairs
 
