@@ -105,6 +105,7 @@ def repetition(run: Any) -> dict[str, float]:
 def serve(order: dict[str, Any]) -> None:
     """Build a side and answer words."""
     import torch
+
     from works import WORKS
 
     torch.manual_seed(0)

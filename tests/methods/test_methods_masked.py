@@ -10,7 +10,8 @@ import torch
 
 from cardiobind.errors import ConfigError
 from cardiobind.methods import Masked, learn
-from cardiobind.methods.augment_ecg import EcgAugmentation, absent_leads, drop_leads
+from cardiobind.methods.augment_ecg import EcgAugmentation, absent_leads, drop_leads, standardise_groups
+from cardiobind.modalities.ecg import normalise_by_lead_group
 from cardiobind.models import build_encoder
 from cardiobind.training import TrainingSettings
 
@@ -169,3 +170,15 @@ def test_a_part_of_the_hidden_patches_makes_the_loss_where_it_is_asked_for(metho
     assert step.loss.item() == pytest.approx((0.9 * error + 0.1 * (1 - step.logs["ncc"])).item(), rel=1e-5)
     step.loss.backward()
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in m.parameters())
+
+
+def test_what_is_left_of_the_leads_is_as_if_the_lost_ones_had_never_been():
+    x = torch.from_numpy(normalise_by_lead_group(np.random.default_rng(0).normal(size=(40, 12, 60)).cumsum(axis=2)))
+    torch.manual_seed(0)
+    left = drop_leads(x, 1.0)
+    expected = normalise_by_lead_group((x * ~absent_leads(left)).numpy())
+    np.testing.assert_allclose(left.numpy(), expected, rtol=1e-3, atol=1e-4)
+    same = drop_leads(x, 0.3)
+    whole = ~absent_leads(same).any(dim=1)[:, 0]
+    np.testing.assert_allclose(same[whole].numpy(), x[whole].numpy(), rtol=1e-3, atol=1e-4)
+    assert bool(standardise_groups(torch.zeros(2, 12, 5)).isfinite().all())

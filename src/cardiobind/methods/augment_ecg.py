@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cardiobind.errors import ConfigError
+from cardiobind.modalities.ecg.preparation import LEAD_GROUPS
 
 SMALLEST_SCALE = 0.1
 
@@ -79,7 +80,8 @@ def drop_leads(x: Tensor, probability: float) -> Tensor:
         probability: with which a record loses leads.
 
     Returns:
-        (B, 12, T), the lost leads 0.
+        (B, 12, T), the lost leads 0 and the others z-scored by group without them, as a record is prepared that never
+        had them (`cardiobind.modalities.ecg.normalise_by_lead_group`).
     """
     if probability == 0.0:
         return x
@@ -88,7 +90,20 @@ def drop_leads(x: Tensor, probability: float) -> Tensor:
     rank = torch.rand(has.shape, device=x.device).masked_fill(~has, 2.0).argsort(dim=1).argsort(dim=1)
     left = 1 + (torch.rand(len(x), 1, device=x.device) * count).floor()
     chosen = torch.rand(len(x), 1, device=x.device) < probability
-    return x * ((rank < left) | ~chosen)[..., None]
+    return torch.where(chosen[..., None], standardise_groups(x * (rank < left)[..., None]), x)
+
+
+def standardise_groups(x: Tensor) -> Tensor:
+    """Return ECGs (B, 12, T) z-scored over each lead group of `normalise_by_lead_group`; an absent lead stays 0."""
+    parts = []
+    for group in LEAD_GROUPS:
+        part = x[:, group]
+        has = (~absent_leads(part)).to(x.dtype)
+        count = (has.sum(dim=1, keepdim=True) * x.shape[2]).clamp(min=1.0)
+        centred = has * (part - part.sum(dim=(1, 2), keepdim=True) / count)
+        variance = centred.square().sum(dim=(1, 2), keepdim=True) / count
+        parts.append(centred / torch.where(variance > 0.0, variance, 1.0).sqrt())
+    return torch.cat(parts, dim=1)
 
 
 @dataclass(frozen=True)
