@@ -1,7 +1,8 @@
 """Phases, place and quality codes of cines against contours and truth: python benchmarks/cmr_preparation.py OUT.
 
 Writes OUT/cmr_preparation.json and .md: the Sunnybrook patients where they are, undamaged simulated cines of seeds 0-4
-and damaged ones. What was chosen was chosen on seeds from 100 on.
+and damaged ones, and what each layout costs. What was chosen was chosen on seeds from 100 on. ``--cost`` measures the
+cost of layouts alone.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import argparse
 import json
 import math
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,16 +25,20 @@ from sklearn.metrics import roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from cardiobind.formats import read_cine
-from cardiobind.modalities.cmr import CmrPreparation, PreparedCine, prepare_cmr
+import heart_phantom as phantom
+from cardiobind.formats import read_cine, read_long_axis
+from cardiobind.modalities.cmr import LAYOUTS, LONG_AXIS, CmrPreparation, PreparedCine, cmr_spec, prepare_cmr
 from cardiobind.simulate.settings import SimulationSettings
+from cine_fixtures import ukb_long_axis
 from cmr_truth import DAMAGE, SETTINGS, Truth, cyclic_error, outlines, simulated
+from ingest_fixtures import write_zip
 
 Row = dict[str, Any]
 PATIENTS = ("SCD0000101", "SCD0000301")
 LIGHT = tuple(name for name in SETTINGS if not name.startswith(("UK", "fine")))
 FILE_CODES = {"few_slices", "no_trigger_times"}
 LOW_CONFIDENCE = 0.3
+REPEATS = 7
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -101,6 +109,58 @@ def sunnybrook(folder: Path, patient: str) -> Row:
     }
 
 
+def layouts(repeats: int) -> list[Row]:
+    """Return processor seconds a cine and stored bytes a subject of each layout: 10 slices by 50 phases, 1.8 mm."""
+    rows: list[Row] = []
+    record = phantom.record(phantom.stack(10, 50, 110, 1.8), base_to_apex=True)
+    planes = {view: phantom.record(phantom.lax(view, 50, 110, 1.8), view) for view in LONG_AXIS}
+    whole, wanted = replace(record, long_axis=planes), [(name, views) for name in LAYOUTS for views in ((), LONG_AXIS)]
+    spent: dict[tuple[str, tuple[str, ...]], list[float]] = {key: [] for key in wanted}
+    for _ in range(repeats):
+        for layout, views in wanted:
+            began = time.process_time()
+            prepare_cmr(whole, CmrPreparation(layout=layout, long_axis=views))
+            spent[layout, views].append(time.process_time() - began)
+    least = min(spent[wanted[0]])
+    for (layout, views), seconds in spent.items():
+        stored = math.prod(cmr_spec(CmrPreparation(layout=layout, long_axis=views)).shape)
+        rows.append({
+            "layout": layout, "long_axis": len(views), "planes": stored // 210**2, "seconds": min(seconds),
+            "ratio": min(seconds) / least, "bytes_210_px": stored, "bytes_112_px": stored // 210**2 * 112**2,
+        })  # fmt: skip
+    return rows
+
+
+def reading(repeats: int) -> Row:
+    """Return processor seconds to read a long-axis archive (3 views of 50 phases), each view by itself."""
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / "20208.zip"
+        views = {phantom.UKB_NAMES[view]: phantom.lax(view, 50, 110, 1.8) for view in LONG_AXIS}
+        write_zip(place, ukb_long_axis(views))
+        seconds = []
+        for _ in range(repeats):
+            began = time.process_time()
+            read_long_axis(place, LONG_AXIS)
+            seconds.append(time.process_time() - began)
+    return {"views": len(LONG_AXIS), "files": 150, "seconds": min(seconds)}
+
+
+def cost_table(rows: Sequence[Row], read: Row) -> str:
+    """Return the cost of layouts as a table."""
+    lines = [
+        "## Layouts", "", "| layout | long axis | planes | s a cine | ratio | kB at 210 px | kB at 112 px |",
+        "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    lines += [
+        f"| {r['layout']} | {r['long_axis']} | {r['planes']} | {r['seconds']:.3f} | {r['ratio']:.2f} "
+        f"| {r['bytes_210_px'] / 1000:.0f} | {r['bytes_112_px'] / 1000:.0f} |"
+        for r in rows
+    ]
+    return "\n".join(
+        [*lines, "", f"Reading {read['views']} long-axis views of {read['files']} files: {read['seconds']:.2f} s", ""]
+    )
+
+
 def separation(rows: Sequence[Row]) -> Row:
     """Return how the confidence and the codes tell failures from successes."""
     failed = np.array([row["failed"] for row in rows])
@@ -161,6 +221,7 @@ def markdown(results: Row) -> str:
             f"| {kind} | {row['n']} | {row['failures']} | {auroc} | {row['low']} ({row['failures_among_low']}) "
             f"| {row['coded']} ({row['failures_coded']}) | {row['flagged']} ({row['failures_flagged']}) | {codes} |"
         )
+    lines += ["", cost_table(results["layouts"], results["reading"])]
     lines += ["", "## Sunnybrook", "", "```", json.dumps(results["sunnybrook"], indent=1), "```", ""]
     return "\n".join(lines)
 
@@ -174,13 +235,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cines", type=int, default=12, help="undamaged cines a seed and kind")
     parser.add_argument("--damaged", type=int, default=2, help="cines a seed and kind that are damaged in each way")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--cost", action="store_true", help="measure what layouts cost and nothing else")
     options = parser.parse_args(arguments)
+    cost = {"layouts": layouts(REPEATS), "reading": reading(REPEATS)}
+    if options.cost:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "cmr_layouts.json").write_text(json.dumps(cost, indent=1))
+        (options.out / "cmr_layouts.md").write_text(cost_table(cost["layouts"], cost["reading"]))
+        return
     with ProcessPoolExecutor(options.jobs) as pool:
         clean = [pool.submit(undamaged, name, seed, options.cines) for seed in options.seeds for name in SETTINGS]
         worse = [pool.submit(damaged, name, seed, options.damaged) for seed in options.seeds for name in LIGHT]
         rows = [[row for one in jobs for row in one.result()] for jobs in (clean, worse)]
     patients = [sunnybrook(options.sunnybrook, patient) for patient in PATIENTS] if options.sunnybrook else []
-    results = {"undamaged": by_kind(rows[0]), "damaged": by_kind(rows[1]), "sunnybrook": patients}
+    results = {"undamaged": by_kind(rows[0]), "damaged": by_kind(rows[1]), "sunnybrook": patients, **cost}
     options.out.mkdir(parents=True, exist_ok=True)
     everything = {**results, "rows": {"undamaged": rows[0], "damaged": rows[1]}}
     (options.out / "cmr_preparation.json").write_text(json.dumps(everything, indent=1))

@@ -15,13 +15,22 @@ from cardiobind.errors import ConfigError, InputError
 from cardiobind.modalities.cmr import ABSENT_VALUE, LAYOUTS, CmrPreparation, cmr_spec
 from cardiobind.modalities.spec import MODALITIES, InputSpec
 from cardiobind.models import ENCODERS, Encoder, build_encoder, encoder_options
+from cardiobind.models.encoder import refuse_missing_extra
 from cardiobind.testing import ContractViolation, check_encoder, example_batch, example_spec
 
 CASES = [(name, modality) for name in ENCODERS.names() for modality in ENCODERS.get(name).modalities]
 
 
+def skip_without(name: str) -> None:
+    try:
+        refuse_missing_extra(name)
+    except ConfigError as error:
+        pytest.skip(error.what)
+
+
 @pytest.mark.parametrize(("name", "modality"), CASES)
 def test_encoder_keeps_the_interface(name: str, modality: str) -> None:
+    skip_without(name)
     torch.manual_seed(0)
     check_encoder(lambda inputs: build_encoder(name, inputs), example_spec(modality))
 
@@ -29,6 +38,7 @@ def test_encoder_keeps_the_interface(name: str, modality: str) -> None:
 @pytest.mark.parametrize("name", [name for name in ENCODERS.names() if "cmr" in ENCODERS.get(name).modalities])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_encoder_of_images_takes_every_layout(name: str, layout: str) -> None:
+    skip_without(name)
     torch.manual_seed(0)
     spec = cmr_spec(CmrPreparation(size_px=100, layout=layout))
     tokens = build_encoder(name, spec).eval()(example_batch(spec, 1))
@@ -59,6 +69,7 @@ def test_unknown_option_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "modality"), CASES)
 def test_wrong_batch_is_refused(name: str, modality: str) -> None:
+    skip_without(name)
     spec = example_spec(modality)
     encoder = build_encoder(name, spec)
     with pytest.raises(InputError):

@@ -35,6 +35,14 @@ def test_a_named_set_of_features_is_its_columns_and_an_unknown_one_is_refused(tm
         load("demo", [*words, "tabular.features=minimum"])
 
 
+def test_a_layout_that_the_encoder_cannot_take_is_refused(tmp_path: Path) -> None:
+    words = [f"data_root={tmp_path}", "cmr.long_axis=['lax_4ch']"]
+    with pytest.raises(ConfigError, match="black image"):
+        load("demo", words)
+    spatial = ["cmr.encoder.kind=resnet_places", "cmr.encoder.options={depth=10}", "cmr.layout=video"]
+    assert load("demo", [*words, *spatial]).cmr.long_axis == ("lax_4ch",)
+
+
 def test_demo_and_ptbxl_are_shipped() -> None:
     assert {"demo", "ptbxl_mi"} <= {p.stem for p in SHIPPED.glob("*.toml")}
 

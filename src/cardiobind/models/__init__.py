@@ -6,6 +6,7 @@ from cardiobind.models.heads import POOLS, AttentionPool, MeanPool, ProjectionHe
 from cardiobind.models.latent_predictor import LatentPredictor
 from cardiobind.models.lead_vit import LeadViT
 from cardiobind.models.mae import MaskedAutoencoder
+from cardiobind.models.monai_backbone import MonaiBackbone
 from cardiobind.models.multimodal import FUSIONS, Fusion, LateFusion, Tower, build_fusion
 from cardiobind.models.random_kernels import RandomKernels
 from cardiobind.models.resnet import ResNet
@@ -38,6 +39,7 @@ __all__ = [
     "LeadViT",
     "MaskedAutoencoder",
     "MeanPool",
+    "MonaiBackbone",
     "ProjectionHead",
     "RandomKernels",
     "ResNet",

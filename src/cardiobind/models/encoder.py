@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import typing
 from collections.abc import Mapping
@@ -25,12 +26,14 @@ class Encoder(nn.Module):
         inputs: what it is fed.
         width: length of a token.
         modalities: which modalities the class can encode.
+        requires: package that its constructor imports, and the extra that brings it; empty: none.
         takes_absent_places: whether it leaves out the planes of a long-axis view that a subject lacks.
     """
 
     inputs: InputSpec
     width: int
     modalities: ClassVar[tuple[str, ...]] = ()
+    requires: ClassVar[tuple[str, ...]] = ()
     takes_absent_places: ClassVar[bool] = False
 
 
@@ -79,8 +82,8 @@ def build_encoder(kind: str, inputs: InputSpec, **options: Any) -> Encoder:
 
     Raises:
         UnknownNameError: no encoder of that kind.
-        ConfigError: an option is unknown, of the wrong type or out of range, or the encoder is for another modality, or
-            for layouts without long-axis views.
+        ConfigError: an option is unknown, of the wrong type or out of range, the encoder is for another modality or for
+            layouts without long-axis views, or its package is not installed.
     """
     factory = ENCODERS.get(kind)
     if inputs.modality not in factory.modalities:
@@ -90,8 +93,24 @@ def build_encoder(kind: str, inputs: InputSpec, **options: Any) -> Encoder:
             expected=" | ".join(factory.modalities),
             hint=f"for {inputs.modality!r} choose one of: {', '.join(fitting)}",
         )
+    refuse_missing_extra(kind)
     refuse_absent_places(kind, inputs)
     return factory(inputs, **encoder_options(kind, options))
+
+
+def refuse_missing_extra(kind: str) -> None:
+    """Refuse an encoder whose package is not installed.
+
+    Raises:
+        UnknownNameError: no encoder of that kind.
+        ConfigError: naming the extra that brings the package.
+    """
+    required = ENCODERS.get(kind).requires
+    if required and importlib.util.find_spec(required[0]) is None:
+        raise ConfigError(
+            f"encoder {kind!r} needs {required[0]}, which is not installed", where="encoder.kind", got=kind,
+            hint=f"pip install 'cardiobind[{required[1]}]', or choose another encoder",
+        )  # fmt: skip
 
 
 def refuse_absent_places(kind: str, inputs: InputSpec) -> None:

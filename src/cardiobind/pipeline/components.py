@@ -21,7 +21,7 @@ from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.features.presets import preset
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models import POOLS, Tower, build_encoder, encoder_options, pool_of
-from cardiobind.models.encoder import refuse_absent_places
+from cardiobind.models.encoder import refuse_absent_places, refuse_missing_extra
 from cardiobind.pipeline.workspace import Workspace
 from cardiobind.registry import did_you_mean
 from cardiobind.sources import SOURCES, Source
@@ -71,6 +71,7 @@ def check_names(experiment: Experiment) -> None:
         part = getattr(experiment, modality)
         POOLS.get(pool_of(experiment.pools, modality))
         encoder_options(part.encoder.kind, part.encoder.options)
+        refuse_missing_extra(part.encoder.kind)
         if part.pretrain is not None:
             _check_method(part.pretrain.method, f"{modality}.pretrain")
     if (cmr := cmr_preparation(experiment.cmr)) is not None and experiment.cmr is not None:
