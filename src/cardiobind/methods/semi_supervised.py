@@ -84,8 +84,9 @@ class SemiSupervised(Finetune):
         self.threshold, self.unlabelled_ratio = threshold, unlabelled_ratio
         inputs = {name: tower.inputs for name, tower in towers.items()}
         self.strong_views = Views.of(
-            inputs, crop_s=options.get("crop_s"), probability=strong_probability, corruption=strong_corruption
-        )
+            inputs, crop_s=options.get("crop_s"), probability=strong_probability, corruption=strong_corruption,
+            lead_dropout=options.get("lead_dropout", 0.0),
+        )  # fmt: skip
         if unlabelled_weight:
             self.teacher = Teacher(self.fusion, momentum=(0.0, teacher_momentum), steps=max(ramp_steps, 1))
 
