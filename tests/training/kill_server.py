@@ -22,7 +22,7 @@ from cardiobind.methods import learn
 from cardiobind.training import TrainingSettings, engine, weights_digest
 
 SETTINGS = TrainingSettings(
-    steps=60, batch_size=8, round_steps=6, accelerator="cpu", precision="32-true", checkpoint_interval_s=0.001,
+    steps=30, batch_size=8, round_steps=4, accelerator="cpu", precision="32-true", checkpoint_interval_s=0.001,
     learning_rate=1e-3,
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ SERVER = Path(__file__).with_name("kill_server.py")
 
 def kill(method: str, kills: int, work: Path) -> dict[str, object]:
     command = [sys.executable, str(SERVER), method, str(kills), str(work)]
-    result = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=540)
+    result = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=1800)
     assert result.returncode == 0, result.stderr
     print(result.stdout)
     return json.loads(result.stdout.splitlines()[-1])
