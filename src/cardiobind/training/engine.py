@@ -221,8 +221,9 @@ class _Loop(lightning.LightningModule):
         checkpoint["partial"] = self._partial
 
     def _stop_if_asked(self) -> None:
-        if self._stops:
+        if self._stops and self._engine.team.leads:
             log.warning("%s: stopped after step %d, which is saved", self._engine.title, self._step)
+        if self._stops:
             raise Stopped
 
     def _require_finite(self, value: Tensor, what: str) -> None:
