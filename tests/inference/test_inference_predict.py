@@ -21,8 +21,9 @@ from cardiobind.cohort import Cohort, Protocol
 from cardiobind.data import CohortDataset
 from cardiobind.errors import CardiobindError, CorruptArtifactError, DataContractError, InputError, RecordError
 from cardiobind.evaluation.calibration import PlattScaling
+from cardiobind.inference.answers import calibrated
 from cardiobind.inference.bundle import Calibration, write_bundle
-from cardiobind.inference.predictor import Predictor, calibrated
+from cardiobind.inference.predictor import Predictor
 from cardiobind.sources import SOURCES
 from format_samples import ECG_SAMPLES, counts
 from walking import EID, INPUTS, Walk
@@ -101,7 +102,7 @@ def test_only_the_size_of_the_batch_may_differ(
     def logits(chosen: np.ndarray) -> np.ndarray:
         batch = CohortDataset(cohort, protocol, chosen, modalities).batch(range(len(chosen)))
         absent = {m: torch.zeros(len(chosen), dtype=torch.bool) for m in predictor.contract.inputs}
-        return predictor.logits(batch.signals, absent | batch.present)
+        return predictor.logits(batch.signals, absent | batch.present)[:, 0]
 
     np.testing.assert_allclose(logits(rows), logit(stored["score"]), atol=1e-6)
     for subject in scores.index[:2]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cardiobind.artifact import open_artifact
+from cardiobind import inference
+from cardiobind.artifact import Artifact, open_artifact
 from cardiobind.cohort import Cohort, tables
 from cardiobind.config import Experiment
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.pipeline import Result, run, run_until
+from cardiobind.pipeline import Result, export_predictor, run, run_until
+from cardiobind.sources import SimulatedSource
 from cardiobind.tasks import TASKS, Task
 
 Make = Callable[..., Experiment]
@@ -23,6 +26,7 @@ SOURCE = (
     "arms.0.start=scratch", "ecg.pretrain=none", "arms.1.start=scratch", "finetune.epochs=1",
     "evaluation.comparisons=[['fine-tuned','linear probe']]",
 )  # fmt: skip
+SIMULATED: dict[str, Any] = {"subjects": 90, "mi_prevalence": 0.4, "ecg_fraction": 0.9, "cmr_fraction": 0.9}
 OBJECTIVES = {
     "lvef_percent": [{"loss": "mse"}, {"loss": "huber", "delta": 0.5}, {"loss": "gaussian"}],
     "mi_survival": [{"ties": "breslow"}, {"loss": "discrete_time", "intervals": 3}],
@@ -111,6 +115,46 @@ def test_targets_have_the_shape_of_their_kind(walked: Callable[[str], Result]) -
     assert cohort.targets("three_diseases").shape == (len(cohort), 2)
     time, event = cohort.targets("mi_survival").T
     assert np.array_equal(np.isfinite(time), np.isfinite(event))
+
+
+@pytest.mark.parametrize("task", ["lvef_percent", "mi_survival"])
+def test_a_bundle_says_of_raw_files_what_the_pipeline_said(
+    walked: Callable[[str], Result], tmp_path: Path, task: str
+) -> None:
+    predictor = network(walked(task).report.parent, task)
+    bundle = inference.load(export_predictor(predictor.path, tmp_path / "bundle").path)
+    row = pd.read_parquet(predictor.file("predictions.parquet")).query("split == 'test'").iloc[0]
+    source = SimulatedSource(**SIMULATED)
+    (ref,) = [r for r in source.records() if r.modality == "ecg" and r.subject == row["subject"]]
+    said = bundle.predict(ecg=source.read(ref))  # type: ignore[arg-type]
+    assert said.reason is None
+    assert said.threshold is said.positive is said.logit is None
+    if task == "lvef_percent":
+        assert said.value == pytest.approx(row["score"], abs=1e-4)
+        assert (said.risk, said.unit) == (None, "%")
+        assert said.statement.endswith(f"{said.value:.4g} %")
+    else:
+        assert said.risk == pytest.approx(row["score"], abs=1e-5)
+        assert (said.value, said.horizon_years) == (None, 5.0)
+        assert said.statement.endswith("% within 5 years")
+    other = bundle.predict(table={"age_years": 60.0})
+    assert (other.risk, other.value) == (None, None)
+    assert other.reason is not None
+    json.dumps(other.to_json(), allow_nan=False)
+
+
+def test_no_bundle_is_made_of_several_labels(make: Make, walked: Callable[[str], Result], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no bundle"):
+        make(*SOURCE, "protocol.task=three_diseases", "export=fine-tuned")
+    make(*SOURCE, "protocol.task=mi_survival", "export=fine-tuned")
+    with pytest.raises(ConfigError, match="no bundle"):
+        export_predictor(network(walked("three_diseases").report.parent, "three_diseases").path, tmp_path / "bundle")
+
+
+def network(folder: Path, task: str) -> Artifact:
+    found = [open_artifact(path) for path in folder.glob("predictor-fine-tuned-*")]
+    (own,) = [f for f in found if pd.read_parquet(f.file("predictions.parquet"))["task"].iloc[0] == task]
+    return own
 
 
 @pytest.mark.slow

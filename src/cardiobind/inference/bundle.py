@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.modalities.tabular.contract import TableContract
 from cardiobind.models import POOLS, Fusion, Tower, build_encoder, build_fusion, load_weights, pool_of
+from cardiobind.objectives import ENDPOINTS
 
 KIND = "bundle"
 
@@ -54,8 +55,11 @@ class BundleContract:
         table: contract of the table, or None.
         crop_s: length of the ECG crops, or None for the whole record.
         crops: how many crops are averaged.
-        calibration: by input set such as ``ecg+tabular``.
+        calibration: by input set such as ``ecg+tabular``, all those that validation subjects were scored on.
         summary: training cohort in numbers, no participant.
+        kind: of the endpoint; ``binary`` in bundles that do not say.
+        unit: of the value that a regression gives.
+        objective: what turns logits into predictions, see `cardiobind.objectives.EndpointObjective.to_json`.
     """
 
     task: str
@@ -71,6 +75,9 @@ class BundleContract:
     crops: int
     calibration: Mapping[str, Calibration]
     summary: Mapping[str, Any]
+    kind: str = "binary"
+    unit: str = ""
+    objective: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-compatible description that `from_json` reads back."""
@@ -88,6 +95,9 @@ class BundleContract:
             "crops": self.crops,
             "calibration": {inputs: asdict(c) for inputs, c in self.calibration.items()},
             "summary": dict(self.summary),
+            "kind": self.kind,
+            "unit": self.unit,
+            "objective": dict(self.objective),
         }
 
     @classmethod
@@ -107,6 +117,9 @@ class BundleContract:
             crops=value["crops"],
             calibration={inputs: Calibration(**c) for inputs, c in value["calibration"].items()},
             summary=value["summary"],
+            kind=value.get("kind", "binary"),
+            unit=value.get("unit", ""),
+            objective=value.get("objective", {}),
         )
 
 
@@ -117,7 +130,8 @@ def network_of(contract: BundleContract) -> Fusion:
         chosen = contract.encoders[modality]
         encoder = build_encoder(chosen["kind"], spec, **chosen["options"])
         towers[modality] = Tower(encoder, POOLS.get(pool_of(contract.pool, modality))(encoder.width))
-    return build_fusion(towers, **contract.fusion)
+    outputs = ENDPOINTS.get(contract.kind).from_json(contract.objective).outputs
+    return build_fusion(towers, outputs=outputs, **contract.fusion)
 
 
 def write_bundle(folder: AbstractContextManager[Path], contract: BundleContract, weights: Mapping[str, Tensor]) -> None:

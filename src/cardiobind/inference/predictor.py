@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 from torch import Tensor
 
 from cardiobind.artifact import Artifact
@@ -20,15 +19,13 @@ from cardiobind.data.dataset import scale_cmr
 from cardiobind.errors import DataContractError, InputError
 from cardiobind.formats import masked, read_cine, read_ecg, read_long_axis
 from cardiobind.formats.location import split_location
-from cardiobind.inference.bundle import BundleContract, Calibration, open_bundle
+from cardiobind.inference.answers import answer
+from cardiobind.inference.bundle import BundleContract, open_bundle
 from cardiobind.inference.facts import read_facts
 from cardiobind.modalities.cmr.preparation import prepare_cmr
 from cardiobind.modalities.ecg.preparation import ecg_quality, normalise_by_lead_group, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.models import Fusion
-
-LARGEST_LOGIT = float(np.log(1e6 - 1))
-"""Beyond it a score says no more: the calibration was fitted on log odds limited to it."""
 
 NOTICE = "Research use only: not a medical device, not for decisions about a patient."
 
@@ -41,8 +38,9 @@ class Prediction:
         task: endpoint.
         title: the endpoint in words.
         inputs: modalities that were used, such as ``ecg+tabular``.
-        logit: of the network.
-        risk: calibrated probability; None where the bundle could not be calibrated for these inputs.
+        logit: of the network; None where it has several.
+        risk: probability, calibrated for a binary endpoint, within `horizon_years` for a time to event; None where the
+            bundle could not be calibrated for these inputs.
         threshold: chosen on validation subjects; None where it could not be chosen.
         positive: whether the risk reaches the threshold; None without one.
         reason: why a value is None.
@@ -50,13 +48,17 @@ class Prediction:
         missing: medical facts that were not given.
         ignored: medical facts that were given, but that the network does not use.
         bundle: digest of the bundle.
+        statement: the answer in words, with its unit.
+        value: of a regression, in `unit`; None where the bundle was not validated for these inputs.
+        unit: of the value.
+        horizon_years: of the risk of a time to event.
         notice: what the score is not for.
     """
 
     task: str
     title: str
     inputs: str
-    logit: float
+    logit: float | None
     risk: float | None
     threshold: float | None
     positive: bool | None
@@ -65,6 +67,10 @@ class Prediction:
     missing: tuple[str, ...]
     ignored: tuple[str, ...]
     bundle: str
+    statement: str = ""
+    value: float | None = None
+    unit: str | None = None
+    horizon_years: float | None = None
     notice: str = NOTICE
 
     def to_json(self) -> dict[str, Any]:
@@ -124,7 +130,7 @@ class Predictor:
         return self._answer(signals, quality, missing, ignored)
 
     def logits(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> NDArray[np.float64]:
-        """Return the logits (B,) of prepared signals: the mean over the crops that the network was chosen with.
+        """Return the logits (B, outputs) of prepared signals: the mean over the crops that the network was chosen with.
 
         Args:
             signals: per modality the rows (P, ...) of the subjects that have it, as the cohort's batches hold them.
@@ -132,7 +138,7 @@ class Predictor:
         """
         views = self._crops(signals)
         with torch.inference_mode():
-            logits = [self.fusion(view, present)[:, 0] for view in views]
+            logits = [self.fusion(view, present) for view in views]
             found: NDArray[np.float64] = torch.stack(logits).mean(dim=0).double().numpy()
         return found
 
@@ -150,15 +156,12 @@ class Predictor:
         contract = self.contract
         inputs = "+".join(sorted(signals))
         present = {m: torch.full((1,), m in signals) for m in contract.inputs}
-        logit = float(self.logits(signals, present)[0])
-        known = contract.calibration.get(
-            inputs, Calibration(None, None, None, f"the bundle was not calibrated for {inputs}")
-        )
-        risk = calibrated(logit, known)
-        decided = None if risk is None or known.threshold is None else risk >= known.threshold
+        logits = self.logits(signals, present)
+        said, reason = answer(contract, logits, inputs)
         return Prediction(
-            contract.task, contract.title, inputs, logit, risk, known.threshold, decided, known.reason, quality,
-            missing, ignored, self.artifact.digest,
+            contract.task, contract.title, inputs, float(logits[0, 0]) if logits.shape[1] == 1 else None, said.risk,
+            said.threshold, said.positive, reason, quality, missing, ignored, self.artifact.digest, said.statement,
+            said.value, said.unit, said.horizon_years,
         )  # fmt: skip
 
     def _check_given(self, given: Mapping[str, Any], subject: str | None) -> None:
@@ -208,14 +211,6 @@ def _there(role: str, location: Path | str) -> Path:
     if not any(Path(place).exists() for place in ((archive,) if archive else (path, f"{path}.hea"))):
         raise InputError("no such file", where=f"{role}, {masked(path)}")
     return Path(location)
-
-
-def calibrated(logit: float, calibration: Calibration) -> float | None:
-    """Return the risk of a logit, or None where the bundle could not be calibrated."""
-    if calibration.slope is None or calibration.intercept is None:
-        return None
-    limited = min(max(logit, -LARGEST_LOGIT), LARGEST_LOGIT)
-    return float(expit(calibration.intercept + calibration.slope * limited))
 
 
 def load(path: Path | str) -> Predictor:

@@ -135,7 +135,10 @@ def cox(objective: EndpointObjective, train: Split, validation: Split, seed: int
         return objective.measure(said, labels)["concordance"]
 
     probe = _best(objective, train, validation, fitted, order, on_logits=True)
-    settled = objective.settled(lambda: (probe.logits(train.features), train.labels))
+    settled = objective.settled(
+        lambda: (probe.logits(validation.features), validation.labels),
+        lambda: (probe.logits(train.features), train.labels),
+    )
     return LinearProbe(settled, probe.weight, probe.bias, probe.penalty)
 
 

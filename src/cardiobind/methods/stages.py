@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from torch import nn
 
-from cardiobind.errors import ConfigError
-
-_HINT = "hold every weight in a child module"
+from cardiobind.models import Encoder
 
 
 def stages(encoder: nn.Module) -> list[list[nn.Module]]:
     """Return the modules that hold an encoder's weights, grouped into layers from input to output.
 
-    A sequence of blocks counts block by block; a normalisation belongs to the layer before it.
+    A sequence of blocks counts block by block, an encoder inside another one layer by layer; a normalisation belongs to
+    the layer before it. Weights that the encoder holds itself, such as embeddings of positions, belong to the first.
 
     Args:
-        encoder: its children are registered in the order of computation, and hold all of its weights.
-
-    Raises:
-        ConfigError: the encoder holds a weight outside its children.
+        encoder: its children are registered in the order of computation.
     """
-    if next(encoder.parameters(recurse=False), None) is not None:
-        raise ConfigError("the layers of this encoder are not known", where=type(encoder).__name__, hint=_HINT)
     found: list[list[nn.Module]] = []
     for child in encoder.children():
-        for module in child.children() if isinstance(child, nn.Sequential | nn.ModuleList) else (child,):
-            parameters = list(module.parameters())
+        for layer in stages(child) if isinstance(child, Encoder) else [[part] for part in _parts(child)]:
+            parameters = [p for module in layer for p in module.parameters()]
             if not parameters:
                 continue
             if found and all(p.ndim <= 1 for p in parameters):
-                found[-1].append(module)
+                found[-1] += layer
             else:
-                found.append([module])
+                found.append(layer)
+    own = list(encoder.parameters(recurse=False))
+    if own:
+        found[:1] = [[nn.ParameterList(own), *(found[0] if found else [])]]
     return found
+
+
+def _parts(child: nn.Module) -> list[nn.Module]:
+    return list(child.children()) if isinstance(child, nn.Sequential | nn.ModuleList) else [child]

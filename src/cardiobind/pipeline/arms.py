@@ -232,7 +232,10 @@ def fine_tune(cell: Cell, stage: Stage, method: Finetune, shown: CohortDataset, 
         title=f"fine-tune {cell.arm.name}, {cell.fraction:.0%} of labels, seed {cell.seed}",
         progress=study.workspace.reporter, order=order,
     )  # fmt: skip
-    objective = method.objective.settled(lambda: (predict(method, train), cell.labels[rows]))
+    objective = method.objective.settled(
+        lambda: (predict(method, held_out or train), cell.labels[validation if held_out else rows]),
+        lambda: (predict(method, train), cell.labels[rows]),
+    )
     scores = score(
         cell, lambda wanted, chosen: objective.predicted(predict(method, dataset(study, wanted, chosen), chosen))
     )

@@ -12,21 +12,20 @@ import pandas as pd
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import Cohort, Protocol
-from cardiobind.errors import ArtifactError
+from cardiobind.errors import ArtifactError, ConfigError
 from cardiobind.evaluation.calibration import fit_platt
 from cardiobind.evaluation.threshold import choose_threshold
+from cardiobind.inference.answers import ANSWERS
 from cardiobind.inference.bundle import BundleContract, Calibration, commit_bundle, write_bundle
 from cardiobind.modalities.cmr.preparation import CmrPreparation
 from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.pipeline.networks import load_state
-from cardiobind.tasks import TASKS
+from cardiobind.tasks import TASKS, Task
 
 BUNDLE_ROOMS = (
     "inference", "evaluation/calibration", "evaluation/logistic", "evaluation/threshold", "pipeline/export",
     "pipeline/networks",
 )  # fmt: skip
-EXPORTED_KINDS = ("binary",)
-"""Kinds of endpoints of which a bundle knows what to say."""
 FUSION_OPTIONS = (
     "fusion", "hidden", "dropout", "modality_dropout", "fusion_width", "fusion_depth", "fusion_heads",
 )  # fmt: skip
@@ -41,6 +40,7 @@ def export_predictor(predictor: Path | str, out: Path | str) -> Artifact:
 
     Raises:
         ArtifactError: it is no predictor, or it holds no network.
+        ConfigError: a bundle does not know what to say of this kind of endpoint.
     """
     family = {found.kind: found for found in artifact.verify(predictor)}
     found = artifact.open_artifact(predictor, "predictor")
@@ -56,11 +56,25 @@ def export_predictor(predictor: Path | str, out: Path | str) -> Artifact:
     return artifact.open_artifact(out, "bundle")
 
 
+def check_exported(task: Task) -> None:
+    """Check that a bundle knows what to say of an endpoint.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if task.kind not in ANSWERS:
+        raise ConfigError(
+            "no bundle can be made of this kind of endpoint", where="export", got=f"{task.name}, {task.kind}",
+            expected=" | ".join(ANSWERS), hint="leave export out",
+        )  # fmt: skip
+
+
 def _contract(predictor: Artifact, cohort: Cohort, protocol: Protocol) -> BundleContract:
     model = predictor.json("model.json")
     arm_options, modalities = model["arm"]["options"], list(model["encoders"])
     prepared = cohort.artifact.config
     task = TASKS.get(str(protocol.task))
+    check_exported(task)
     return BundleContract(
         task=task.name,
         title=task.title,
@@ -73,14 +87,18 @@ def _contract(predictor: Artifact, cohort: Cohort, protocol: Protocol) -> Bundle
         table=protocol.contract if "tabular" in modalities else None,
         crop_s=arm_options.get("crop_s"),
         crops=model["crops"],
-        calibration=_calibrations(pd.read_parquet(predictor.file("predictions.parquet"))),
+        calibration=_calibrations(pd.read_parquet(predictor.file("predictions.parquet")), task.kind),
         summary=_summary(predictor, protocol, model),
+        kind=task.kind,
+        unit=task.unit,
+        objective=model.get("objective", {}),
     )
 
 
-def _calibrations(predictions: pd.DataFrame) -> dict[str, Calibration]:
+def _calibrations(predictions: pd.DataFrame, kind: str) -> dict[str, Calibration]:
     validation = predictions[predictions["split"] == "validation"]
-    return {str(inputs): _calibrate(rows) for inputs, rows in validation.groupby("inputs", sort=False)}
+    groups = validation.groupby("inputs", sort=False)
+    return {str(inputs): _CALIBRATIONS.get(kind, _nothing)(rows) for inputs, rows in groups}
 
 
 def _calibrate(rows: pd.DataFrame) -> Calibration:
@@ -90,6 +108,14 @@ def _calibrate(rows: pd.DataFrame) -> Calibration:
         return Calibration(None, None, None, platt.reason)
     threshold = choose_threshold(labels, platt.apply(scores))
     return Calibration(platt.slope, platt.intercept, threshold.value, threshold.reason)
+
+
+def _nothing(rows: pd.DataFrame) -> Calibration:
+    """Return that there is nothing to fit: a value, or a risk by a baseline hazard that was settled before."""
+    return Calibration(None, None, None)
+
+
+_CALIBRATIONS = {"binary": _calibrate}
 
 
 def _summary(predictor: Artifact, protocol: Protocol, model: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from cardiobind.config import Experiment
 from cardiobind.errors import ConfigError
 from cardiobind.pipeline.arms import ARMS, check_arms
 from cardiobind.pipeline.components import Study, build_towers, check_names
-from cardiobind.pipeline.export import EXPORTED_KINDS
+from cardiobind.pipeline.export import check_exported
 from cardiobind.pipeline.finetune import cells
 from cardiobind.pipeline.pretrain import build_encoder_of, build_method, rehearse_method
 from cardiobind.pipeline.variants import varied_studies
@@ -24,12 +24,8 @@ def check_words(experiment: Experiment) -> None:
     for variant in experiment.variants:
         check_names(experiment.varied(variant))
     check_arms(experiment)
-    task = TASKS.get(experiment.protocol.task)
-    if experiment.export is not None and task.kind not in EXPORTED_KINDS:
-        raise ConfigError(
-            "no bundle can be made of this kind of endpoint", where="export", got=f"{task.name}, {task.kind}",
-            expected=" | ".join(EXPORTED_KINDS), hint="leave export out",
-        )  # fmt: skip
+    if experiment.export is not None:
+        check_exported(TASKS.get(experiment.protocol.task))
 
 
 def rehearse(study: Study) -> None:

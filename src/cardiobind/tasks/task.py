@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,6 +43,12 @@ class Task:
     column: str = ""
     members: tuple[str, ...] = ()
     source: str = ""
+
+    @property
+    def unit(self) -> str:
+        """Unit of a regression's value, which ends its title in brackets; nothing where there is none."""
+        found = re.search(r"\(([^()]+)\)$", self.title) if self.column else None
+        return found[1] if found else ""
 
 
 TASKS: Registry[Task] = Registry("task")

@@ -15,6 +15,8 @@ from cardiobind.errors import ConfigError, InputError
 from cardiobind.registry import Registry
 
 Floats = NDArray[np.float64]
+Said = Callable[[], tuple[Floats, Floats]]
+"""Gives logits (n, outputs) and labels (n,) or (n, K) of some subjects."""
 
 
 class EndpointObjective(ABC):
@@ -56,17 +58,23 @@ class EndpointObjective(ABC):
     def predicted(self, logits: Floats) -> Floats:
         """Return what is said of each subject, (n,) or (n, K), from logits (n, outputs): risk, value or risks."""
 
-    def settled(self, logits: Callable[[], tuple[Floats, Floats]]) -> Self:
+    def settled(self, validation: Said, training: Said) -> Self:
         """Return the objective with what only a trained network tells, such as a baseline hazard.
 
         Args:
-            logits: gives logits (n, outputs) and labels of subjects to settle it by; called only where it is needed.
+            validation: gives logits (n, outputs) and labels of the validation subjects; called where it is needed.
+            training: the same of the training subjects, for where validation does not suffice.
         """
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Return what turns logits into predictions, JSON-compatible."""
+        """Return the keyword arguments of the constructor that turn logits into predictions, JSON-compatible."""
         return {}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return an objective that predicts as the one `to_json` described."""
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in value.items()})
 
     def summarise(self, logits: Floats, labels: Floats) -> dict[str, float]:
         """Return all monitors of logits (n, outputs) and labels (n,) or (n, K)."""

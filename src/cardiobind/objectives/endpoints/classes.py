@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -109,6 +109,10 @@ class Multilabel(EndpointObjective):
     def predicted(self, logits: Floats) -> Floats:
         """Return the probabilities (n, K)."""
         return np.asarray(expit(logits))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the weights, which say how many labels there are."""
+        return {"positive_weights": list(self.positive_weights)}
 
 
 def _ranking(labels: Floats, scores: Floats) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.objectives.endpoints.base import ENDPOINTS, EndpointObjective, Floats, choose, columns, positive
+from cardiobind.objectives.endpoints.base import ENDPOINTS, EndpointObjective, Floats, Said, choose, columns, positive
 from cardiobind.objectives.survival import (
     Ties,
     cox_loss,
@@ -23,6 +23,7 @@ from cardiobind.tasks.concordance import concordance
 
 Loss = Literal["cox", "discrete_time"]
 DAYS_PER_YEAR = 365.25
+SETTLING_EVENTS = 10
 
 
 @ENDPOINTS.register("survival")
@@ -106,14 +107,17 @@ class Survival(EndpointObjective):
             raise InputError("the baseline hazard is not settled", where="Survival", hint="call `settled` first")
         return np.asarray(-np.expm1(-self.baseline * np.exp(wide[:, 0])))
 
-    def settled(self, logits: Callable[[], tuple[Floats, Floats]]) -> Self:
-        """Return the objective with Breslow's baseline hazard at the horizon, for ``cox``."""
+    def settled(self, validation: Said, training: Said) -> Self:
+        """Return the objective with Breslow's baseline hazard at the horizon, for ``cox``.
+
+        It is that of the validation subjects: those the network was trained on have scores that are too extreme. Where
+        fewer than `SETTLING_EVENTS` of them had the event, it is that of the training subjects.
+        """
         if self.kind != "cox":
             return self
-        found, labels = logits()
-        known = np.isfinite(labels).all(axis=1)
-        time, event = labels[known].astype(np.float64).T
-        eta = found.reshape(len(found), -1)[known, 0].astype(np.float64)
+        eta, time, event = _proportional(*validation())
+        if event.sum() < SETTLING_EVENTS:
+            eta, time, event = _proportional(*training())
         baseline = cumulative_baseline_hazard(eta, time, event, self.horizon_years * DAYS_PER_YEAR)
         return type(self)(loss="cox", ties=self.ties, horizon_years=self.horizon_years, baseline=baseline)
 
@@ -132,3 +136,9 @@ class Survival(EndpointObjective):
 
 def _known(labels: Floats) -> Floats:
     return labels[np.isfinite(labels).all(axis=1)]
+
+
+def _proportional(logits: Floats, labels: Floats) -> tuple[Floats, Floats, Floats]:
+    known = np.isfinite(labels).all(axis=1)
+    time, event = labels[known].astype(np.float64).T
+    return logits.reshape(len(labels), -1)[known, 0].astype(np.float64), time, event
