@@ -145,8 +145,9 @@ def notes(plan: Plan, arguments: argparse.Namespace) -> list[str]:
     """Return lines on how the study was run."""
     budget = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in plan.budget.items())
     seeds = plan.experiment["seeds"]
+    task = f" --task {arguments.task}" if arguments.task else ""
     return [
-        f"`python benchmarks/methods_study.py --cohort {arguments.cohort}`{' (tiny)' * arguments.tiny}, written "
+        f"`python benchmarks/methods_study.py --cohort {arguments.cohort}{task}`{' (tiny)' * arguments.tiny}, written "
         f"{time.strftime('%Y-%m-%d')}. Budget of each job: {budget}; {len(seeds)} seeds of fine-tuning and of the "
         "choice of labels, one of pre-training; no search. Intervals: 95 %, bootstrap of test subjects, mean over "
         "seeds; differences are paired.",
@@ -164,6 +165,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, help="folder of the jobs (weights and all); OUT/jobs unless given")
     parser.add_argument("--cohort-artifact", type=Path, help="a prepared cohort, so that no raw data are needed")
     parser.add_argument("--data-root", help="folder of the raw data")
+    parser.add_argument("--task", help="endpoint instead of the plan's, such as ptbxl_superclasses")
     parser.add_argument("--plan", type=Path, default=HERE / "methods_study.toml")
     parser.add_argument("--only", default="", help="names of jobs, separated by ;")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
@@ -182,7 +184,7 @@ def main() -> int:
     """Run a study; return 1 if a job failed."""
     began, arguments = time.monotonic(), _arguments()
     budget = {name: getattr(arguments, name) for name in BUDGET}
-    plan = read_plan(arguments.plan, STUDIES[arguments.cohort], tiny=arguments.tiny, budget=budget)
+    plan = read_plan(arguments.plan, STUDIES[arguments.cohort], tiny=arguments.tiny, budget=budget, task=arguments.task)
     if arguments.data_root:
         plan.experiment["data_root"] = arguments.data_root
     if arguments.list:

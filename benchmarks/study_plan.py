@@ -71,7 +71,10 @@ class Plan:
     jobs: tuple[Job, ...]
 
 
-def read_plan(file: Path, study: str, *, tiny: bool = False, budget: Mapping[str, int | None] | None = None) -> Plan:
+def read_plan(
+    file: Path, study: str, *, tiny: bool = False, budget: Mapping[str, int | None] | None = None,
+    task: str | None = None,
+) -> Plan:  # fmt: skip
     """Return a study of a plan file.
 
     Args:
@@ -79,6 +82,7 @@ def read_plan(file: Path, study: str, *, tiny: bool = False, budget: Mapping[str
         study: section of it.
         tiny: make everything as small as can be, on a small simulated cohort, to see that it works.
         budget: replaces numbers of the plan's budget where it is not None.
+        task: endpoint instead of the plan's, or None.
     """
     section = tomllib.loads(file.read_text())[study]
     given = {k: v for k, v in (budget or {}).items() if v is not None and k in section["budget"]}
@@ -86,6 +90,8 @@ def read_plan(file: Path, study: str, *, tiny: bool = False, budget: Mapping[str
     experiment = section["experiment"]
     if "subjects" in numbers:
         experiment["source"]["options"]["subjects"] = numbers["subjects"]
+    if task is not None:
+        experiment["protocol"]["task"] = task
     if tiny:
         _shrink(experiment)
     jobs = tuple(_jobs(section, experiment, numbers, tiny=tiny))

@@ -17,6 +17,8 @@ from cardiobind.evaluation.tables import estimate_text
 from study_plan import Job, Plan
 
 METRICS = ("auroc", "auprc", "balanced_accuracy")
+MACRO = {"auroc": "macro_auroc", "auprc": "macro_auprc"}
+"""What stands for a metric where a task has several labels: its mean over them."""
 CELL = ["task", "arm", "inputs", "fraction"]
 
 
@@ -55,20 +57,22 @@ def _measure(part: pd.DataFrame, baselines: list[str], resamples: int) -> list[d
     pairs = [(arm, baseline) for baseline in baselines if baseline in arms for arm in arms if arm != baseline]
     found = evaluate(part, resamples=resamples, comparisons=pairs)
     differences = {(c["arm"], c["baseline"], c["metric"]): c for c in found["comparisons"]}
-    return [_row(cell, part, differences, baselines) for cell in found["cells"]]
+    macro = [cell for cell in found["cells"] if MACRO["auroc"] in cell["metrics"]]
+    return [_row(cell, part, differences, baselines) for cell in macro or found["cells"]]
 
 
 def _row(
     cell: Mapping[str, Any], part: pd.DataFrame, differences: Mapping[tuple[str, str, str], Any], baselines: list[str]
 ) -> dict[str, Any]:
     row: dict[str, Any] = {name: cell[name] for name in CELL}
-    row |= {"seeds": len(cell["seeds"]), "n": cell["n"], "positives": cell["positives"]}
+    row |= {"seeds": len(cell["seeds"]), "n": cell["n"], "positives": cell.get("positives")}
     row["validation_auroc"] = _validation_auroc(part[part["arm"] == cell["arm"]])
     for name in METRICS:
+        stored = name if name in cell["metrics"] else MACRO.get(name, name)
         for key in ("value", "low", "high", "seed_sd"):
-            row[f"{name}_{key}"] = cell["metrics"][name].get(key)
+            row[f"{name}_{key}"] = cell["metrics"].get(stored, {}).get(key)
         for baseline in baselines:
-            against = differences.get((cell["arm"], baseline, name), {})
+            against = differences.get((cell["arm"], baseline, stored), {})
             for key in ("difference", "low", "high", "p"):
                 row[f"{name}_{key}_to_{baseline}"] = against.get(key)
     return row
@@ -77,7 +81,8 @@ def _row(
 def _validation_auroc(rows: pd.DataFrame) -> float | None:
     """Return the mean over seeds; what was chosen on these subjects makes it a little too good."""
     known = rows[(rows["split"] == "validation") & rows["label"].notna()]
-    values = [roc_auc_score(r["label"], r["score"]) for _, r in known.groupby("seed") if r["label"].nunique() == 2]
+    by = ["seed", "output"] if "output" in known else ["seed"]
+    values = [roc_auc_score(r["label"], r["score"]) for _, r in known.groupby(by) if r["label"].nunique() == 2]
     return sum(values) / len(values) if values else None
 
 
@@ -122,7 +127,8 @@ def _markdown(plan: Plan, table: pd.DataFrame, costs: list[list[str]], notes: Se
     lines = [f"## {plan.title}", "", *notes, ""]
     for (task, inputs), rows in table.groupby(["task", "inputs"], sort=False):
         first = rows.iloc[0]
-        tested = f"{int(first['n'])} test subjects and visits, {int(first['positives'])} positive"
+        tested = f"{int(first['n'])} test subjects and visits"
+        tested += "" if pd.isna(first["positives"]) else f", {int(first['positives'])} positive"
         lines += [f"### {task}, {inputs}", "", f"{tested}. AUROC:", "", *_by_fraction(rows, _auroc), ""]
         for baseline in (b for b in plan.baselines if b in set(rows["arm"])):
             lines += [f"Difference of AUROC from *{baseline}*, p:", ""]
