@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cardiobind.errors import ConfigError
 from cardiobind.models.vit import Block, ViT, initialise_linear, sincos_positions, unpatchify
@@ -52,6 +53,11 @@ class _Permute(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (inverse,) = ctx.saved_tensors
         return gradients[0].gather(1, inverse[..., None].expand_as(gradients[0])), None, None
+
+
+def _permute(tokens: Tensor, masking: Masking) -> Tensor:
+    restored: Tensor = _Permute.apply(tokens, masking.rank, masking.order)  # type: ignore[no-untyped-call]
+    return restored
 
 
 class MaskedAutoencoder(nn.Module):
@@ -143,13 +149,11 @@ class MaskedAutoencoder(nn.Module):
         hidden = self.mask_token.expand(batch, (masking.decoded or count) - visible.shape[1], -1)
         shuffled = torch.cat([visible, hidden], dim=1)
         if masking.decoded is None:
-            tokens: Tensor = _Permute.apply(shuffled, masking.rank, masking.order)  # type: ignore[no-untyped-call]
-            return self._decode(tokens + positions, masking.present)
+            return self._decode(_permute(shuffled, masking) + positions, masking.present)
         places = masking.order[:, : masking.decoded]
         present = None if masking.present is None else masking.present.gather(1, places)
         made = self._decode(shuffled + positions[places], present)
-        nothing = made.new_zeros(batch, count, made.shape[2])
-        return nothing.scatter(1, places[..., None].expand_as(made), made)
+        return _permute(F.pad(made, (0, 0, 0, count - masking.decoded)), masking)
 
     def _decode(self, tokens: Tensor, present: Tensor | None) -> Tensor:
         for block in self.decoder_blocks:
