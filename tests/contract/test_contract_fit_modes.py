@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from cardiobind.data import Batch
+from cardiobind.errors import ConfigError
 from cardiobind.methods import Finetune
 from cardiobind.methods.stages import stages
 from cardiobind.models import ENCODERS, MeanPool, Tower, build_encoder
+from cardiobind.models.encoder import refuse_missing_extra
 from cardiobind.testing import example_batch, example_spec
 from cardiobind.training import TrainingSettings
 
@@ -17,6 +19,10 @@ SETTINGS = TrainingSettings(steps=1, learning_rate=1.0, weight_decay=0.1)
 
 
 def tower(name: str, modality: str) -> Tower:
+    try:
+        refuse_missing_extra(name)
+    except ConfigError as error:
+        pytest.skip(error.what)
     torch.manual_seed(0)
     return Tower(build_encoder(name, example_spec(modality)), MeanPool())
 
