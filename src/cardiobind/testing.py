@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -10,10 +10,13 @@ from torch import Tensor
 from cardiobind.errors import InputError
 from cardiobind.modalities.records import LEADS
 from cardiobind.modalities.spec import InputSpec
+from cardiobind.models import Fusion, MeanPool, Tower, build_encoder
 from cardiobind.models.encoder import Encoder
 
 EncoderFactory = Callable[[InputSpec], Encoder]
 Objective = Callable[[Tensor, Tensor], Tensor]
+Signals = Mapping[str, Tensor]
+FusionFactory = Callable[[Mapping[str, Tower]], Fusion]
 
 SPECS = {
     "ecg": InputSpec("ecg", (12, 200), rate_hz=100.0, names=LEADS),
@@ -98,6 +101,31 @@ def check_objective(objective: Objective, *, subjects: int = 6, width: int = 5) 
     _check_finite_difference(objective, a, b)
 
 
+def check_fusion(factory: FusionFactory) -> None:
+    """Check that a fusion keeps the interface of `cardiobind.models.Fusion`.
+
+    Its logits are (B, outputs) and finite for every subset of the modalities, the same for a subject alone and among
+    others, whether an absent modality is named or not, and for one who lacks a modality as for one from whom it is
+    hidden; each modality that is there counts, and a training step reaches every parameter.
+
+    Args:
+        factory: builds the fusion around towers of ``ecg`` and ``tabular``, without modality dropout.
+
+    Raises:
+        ContractViolation: naming the promise that is broken.
+    """
+    kinds = {"ecg": "resnet1d", "tabular": "tabular_mlp"}
+    towers = {m: Tower(build_encoder(kind, example_spec(m)), MeanPool()) for m, kind in kinds.items()}
+    fusion = factory(towers)
+    present = {"ecg": torch.tensor([True, True, False, True]), "tabular": torch.tensor([True, False, True, True])}
+    signals = {m: example_batch(example_spec(m), 4)[present[m]] for m in kinds}
+    _check_fusion_gradient(fusion, signals, present)
+    fusion.eval()
+    with torch.no_grad():
+        _check_subsets(fusion, signals, present)
+        _check_hiding(fusion, signals, present)
+
+
 def _demand(kept: bool, promise: str, got: str = "") -> None:
     if not kept:
         raise ContractViolation(f"broken promise: {promise}" + (f"; got {got}" if got else ""))
@@ -175,3 +203,41 @@ def _check_finite_difference(objective: Objective, a: Tensor, b: Tensor, step: f
             )
             numeric.view(-1)[index] = (objective(*up) - objective(*down)) / (2 * step)
         _demand(bool(torch.allclose(analytic, numeric, rtol=1e-5, atol=1e-7)), "the gradient is the finite difference")
+
+
+def _of(subject: int, signals: Signals, present: Signals, without: str = "") -> tuple[Signals, Signals]:
+    rows = {m: torch.arange(len(p)) == subject for m, p in present.items() if m != without}
+    held = {m: x[rows[m][present[m]]] for m, x in signals.items() if m != without}
+    return held, {m: present[m][subject : subject + 1] for m in rows}
+
+
+def _check_fusion_gradient(fusion: Fusion, signals: Signals, present: Signals) -> None:
+    fusion.train()
+    logits = fusion(signals, present)
+    _demand(logits.ndim == 2 and len(logits) == 4, "logits are (4, outputs)", str(tuple(logits.shape)))
+    random = torch.Generator().manual_seed(1)
+    (logits * torch.randn(logits.shape, generator=random)).sum().backward()
+    for name, parameter in fusion.named_parameters():
+        reached = parameter.grad is not None and bool(parameter.grad.isfinite().all())
+        _demand(reached, f"a training step reaches the parameter {name} with a finite gradient")
+
+
+def _check_subsets(fusion: Fusion, signals: Signals, present: Signals) -> None:
+    logits = fusion(signals, present)
+    _demand(bool(logits.isfinite().all()), "logits are finite for every subset of the modalities")
+    for subject in range(4):
+        alone = fusion(*_of(subject, signals, present))
+        _demand(_close(logits[subject : subject + 1], alone), "a subject is scored alone as among others")
+    named = fusion(*_of(1, signals, present))
+    _demand(_close(named, fusion(*_of(1, signals, present, without="tabular"))), "an absent modality may go unnamed")
+    for modality in signals:
+        other = {**signals, modality: signals[modality].flip(0)}
+        _demand(not _close(fusion(other, present), logits), f"what {modality} says counts")
+
+
+def _check_hiding(fusion: Fusion, signals: Signals, present: Signals) -> None:
+    """Hide the table in training mode, with the towers in evaluation mode, and compare with one who has none."""
+    lacking = fusion(*_of(0, signals, present, without="tabular"))
+    shown = torch.tensor([[name != "tabular" for name in fusion.towers]])
+    held = fusion.embed(*_of(0, signals, present))
+    _demand(_close(fusion.head(fusion.join(held, torch.ones_like(shown), shown)), lacking), "hidden is not there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 
 import pytest
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cardiobind.errors import ConfigError, InputError, UnknownNameError
-from cardiobind.models import FUSIONS, AttentionPool, Fusion, MeanPool, Tower, build_encoder, build_fusion
-from cardiobind.testing import example_batch, example_spec
+from cardiobind.models import FUSIONS, AttentionPool, Fusion, LateFusion, MeanPool, Tower, build_encoder, build_fusion
+from cardiobind.testing import ContractViolation, check_fusion, example_batch, example_spec
 
 MODALITIES = ("ecg", "cmr", "tabular")
 SUBSETS = [s for s in product([False, True], repeat=3) if any(s)]
@@ -57,6 +58,10 @@ class TestEveryFusion:
         for index in range(len(SUBSETS)):
             alone = model(*only(index, signals, present))
             torch.testing.assert_close(logits[index : index + 1], alone, rtol=1e-4, atol=1e-5)
+
+    def test_it_keeps_the_interface(self, name: str) -> None:
+        torch.manual_seed(0)
+        check_fusion(lambda towers: build_fusion(towers, fusion=name, modality_dropout=0.0))
 
     def test_each_modality_counts(self, name: str) -> None:
         model = make(name).eval()
@@ -143,6 +148,30 @@ class TestEveryFusion:
             make(name, dropout=1.0)
         with pytest.raises(ConfigError, match="tower"):
             build_fusion({}, fusion=name)
+
+
+class Broken(LateFusion):
+    """A fusion with a fault."""
+
+    def __init__(self, towers: Mapping[str, Tower], fault: str) -> None:
+        super().__init__(towers, modality_dropout=0.0)
+        self.fault = fault
+        if fault == "parameter":
+            self.unused = nn.Parameter(torch.zeros(1))
+
+    def join(self, held: Mapping[str, Tensor], have: Tensor, shown: Tensor) -> Tensor:
+        features = super().join(held, have, have if self.fault == "hidden" else shown)
+        if self.fault == "alone":
+            return features - features.mean(dim=0)
+        return features * 0.0 + 1.0 if self.fault == "counts" else features
+
+
+@pytest.mark.parametrize("fault", ["parameter", "hidden", "alone", "counts"])
+def test_check_fusion_catches_a_broken_one(fault: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ContractViolation, match=fault):
+        check_fusion(lambda towers: Broken(towers, fault))
+    check_fusion(lambda towers: Broken(towers, "none"))
 
 
 def test_names_and_options_are_checked() -> None:

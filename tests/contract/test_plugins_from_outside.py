@@ -22,15 +22,15 @@ from cardiobind.errors import UnknownNameError
 from cardiobind.methods import METHODS
 from cardiobind.modalities.ecg import EcgPreparation
 from cardiobind.modalities.records import LEADS
-from cardiobind.models import ENCODERS, MeanPool, Tower, build_encoder
+from cardiobind.models import ENCODERS, FUSIONS, MeanPool, Tower, build_encoder, build_fusion
 from cardiobind.registry import Registry
 from cardiobind.sources import SOURCES
 from cardiobind.tasks import TASKS, label
-from cardiobind.testing import check_encoder, check_objective, example_batch, example_spec
+from cardiobind.testing import check_encoder, check_fusion, check_objective, example_batch, example_spec
 
 GUIDE = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"
 ADDED: dict[str, Registry[Any]] = {
-    "strided_conv": ENCODERS, "align_margin": METHODS, "clinic": SOURCES, "pericarditis": TASKS,
+    "strided_conv": ENCODERS, "loudest": FUSIONS, "align_margin": METHODS, "clinic": SOURCES, "pericarditis": TASKS,
 }  # fmt: skip
 
 
@@ -69,6 +69,11 @@ def test_the_names_are_known_after_the_import_alone(plugins: dict[str, ModuleTyp
 def test_an_encoder_keeps_the_contract(plugins: dict[str, ModuleType]) -> None:
     torch.manual_seed(0)
     check_encoder(lambda inputs: build_encoder("strided_conv", inputs, width=16), example_spec("ecg"))
+
+
+def test_a_fusion_keeps_the_contract(plugins: dict[str, ModuleType]) -> None:
+    torch.manual_seed(0)
+    check_fusion(lambda towers: build_fusion(towers, fusion="loudest", modality_dropout=0.0))
 
 
 def test_an_encoder_is_pre_trained_by_a_method_that_has_never_heard_of_it(plugins: dict[str, ModuleType]) -> None:
