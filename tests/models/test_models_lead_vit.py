@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -11,15 +13,16 @@ from cardiobind.modalities.ecg import EcgPreparation, normalise_by_lead_group, p
 from cardiobind.modalities.records import LEADS, EcgRecord
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models import AttentionPool, LeadViT, MaskedAutoencoder, MeanPool
+from cardiobind.testing import check_encoder
 
 
 def spec(rate_hz: float = 100.0, duration_s: float = 1.0) -> InputSpec:
     return InputSpec("ecg", (12, round(rate_hz * duration_s)), rate_hz=rate_hz, names=LEADS)
 
 
-def lead_vit(inputs: InputSpec | None = None) -> LeadViT:
+def lead_vit(inputs: InputSpec | None = None, *, separators: bool = False) -> LeadViT:
     torch.manual_seed(0)
-    return LeadViT(inputs or spec(), width=24, depth=2, heads=3).eval()
+    return LeadViT(inputs or spec(), width=24, depth=2, heads=3, separators=separators).eval()
 
 
 def without(x: torch.Tensor, leads: list[int]) -> torch.Tensor:
@@ -28,8 +31,9 @@ def without(x: torch.Tensor, leads: list[int]) -> torch.Tensor:
     return x
 
 
-def test_tokens_of_the_leads_that_are_there_are_those_of_a_network_that_never_had_the_others() -> None:
-    model, x = lead_vit(), torch.randn(2, 12, 100)
+@pytest.mark.parametrize("separators", [False, True])
+def test_tokens_of_leads_that_are_there_are_those_of_a_network_that_never_had_the_others(separators: bool) -> None:
+    model, x = lead_vit(separators=separators), torch.randn(2, 12, 100)
     kept = [1, 6, 10]
     tokens = model(without(x, [i for i in range(12) if i not in kept])).unflatten(1, (12, 5))
     patches = model.patchify(x)
@@ -56,6 +60,16 @@ def test_each_subject_of_a_batch_has_its_own_leads() -> None:
         torch.testing.assert_close(whole[i], model(x[i : i + 1])[0], rtol=1e-4, atol=1e-5)
     assert bool(AttentionPool(24)(whole).isfinite().all())
     assert bool(model(torch.zeros(1, 12, 100)).isfinite().all())
+
+
+def test_separators_keep_the_contract_and_change_the_tokens() -> None:
+    torch.manual_seed(0)
+    check_encoder(partial(LeadViT, width=24, depth=1, heads=3, separators=True), spec())
+    x = torch.randn(2, 12, 100)
+    with_ends, without_ends = lead_vit(separators=True), lead_vit()
+    without_ends.load_state_dict(with_ends.state_dict(), strict=False)
+    assert with_ends(x).shape == without_ends(x).shape
+    assert not torch.allclose(with_ends(x), without_ends(x))
 
 
 def test_leads_are_told_apart_by_their_embedding() -> None:

@@ -14,11 +14,12 @@ from cardiobind.models.vit import PatchEmbed, ViT, sincos_positions
 
 
 class LeadPatchEmbed(PatchEmbed):
-    """Linear embedding of the patches of one lead, and a learned embedding of each lead."""
+    """Linear embedding of the patches of one lead, a learned embedding of each lead, and of its two ends if wanted."""
 
-    def __init__(self, patch: tuple[int, int], width: int, leads: int) -> None:
+    def __init__(self, patch: tuple[int, int], width: int, leads: int, *, separators: bool) -> None:
         super().__init__(1, patch, width)
         self.leads = nn.Embedding(leads, width)
+        self.separators = nn.Embedding(2, width) if separators else None
 
 
 @ENCODERS.register("lead_vit")
@@ -36,11 +37,12 @@ class LeadViT(ViT):
         heads: attention heads, a divisor of `width`.
         mlp_ratio: hidden width of a block's MLP over `width`.
         drop_path: rate of stochastic depth at the last block.
+        separators: two more tokens for each lead in the blocks, that hold no signal and are not put out.
 
     Raises:
         ConfigError: a patch is no whole number of samples or does not divide the input, or as `ViT`.
 
-    Source: Na et al. 2024 (ST-MEM, arXiv 2402.09450), lead embeddings; their separators between leads are left out.
+    Source: Na et al. 2024 (ST-MEM, arXiv 2402.09450), lead embeddings and separators.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("ecg",)
@@ -55,15 +57,18 @@ class LeadViT(ViT):
         heads: int = 6,
         mlp_ratio: float = 4.0,
         drop_path: float = 0.1,
+        separators: bool = False,
     ) -> None:
         patch = (1, whole_samples(patch_s, inputs.rate_hz))
         super().__init__(
             inputs, patch=patch, width=width, depth=depth, heads=heads, mlp_ratio=mlp_ratio, drop_path=drop_path
         )
-        self.patch_embed: LeadPatchEmbed = LeadPatchEmbed(patch, width, inputs.shape[0])
+        self.patch_embed: LeadPatchEmbed = LeadPatchEmbed(patch, width, inputs.shape[0], separators=separators)
         nn.init.xavier_uniform_(self.patch_embed.proj.weight.view(width, -1))
         nn.init.zeros_(self.patch_embed.proj.bias)  # type: ignore[arg-type]
-        nn.init.normal_(self.patch_embed.leads.weight, std=0.02)
+        for part in (self.patch_embed.leads, self.patch_embed.separators):
+            if part is not None:
+                nn.init.normal_(part.weight, std=0.02)
         self.register_buffer("pos_embed", sincos_positions(1, self.grid[1], 2 * width)[:, :, width:], persistent=False)
 
     def as_image(self, x: Tensor) -> Tensor:
@@ -81,6 +86,17 @@ class LeadViT(ViT):
     def positions(self, count: int) -> Tensor:
         """Return lead embedding plus position in time (count, width); a crop takes the first times."""
         return (self.patch_embed.leads.weight[:, None] + self.pos_embed[:, : count // self.grid[0]]).flatten(0, 1)
+
+    def encode(self, tokens: Tensor, present: Tensor | None = None) -> Tensor:
+        """Run the blocks over tokens (B, n, width), with separators beside them; arguments as `ViT.encode`."""
+        ends = self.patch_embed.separators
+        if ends is None:
+            return super().encode(tokens, present)
+        batch, count = tokens.shape[:2]
+        beside = (self.patch_embed.leads.weight[:, None] + ends.weight).flatten(0, 1).expand(batch, -1, -1)
+        if present is not None:
+            present = torch.cat([present, present.new_ones(batch, beside.shape[1])], dim=1)
+        return super().encode(torch.cat([tokens, beside], dim=1), present)[:, :count]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return tokens (B, N, width) of ECGs (B, 12, T), lead by lead."""
