@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import heart_phantom as phantom
 from cardiobind.formats import read_cine, read_long_axis
 from cardiobind.modalities.cmr import LAYOUTS, LONG_AXIS, CmrPreparation, PreparedCine, cmr_spec, prepare_cmr
+from cardiobind.modalities.cmr.heart_location import locate_heart
 from cardiobind.simulate.settings import SimulationSettings
 from cine_fixtures import ukb_long_axis
 from cmr_truth import DAMAGE, SETTINGS, Truth, cyclic_error, outlines, simulated
@@ -39,6 +40,7 @@ LIGHT = tuple(name for name in SETTINGS if not name.startswith(("UK", "fine")))
 FILE_CODES = {"few_slices", "no_trigger_times"}
 LOW_CONFIDENCE = 0.3
 REPEATS = 7
+HEARTS = 5
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -109,6 +111,19 @@ def sunnybrook(folder: Path, patient: str) -> Row:
     }
 
 
+def three_slices(hearts: int) -> list[Row]:
+    """Return how far the centres of the basal, mid and apical slice are off, and whether the base was found by size."""
+    rows = []
+    for name in (name for name in SETTINGS if SETTINGS[name].get("slices", 10) > 1):
+        for seed in (0, 1):
+            for truth in simulated(SimulationSettings(seed=seed, **SETTINGS[name]), 0, hearts):
+                found = prepare_cmr(truth.record, CmrPreparation(size_px=32, layout="slices"))
+                centres = locate_heart(truth.record.frames, truth.record.pixel_spacing_mm).centres_mm
+                away = [float(np.hypot(*(centres[k] - truth.centres_mm[k]))) for k in found.slices]
+                rows.append({"kind": name, "seed": seed, "centres_mm": away, "base": found.base_is == "last_by_size"})
+    return rows
+
+
 def layouts(repeats: int) -> list[Row]:
     """Return processor seconds a cine and stored bytes a subject of each layout: 10 slices by 50 phases, 1.8 mm."""
     rows: list[Row] = []
@@ -158,6 +173,15 @@ def cost_table(rows: Sequence[Row], read: Row) -> str:
     ]
     return "\n".join(
         [*lines, "", f"Reading {read['views']} long-axis views of {read['files']} files: {read['seconds']:.2f} s", ""]
+    )
+
+
+def three_slices_in_words(rows: Sequence[Row]) -> str:
+    """Return how well three slices are found, as a sentence."""
+    away = np.array([row["centres_mm"] for row in rows])
+    return (
+        f"Base found by size in {sum(row['base'] for row in rows)} of {len(rows)}; centres of the basal, mid and "
+        f"apical slice within 10 mm in {(away <= 10).sum(axis=0).tolist()}, farthest {away.max(axis=0).round(1).tolist()} mm\n"
     )
 
 
@@ -221,7 +245,7 @@ def markdown(results: Row) -> str:
             f"| {kind} | {row['n']} | {row['failures']} | {auroc} | {row['low']} ({row['failures_among_low']}) "
             f"| {row['coded']} ({row['failures_coded']}) | {row['flagged']} ({row['failures_flagged']}) | {codes} |"
         )
-    lines += ["", cost_table(results["layouts"], results["reading"])]
+    lines += ["", cost_table(results["layouts"], results["reading"]), three_slices_in_words(results["three_slices"])]
     lines += ["", "## Sunnybrook", "", "```", json.dumps(results["sunnybrook"], indent=1), "```", ""]
     return "\n".join(lines)
 
@@ -235,13 +259,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cines", type=int, default=12, help="undamaged cines a seed and kind")
     parser.add_argument("--damaged", type=int, default=2, help="cines a seed and kind that are damaged in each way")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--cost", action="store_true", help="measure what layouts cost and nothing else")
+    parser.add_argument("--cost", action="store_true", help="measure layouts and nothing else")
     options = parser.parse_args(arguments)
-    cost = {"layouts": layouts(REPEATS), "reading": reading(REPEATS)}
+    cost = {"layouts": layouts(REPEATS), "reading": reading(REPEATS), "three_slices": three_slices(HEARTS)}
     if options.cost:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "cmr_layouts.json").write_text(json.dumps(cost, indent=1))
-        (options.out / "cmr_layouts.md").write_text(cost_table(cost["layouts"], cost["reading"]))
+        words = [cost_table(cost["layouts"], cost["reading"]), three_slices_in_words(cost["three_slices"])]
+        (options.out / "cmr_layouts.md").write_text("\n".join(words))
         return
     with ProcessPoolExecutor(options.jobs) as pool:
         clean = [pool.submit(undamaged, name, seed, options.cines) for seed in options.seeds for name in SETTINGS]

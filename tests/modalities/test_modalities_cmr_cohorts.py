@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from cardiobind.evaluation.metrics import auroc
 from cardiobind.formats import read_cine
 from cardiobind.modalities.cmr import CmrPreparation, PreparedCine, prepare_cmr
+from cardiobind.modalities.cmr.heart_location import locate_heart
 from cardiobind.modalities.records import CineRecord
 from cardiobind.simulate.settings import SimulationSettings
 from cmr_truth import DAMAGE, SETTINGS, Outline, cyclic_error, outlines, simulated
@@ -129,3 +131,22 @@ def test_failures_on_damaged_cines_are_flagged_by_the_confidence() -> None:
 @pytest.mark.slow
 def test_failures_on_many_damaged_cines_are_flagged_by_the_confidence() -> None:
     _assert_flagged(_damaged(range(5), 8))
+
+
+def test_three_slices_of_patients_are_centred_and_run_from_base_to_apex(patient: tuple[str, Patient]) -> None:
+    """Pools shrink towards the apex at end systole, and the larger half of the pools is the basal one."""
+    _, (record, _, drawn) = patient
+    found = prepare_cmr(record, CmrPreparation(size_px=64, layout="slices"))
+    inner = [one for one in drawn if one.wall == "i"]
+    centres = locate_heart(record.frames, record.pixel_spacing_mm).centres_mm
+    areas = []
+    for k in found.slices:
+        own = [one for one in inner if one.slice_index == k]
+        assert len(own) == 2
+        for one in own:
+            assert np.hypot(*(one.points_px.mean(axis=0) * np.array(record.pixel_spacing_mm) - centres[k])) < 8
+        areas.append(max(one.area_mm2(record.pixel_spacing_mm) for one in own))
+    assert areas[0] > areas[2]
+    assert found.base_is == "first"
+    by_size = prepare_cmr(replace(record, base_to_apex=None), CmrPreparation(size_px=64, layout="slices"))
+    assert by_size.base_is == "first_by_size"
