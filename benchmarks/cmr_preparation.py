@@ -179,10 +179,9 @@ def cost_table(rows: Sequence[Row], read: Row) -> str:
 def three_slices_in_words(rows: Sequence[Row]) -> str:
     """Return how well three slices are found, as a sentence."""
     away = np.array([row["centres_mm"] for row in rows])
-    return (
-        f"Base found by size in {sum(row['base'] for row in rows)} of {len(rows)}; centres of the basal, mid and "
-        f"apical slice within 10 mm in {(away <= 10).sum(axis=0).tolist()}, farthest {away.max(axis=0).round(1).tolist()} mm\n"
-    )
+    near, farthest = (away <= 10).sum(axis=0).tolist(), away.max(axis=0).round(1).tolist()
+    base = f"Base found by size in {sum(row['base'] for row in rows)} of {len(rows)}"
+    return f"{base}; centres of the basal, mid and apical slice within 10 mm in {near}, farthest {farthest} mm\n"
 
 
 def separation(rows: Sequence[Row]) -> Row:
