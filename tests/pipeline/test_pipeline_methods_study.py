@@ -100,6 +100,20 @@ def test_the_table_says_what_scikit_learn_says() -> None:
     assert "auroc_difference_to_not there" not in table or table["auroc_difference_to_not there"].isna().all()
 
 
+def test_of_several_labels_the_table_holds_the_means() -> None:
+    frame = pd.concat([predictions().assign(kind="multilabel", output=name) for name in ("a", "b")], ignore_index=True)
+    other = frame["output"] == "b"
+    frame.loc[other, "label"] = 1.0 - frame.loc[other, "label"]
+    table = study_results.measure(frame, ["from scratch"], resamples=100, processes=1).set_index("arm")
+    for arm, rows in frame.groupby("arm"):
+        for split, column in {"validation": "validation_auroc", "test": "auroc_value"}.items():
+            chosen = rows[rows["split"] == split]
+            each = [roc_auc_score(r["label"], r["score"]) for _, r in chosen.groupby(["seed", "output"])]
+            assert table.loc[arm, column] == pytest.approx(np.mean(each))
+    assert len(table) == 2
+    assert np.isfinite(table.loc["good", "auroc_low_to_from scratch"])
+
+
 def test_the_page_shows_all_arms_and_chooses_on_validation(tmp_path: Path) -> None:
     plan = study_plan.Plan("Title", ("from scratch",), {}, {}, (study_plan.Job("a job", {}),))
     (tmp_path / "jobs" / "a-job").mkdir(parents=True)
