@@ -6,11 +6,13 @@ python two_processes.py RANK STORE OUT NAME...
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import torch
 from torch import distributed as dist
 
 from cardiobind.data import Batch
+from cardiobind.objectives.endpoints import Binary, Multilabel, Survival
 from conftest import TinyCohort, make_method
 
 SHARES = {1: [range(24)], 2: [range(10), range(10, 24)]}
@@ -21,6 +23,13 @@ OPTIONS = {
     "align_all_pairs+more": {"alike_above": 0.5, "alike_by": "embeddings", "phenotypes": ("lvef_percent",)},
     "align_gram+moments": {"phase_weight": 0.5},
     "align_symile+chunks": {"chunk": 3, "alike_above": 0.8},
+    "finetune": {"objective": Binary(positive_weight=3.0)},
+    "finetune+times": {"objective": Survival()},
+    "finetune+labels": {"objective": Multilabel([2.0, 5.0])},
+}
+LABELS = {
+    "finetune+times": lambda labels, rows: torch.stack([(rows % 7).float(), labels], dim=1),
+    "finetune+labels": lambda labels, rows: torch.stack([labels, (rows % 3 == 0).float()], dim=1),
 }
 
 
@@ -35,6 +44,8 @@ def step(name: str, rank: int, world: int) -> dict[str, torch.Tensor]:
     batch = TinyCohort(size=24).batch(list(SHARES[world][rank]))
     for signals in batch.signals:
         batch.signals[signals] = batch.signals[signals].double()
+    if name in LABELS:
+        batch = replace(batch, labels=LABELS[name](batch.labels, batch.rows))
     if name.startswith("align"):
         nobody_in_the_first_process(batch, "cmr")
     torch.manual_seed(0)

@@ -14,6 +14,7 @@ from cardiobind.methods.base import METHODS, Present, Step, having
 from cardiobind.methods.stages import stages
 from cardiobind.methods.views import Views
 from cardiobind.models import Tower, build_fusion
+from cardiobind.objectives import gather_rows
 from cardiobind.objectives.endpoints import Binary, EndpointObjective
 from cardiobind.training import TrainingSettings, decay_groups
 from cardiobind.training.protocol import Outputs
@@ -94,9 +95,10 @@ class Finetune(nn.Module):
         return self
 
     def training_step(self, batch: Batch) -> Step:
-        """Return the objective's loss of the labels that are known."""
+        """Return the objective's loss of the labels that are known, in the joint batch of all processes."""
         signals = {name: self.views.random(name, x) for name, x in batch.signals.items()}
-        return Step(self.objective.loss(self.fusion(signals, batch.present), _labels(batch)))
+        logits = self.fusion(signals, batch.present)
+        return Step(self.objective.loss(gather_rows(logits), gather_rows(_labels(batch))))
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits (B, outputs), the mean over evenly spaced crops where the ECG is cropped."""

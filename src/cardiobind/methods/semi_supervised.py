@@ -93,14 +93,16 @@ class SemiSupervised(Finetune):
     def training_step(self, batch: Batch) -> Step:
         """Return the loss of the labelled subjects and the weighted agreement about the others."""
         known = _known(batch)
-        supervised = super().training_step(restrict(batch, self.modalities, known)) if bool(known.any()) else None
+        joint = gather_rows(known)  # no process may miss what all of them gather
+        labelled = restrict(batch, self.modalities, known)
+        supervised = super().training_step(labelled) if bool(joint.any()) else None
         if self.unlabelled_weight == 0.0:
             return supervised or Step(zero_loss(list(self.parameters())))
         step = int(self.teacher.updates)
         self.teacher.follow(self.fusion)
         parts = {} if supervised is None else {"supervised": supervised.loss}
         logs: dict[str, Tensor] = {}
-        if not bool(known.all()):
+        if not bool(joint.all()):
             found = self.agree(restrict(batch, self.modalities, ~known))
             parts["agreement"] = self.unlabelled_weight * growth(step, self.ramp_steps) * found.loss
             logs["counted"] = found.counted

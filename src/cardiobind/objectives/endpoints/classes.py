@@ -50,7 +50,8 @@ class Binary(EndpointObjective):
         if not bool(known.any()):
             return 0.0 * score.sum()
         weight = torch.where(labels[known] > 0.5, self.positive_weight, 1.0)
-        loss = F.binary_cross_entropy_with_logits(score[known], labels[known], weight, reduction="sum")
+        truth = labels[known].to(score.dtype)
+        loss = F.binary_cross_entropy_with_logits(score[known], truth, weight, reduction="sum")
         return loss / weight.sum()
 
     def measure(self, logits: Floats, labels: Floats) -> dict[str, float]:
