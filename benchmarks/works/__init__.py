@@ -5,7 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from works import contrast, ecg, views
-from works.work import Work
+from works.work import Run, Work
+
+
+def no_reference(batch: int) -> Run:
+    """Stand for a work that is only compared with variants of itself."""
+    raise NotImplementedError
+
 
 WORKS = {
     "ecg_mae": Work(
@@ -33,6 +39,7 @@ WORKS = {
     "baseline": Work(
         "ALS baseline 12 x 5000", 2, 1, views.baseline_reference, views.baseline_ours, 9.0, products=False
     ),
+    "cmr_simclr": Work("SimCLR of CMR, two views", 8, 2, no_reference, contrast.simclr_ours, 0.0),
 }  # fmt: skip
 
 __all__ = ["WORKS", "Work"]

@@ -61,3 +61,9 @@ def embedding_reference(batch: int, size: int = 210) -> Run:
 def embedding_ours(batch: int, precision: str, size: int = 210) -> Run:
     encoder = build_encoder("resnet", InputSpec("cmr", (3, size, size)), depth=50)
     return inference(Tower(encoder, MeanPool()), frames(batch, size), precision)
+
+
+def simclr_ours(batch: int, precision: str, size: int = 210) -> Run:
+    encoder = build_encoder("resnet", InputSpec("cmr", (3, size, size)), depth=50)
+    method, held = METHODS.get("simclr")(encoder), batch_of(cmr=frames(batch, size))
+    return training(method.parameters(), lambda: method.training_step(held).loss, precision)

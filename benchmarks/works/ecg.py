@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,11 +14,14 @@ from reference.vit import EcgMae, EcgViT
 from works.work import ECG, Run, batch_of, ecgs, inference, training
 
 
-def method(**options: Any) -> Any:
+def method(*, samples: int = 2500, rate_hz: float = 500.0, **options: Any) -> Any:
     """Return the package's masked autoencoder, without augmentation: in the public codes the data set augments."""
     torch.manual_seed(0)
     chosen = {"crop_s": None, "augment_probability": 0.0, "similarity_weight": 0.1} | options
-    return METHODS.get("masked")(build_encoder("vit", ECG, drop_path=0.0), **chosen)
+    seen = round(samples * rate_hz / 500.0)
+    spec = replace(ECG, shape=(12, seen), rate_hz=rate_hz)
+    encoder = build_encoder("vit", spec, patch=(1, round(rate_hz / 5)), drop_path=0.0)
+    return METHODS.get("masked")(encoder, **chosen)
 
 
 def plain(found: Any) -> EcgMae:
@@ -35,7 +39,8 @@ def mae_reference(batch: int) -> Run:
 
 
 def mae_ours(batch: int, precision: str, **options: Any) -> Run:
-    found, held = method(**options), batch_of(ecg=ecgs(batch))
+    found = method(**options)
+    held = batch_of(ecg=ecgs(batch, found.mae.encoder.inputs.shape[1]))
     return training(found.parameters(), lambda: found.training_step(held).loss, precision)
 
 
