@@ -157,6 +157,21 @@ def test_the_second_pass_draws_what_the_first_drew(method, cohort, monkeypatch):
         torch.testing.assert_close(replayed[parameter], gradient, rtol=1e-6, atol=1e-9, msg=parameter)
 
 
+def test_chunks_go_with_mixed_precision(method, cohort):
+    batch = cohort(size=14, gaps=False).batch(range(14))
+    found = []
+    for chunk in (None, 4):
+        m = method("align_all_pairs", chunk=chunk, augment_probability=0.0, corruption=0.0)
+        m.towers["ecg"].eval()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = m.training_step(batch).loss
+        assert loss.dtype is torch.float32
+        loss.backward()
+        found.append([loss.item(), m.towers["ecg"].encoder.patch_embed.proj.weight.grad])
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-2)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=0.1, atol=0.02)
+
+
 def test_a_chunk_keeps_only_its_own_activations_for_the_backward_pass():
     kept = []
     network = torch.nn.Sequential(*[torch.nn.Linear(8, 8), torch.nn.GELU()] * 6)

@@ -48,8 +48,9 @@ class BlockedAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the gradients of the three arguments."""
-        shapes = [x.shape for x in ctx.saved_tensors]
-        q, k, v = (x.flatten(0, 1) for x in ctx.saved_tensors)
+        saved = ctx.saved_tensors  # once: checkpointing gives what was computed anew a single time
+        shapes = [x.shape for x in saved]
+        q, k, v = (x.flatten(0, 1) for x in saved)
         gradient = gradients[0].flatten(0, 1).contiguous()
         of_q, of_k, of_v = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
         for rows in _blocks(q, k):
