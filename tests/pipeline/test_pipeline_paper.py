@@ -181,7 +181,11 @@ def test_a_stage_of_full_size_makes_two_steps(name: str) -> None:
     two_steps(stage(name), name, PAPER.modalities if name == "align" else (name,))
 
 
-@pytest.mark.parametrize("inputs", PAPER.evaluation.inputs)
+ALONE = [pytest.param(name, marks=pytest.mark.slow) for name in ("cmr", "ecg")]
+"""Their networks are parts of those of the sets with the table."""
+
+
+@pytest.mark.parametrize("inputs", ["tabular", "ecg+tabular", "cmr+tabular", *ALONE])
 def test_fine_tuning_of_full_size_makes_two_steps(inputs: str) -> None:
     method = finetuned(inputs)
     two_steps(method, "finetune", tuple(method.modalities))
