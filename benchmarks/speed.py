@@ -41,7 +41,7 @@ def row(name: str, work: Work, precision: str, repetitions: int, *, quick: bool)
     plain, ours = Child(name, "reference", batch), Child(name, "ours", batch, precision)
     times: dict[str, list[float]] = {"reference": [], "ours": []}
     peaks = []
-    for _ in range(repetitions if batch > 1 else 20 * repetitions):
+    for _ in range(repetitions if work.products and batch > 1 else 10 * repetitions):
         times["reference"].append(plain.ask("go")["own"])
         times["ours"].append(ours.ask("go")["own"])
         if work.products and len(peaks) < repetitions:

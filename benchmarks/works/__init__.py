@@ -18,11 +18,11 @@ WORKS = {
         "ECG MAE, 12 x 2500, patch 1 x 100, 384/3/6 + 256/2/8, two views", 64, 8, ecg.mae_reference, ecg.mae_ours, 2.5
     ),
     "cmr_ecg": Work(
-        "CMR (ResNet50, 3 x 210 x 210) + ECG, contrast", 16, 2,
+        "CMR (ResNet50, 3 x 210 x 210) + ECG, contrast", 16, 4,
         partial(contrast.pair_reference, "ecg", 210), partial(contrast.pair_ours, "ecg", 210), 2.5,
     ),
     "image_table": Work(
-        "image 128 px (ResNet50) + table, contrast", 16, 4,
+        "image 128 px (ResNet50) + table, contrast", 16, 8,
         partial(contrast.pair_reference, "tabular", 128), partial(contrast.pair_ours, "tabular", 128), 2.2,
     ),
     "ecg_embedding": Work("ECG embedding, batch", 64, 16, ecg.embedding_reference, ecg.embedding_ours, 2.5),
