@@ -11,15 +11,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from joint_methods import exact_method
+from joint_methods import train as train_method
 from joint_run import BATCH, SUBJECTS, Cut, train
 from torch import nn
 
 from cardiobind.errors import ConfigError, TrainingError
+from cardiobind.methods import METHODS
 from cardiobind.training import TrainingSettings, batch_norm, processes
 from cardiobind.training.processes import Team, launched
 from clusters import clean_environment, finish, slurm_environment, start_all, torchrun_environment
 
 SCRIPT = Path(__file__).with_name("joint_run.py")
+METHODS_SCRIPT = Path(__file__).with_name("joint_methods.py")
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +204,20 @@ def test_settings_name_the_field():
     for field in ("devices", "nodes"):
         with pytest.raises(ConfigError, match=field):
             TrainingSettings(steps=1, **{field: 0})
+
+
+@pytest.mark.slow
+def test_every_method_by_two_processes(tmp_path):
+    """None waits for ever, both end with the same bits; without randomness the step is that of one process."""
+    finish(start_all(METHODS_SCRIPT, str(tmp_path / "two"), world=2))
+    found = torch.load(tmp_path / "two" / "found.pt", weights_only=False)
+    assert found["everybody"][0] == found["everybody"][1]
+    assert set(found["everybody"][0]) == set(METHODS.names())
+    for name, two in found["exact"].items():
+        method = exact_method(name)
+        one = train_method(name, method, tmp_path / "one", method.modalities)
+        assert two["rows"][0]["train_loss"] == pytest.approx(one["rows"][0]["train_loss"], rel=1e-5), name
+        alone, joint = ([g for g in run["gradients"][0] if g is not None] for run in (one, two))
+        scale = max(float(g.abs().max()) for g in alone)
+        rounding = 1e-5 if name == "simclr" else 1e-6  # its residual network divides by the deviation ten times over
+        assert largest_difference(alone, joint) < rounding * scale, name

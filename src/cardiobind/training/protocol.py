@@ -99,7 +99,7 @@ class Method(Protocol):
         ...
 
     def summarise(self, outputs: Outputs) -> dict[str, float]:
-        """Return the validation values, `monitor` among them."""
+        """Return the validation values, `monitor` among them; one process calls it while the others wait."""
         ...
 
     def parameter_groups(self, settings: TrainingSettings) -> list[dict[str, Any]]:

@@ -40,8 +40,8 @@ class AlignSymile(AlignAllPairs):
 
     def _orders(self, z: tuple[Tensor, ...]) -> Tensor:
         fixed = None if self.training else torch.Generator().manual_seed(rng.integer(0, "symile"))
-        orders = torch.stack([torch.randperm(len(z[0]), generator=fixed) for _ in z])
-        return same_everywhere(orders.to(z[0].device))
+        orders = torch.stack([torch.randperm(len(z[0]), generator=fixed) for _ in z]).to(z[0].device)
+        return same_everywhere(orders) if self.training else orders
 
     def validation_loss(
         self, embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor], scores: Mapping[str, float]
