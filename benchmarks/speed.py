@@ -98,7 +98,7 @@ def lengths(precision: str, batch: int) -> list[dict[str, Any]]:
 def cheaper(precision: str, batch: int) -> list[dict[str, Any]]:
     """Return the rates of changes of the mathematics, which owe a check of accuracy."""
     works = [("ecg_mae", title, options) for title, options in CHEAPER.items()]
-    works += [("ecg_mae", "250 Hz instead of 500, patch 1 x 50", {"rate_hz": 250.0})]
+    works += [("ecg_mae", "250 Hz instead of 500: 144 tokens of 0.4 s", {"rate_hz": 250.0, "samples": 2400})]
     works += [("cmr_simclr", f"SimCLR at {size} px", {"size": size}) for size in (210, 112)]
     children = [(title, name, Child(name, "ours", batch, precision, **options)) for name, title, options in works]
     found = []

@@ -20,7 +20,7 @@ def method(*, samples: int = 2500, rate_hz: float = 500.0, **options: Any) -> An
     chosen = {"crop_s": None, "augment_probability": 0.0, "similarity_weight": 0.1} | options
     seen = round(samples * rate_hz / 500.0)
     spec = replace(ECG, shape=(12, seen), rate_hz=rate_hz)
-    encoder = build_encoder("vit", spec, patch=(1, round(rate_hz / 5)), drop_path=0.0)
+    encoder = build_encoder("vit", spec, patch=(1, 100), drop_path=0.0)
     return METHODS.get("masked")(encoder, **chosen)
 
 
