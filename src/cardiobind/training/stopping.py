@@ -42,10 +42,8 @@ class StopRequest:
                 signal.signal(number, self.ask)
 
     def end(self) -> BaseException:
-        """Return what ends the process: KeyboardInterrupt, or after SIGTERM an exit with the status a shell expects."""
-        if self.signal in (None, signal.SIGINT):
-            return KeyboardInterrupt()
-        return SystemExit(128 + int(self.signal))
+        """Return what ends the process: KeyboardInterrupt, or SIGTERM's exit, also where another process was asked."""
+        return KeyboardInterrupt() if self.signal == signal.SIGINT else SystemExit(128 + signal.SIGTERM)
 
 
 @contextmanager
