@@ -118,6 +118,14 @@ def test_weights_of_pairs_come_from_toml(method, cohort, tmp_path):
         method("align_all_pairs", pair_weights={"ecg~cmr": 0, "ecg~tabular": 0, "cmr~tabular": 0})
 
 
+@pytest.mark.parametrize("kind", ["align_all_pairs", "align_sigmoid", "align_gram", "align_symile"])
+def test_validation_of_pairs_that_weigh_nothing_chooses_nothing(method, cohort, kind):
+    m = method(kind, pair_weights={"ecg~tabular": 0.0}).eval()
+    outputs = concatenate([m.evaluate_batch(cohort(size=24).batch(range(24)))])
+    outputs["cmr"][:] = np.nan
+    assert math.isnan(m.summarise(outputs)["loss"])
+
+
 def gradients(m, batch):
     """Return loss and gradients in double precision behind views drawn in single precision."""
     torch.manual_seed(1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from cardiobind.models.layout import channels_last_in_half
+from cardiobind.models.layout import StridedPointwise, channels_last_in_half
 
 
 def test_in_half_precision_the_channels_of_a_pixel_lie_side_by_side():
@@ -18,3 +19,21 @@ def test_in_half_precision_the_channels_of_a_pixel_lie_side_by_side():
 def test_in_float32_the_image_is_the_same_object():
     image = torch.randn(2, 3, 4, 5)
     assert channels_last_in_half(image) is image
+
+
+@pytest.mark.parametrize(("channels", "batch", "side"), [(3, 3, 28), (4, 13, 28), (8, 1, 16), (16, 2, 7)])
+def test_a_strided_convolution_of_one_pixel_is_torchs_and_ends_no_process_in_bfloat16(
+    channels: int, batch: int, side: int
+) -> None:
+    torch.manual_seed(0)
+    ours = StridedPointwise(channels, 2 * channels, 2)
+    plain = torch.nn.Conv2d(channels, 2 * channels, 1, stride=2, bias=False)
+    plain.load_state_dict(ours.state_dict())
+    image = torch.randn(batch, channels, side, side)
+    assert torch.equal(ours(image), plain(image))
+    for _ in range(10):
+        shown = image.contiguous(memory_format=torch.channels_last).requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = ours(shown)
+        half.float().square().sum().backward()
+    torch.testing.assert_close(half.float(), plain(image), rtol=0.05, atol=0.05)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from cardiobind.errors import InputError
+from cardiobind.objectives.endpoints import Regression, Survival
 from cardiobind.objectives.survival import (
     cox_loss,
     cumulative_baseline_hazard,
@@ -171,3 +173,23 @@ def test_risk_by_the_horizon_multiplies_the_survival_of_intervals():
     assert risk_by_horizon(logits, bounds, 3.0)[0] == pytest.approx(
         1 - (1 - hazard[0]) * (1 - hazard[1]) * (1 - hazard[2]) ** 0.5
     )
+
+
+def test_the_baseline_is_that_of_training_where_validation_has_no_event_by_the_horizon():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=60)
+    late = np.stack([np.full(60, 3000.0), np.ones(60)], axis=1)
+    early = np.stack([rng.uniform(100, 3000, 60), np.ones(60)], axis=1)
+    objective = Survival(horizon_years=5.0)
+    settled = objective.settled(lambda: (logits, late), lambda: (logits, early))
+    assert (settled.predicted(logits) > 0).all()
+    with pytest.raises(InputError, match="before the horizon"):
+        objective.settled(lambda: (logits, late), lambda: (logits, late))
+
+
+def test_one_confident_sample_does_not_end_a_training_by_the_gaussian_loss():
+    logits = torch.tensor([[0.0, -100.0], [0.0, 200.0]], requires_grad=True)
+    loss = Regression(0.0, 1.0, loss="gaussian").loss(logits, torch.tensor([1.0, 0.0]))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()

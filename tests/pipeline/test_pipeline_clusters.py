@@ -77,6 +77,10 @@ name = "linear probe"
 kind = "linear_probe"
 start = "pretrained"
 
+[[arms]]
+name = "few labels"
+kind = "semi_supervised"
+
 [evaluation]
 inputs = ["ecg"]
 resamples = 100

@@ -182,3 +182,15 @@ def test_what_does_not_fit_is_found_before_training(
     with pytest.raises(error, match=message):
         run_until("finetune", make(*SOURCE, *words), folder)
     assert set(folder.glob("predictor-*")) == before
+
+
+def test_alignment_does_not_learn_from_all_labels_of_the_endpoint_of_which_few_may_be_used(
+    make: Make, tmp_path: Path
+) -> None:
+    words = [
+        "protocol.task=lvef_percent", "label_fractions=[0.5]", "align.training.steps=1", "arms.0.start=aligned",
+        "align.method={kind='align_all_pairs',options={phenotypes=['lvef_percent']}}", "ecg.pretrain=none",
+        "tabular.encoder.kind=tabular_mlp",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="few may be used"):
+        run(make(*SOURCE, *words), tmp_path)

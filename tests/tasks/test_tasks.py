@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardiobind.errors import InputError, UnknownNameError
-from cardiobind.tasks import TASKS, UNKNOWN_DATES, CodeSet, Task, applicable, icd10, label
+from cardiobind.tasks import KINDS, TASKS, UNKNOWN_DATES, CodeSet, Task, applicable, icd10, label
 
 VISIT_DAY = "2016-05-01"
 
@@ -191,3 +191,8 @@ def test_ptbxl_superclasses_have_the_published_counts(shared_data) -> None:
     }  # fmt: skip
     against = label(TASKS.get("mi_vs_norm"), found, days)["label"]
     assert ((against == 1).sum(), (against == 0).sum()) == (665, 1366)
+
+
+def test_the_stratum_of_several_labels_is_the_higher_the_rarer_its_rarest_label() -> None:
+    labels = np.array([[1, 0], [1, 1], [0, 0], [1, 0], [np.nan, np.nan]], dtype=float)
+    np.testing.assert_array_equal(KINDS.get("multilabel").strata(labels), [1, 2, 0, 1, np.nan])

@@ -59,11 +59,13 @@ def read_long_axis(location: str | Path, views: Sequence[str]) -> tuple[dict[str
         views: which to look for.
 
     Returns:
-        Cines by view, and the reason code of each view that is there and cannot be read.
+        Cines by view, and the reason code of each view that is there and cannot be read; of all where nothing is there.
     """
     found: dict[str, CineRecord] = {}
     faults: dict[str, str] = {}
     place = str(location)
+    if "::" not in place and not Path(place).exists():
+        return {}, dict.fromkeys(views, reasons.MISSING_FILE)
     several = place.lower().endswith(".zip") or Path(place).is_dir() or view_of_name(place) is not None
     for view in views if several else ():
         try:

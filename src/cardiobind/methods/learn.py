@@ -8,6 +8,7 @@ from pathlib import Path
 from cardiobind.data import CohortDataset, KeyedBatchSampler
 from cardiobind.objectives.gather import gathering
 from cardiobind.training import History, Method, Progress, TrainingSettings, fit
+from cardiobind.training.processes import join
 from cardiobind.training.protocol import OrderFactory
 
 
@@ -29,7 +30,7 @@ def learn(
     """
     if settings.shard_window is not None:
         order = partial(order, shards=train.shards(), shard_window=settings.shard_window)
-    with gathering(joint=settings.devices != 1):
+    with gathering(joint=join(settings.devices, settings.nodes).world > 1):
         return fit(
             method, train, validation, settings, order=order, seed=seed, work=work, title=title, progress=progress
         )

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from sklearn.preprocessing import StandardScaler
 
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.methods.probe import fit_logistic_probe
+from cardiobind.methods.probe import USUAL_C, fit_logistic_probe
 from cardiobind.objectives.endpoints import EndpointObjective
 from cardiobind.registry import Registry
 
@@ -177,11 +177,14 @@ def _best(
         return LinearProbe(objective, weight[None], np.array([intercept - weight @ scaler.mean_]), c)
 
     def worth(found: LinearProbe) -> float:
+        if not len(validation.labels):
+            return -np.inf
         said = found.logits(validation.features) if on_logits else found.predicted(validation.features)
-        value = quality(said, validation.labels) if len(validation.labels) else float("nan")
-        return value if np.isfinite(value) else 0.0
+        value = quality(said, validation.labels)
+        return value if np.isfinite(value) else -np.inf
 
-    return max(map(probe, PENALTIES), key=worth)
+    chosen = max(((worth(found), found) for found in map(probe, PENALTIES)), key=lambda pair: pair[0])
+    return chosen[1] if np.isfinite(chosen[0]) else probe(USUAL_C)
 
 
 def _unit(objective: EndpointObjective) -> float:

@@ -45,6 +45,7 @@ class DropFusion(Fusion):
         super().__init__(towers, modality_dropout=modality_dropout)
         if fusion_width < 1:
             raise ConfigError("fusion_width must be positive", got=fusion_width)
+        self.fusion_width = fusion_width
         self.norms = nn.ModuleDict({name: nn.LayerNorm(tower.width) for name, tower in towers.items()})
         self.enter = nn.ModuleDict({name: nn.Linear(tower.width, fusion_width) for name, tower in towers.items()})
         self.head = classifier(fusion_width, hidden=hidden, outputs=outputs, dropout=dropout)
@@ -56,6 +57,8 @@ class DropFusion(Fusion):
     def join(self, held: Mapping[str, Tensor], have: Tensor, shown: Tensor) -> Tensor:
         """Return the mean (B, fusion_width) over the modalities that are shown."""
         places = [i for i, name in enumerate(self.towers) if name in held]
+        if not places:
+            return have.new_zeros((len(have), self.fusion_width), dtype=torch.float32)
         filled = torch.stack([_spread(own, have[:, i]) for i, own in zip(places, held.values(), strict=True)], dim=1)
         weight = shown[:, places, None].to(filled.dtype)
         return torch.where(weight > 0, filled, 0.0).sum(dim=1) / weight.sum(dim=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def channels_last_in_half(image: Tensor) -> Tensor:
@@ -15,3 +15,27 @@ def channels_last_in_half(image: Tensor) -> Tensor:
     if not torch.is_autocast_enabled(image.device.type):
         return image
     return image.contiguous(memory_format=torch.channels_last)
+
+
+class StridedPointwise(nn.Conv2d):
+    """A convolution of one pixel with a stride, as in the shortcuts of a ResNet; weights and names of `nn.Conv2d`.
+
+    In half precision the pixels are picked first and convolved without a stride, which is the same: with channels last,
+    the strided backward pass of oneDNN (torch 2.13, AVX512-BF16, several threads, up to 8 channels) writes outside of
+    its memory and ends the process (docs/log.md, 2026-11-28). In float32 nothing changes.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        stride: in both directions.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__(inputs, outputs, 1, stride=stride, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (B, outputs, H / stride, W / stride), rounded up, of (B, inputs, H, W)."""
+        if not torch.is_autocast_enabled(image.device.type):
+            return super().forward(image)
+        rows, columns = self.stride
+        return nn.functional.conv2d(image[:, :, ::rows, ::columns], self.weight)

@@ -10,10 +10,12 @@ from torch.nn import functional as F
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models.encoder import ENCODERS, Encoder
-from cardiobind.models.layout import channels_last_in_half
+from cardiobind.models.layout import StridedPointwise, channels_last_in_half
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    if kernel == 1 and stride > 1:
+        return StridedPointwise(inputs, outputs, stride)
     return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
 
 

@@ -33,7 +33,9 @@ class MaskedBlock(nn.Module):
     def attend(self, x: Tensor, there: Tensor) -> Tensor:
         """Return what each token of `x` (B, N, width) gathers from the tokens that are `there` (B, N) bool."""
         batch, count, width = x.shape
-        q, k, v = self.attn.qkv(x).reshape(batch, count, 3, self.attn.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = (
+            self.attn.qkv(x).reshape(batch, count, 3, self.attn.heads, width // self.attn.heads).permute(2, 0, 3, 1, 4)
+        )
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=there[:, None, None, :])
         return self.attn.proj(mixed.transpose(1, 2).reshape(batch, count, width))  # type: ignore[no-any-return]
 

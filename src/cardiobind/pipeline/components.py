@@ -34,7 +34,14 @@ NETWORK_ROOMS = (
     "pipeline/networks", "pipeline/pretrain",
 )  # fmt: skip
 _NO_PREPARATION = {"encoder", "pretrain", "pool"}
-ARM_ROOMS = (*NETWORK_ROOMS, "pipeline/arms", "pipeline/predictions", "pipeline/semi_supervised")
+ARM_ROOMS = (
+    *NETWORK_ROOMS,
+    "tasks",
+    "cohort/splits",
+    "pipeline/arms",
+    "pipeline/predictions",
+    "pipeline/semi_supervised",
+)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from cardiobind.cohort import Cohort
 from cardiobind.cohort.left_out import explain
+from cardiobind.tasks import TASKS
 
 REASONS_TOLD = 3
 LOUD_SHARE = 0.2
@@ -22,7 +23,8 @@ def kept_and_lost(cohort: Cohort, task: str) -> list[str]:
         task: endpoint of the experiment.
     """
     lines = [_records(modality, counts, cohort.summary["quarantine"]) for modality, counts in cohort.counts.items()]
-    return [*lines, *_columns(cohort.summary), _labels(task, cohort.summary["tasks"].get(task))]
+    names = TASKS.get(task).members or (task,)
+    return [*lines, *_columns(cohort.summary), *(_labels(name, cohort.summary["tasks"].get(name)) for name in names)]
 
 
 def _records(modality: str, counts: Any, quarantine: Any) -> str:

@@ -154,7 +154,7 @@ def auxiliary_labels(study: Study, method: Method) -> NDArray[np.float64] | None
     They are standardised by the training subjects; those of test subjects are not handed out.
 
     Raises:
-        ConfigError: an endpoint is no regression.
+        ConfigError: an endpoint is no regression, or it is the experiment's own, of which few labels may be used.
         InputError: the cohort has no labels of it, or the training subjects have fewer than two different values.
     """
     names: tuple[str, ...] = getattr(method, "auxiliary_tasks", ())
@@ -162,6 +162,7 @@ def auxiliary_labels(study: Study, method: Method) -> NDArray[np.float64] | None
         return None
     if wrong := [name for name in names if TASKS.get(name).kind != "regression"]:
         raise ConfigError("only a regression can be learnt beside", where=", ".join(wrong), hint="name a phenotype")
+    _keep_few_labels_few(study, names)
     values = study.cohort.label_matrix(names)
     train = values[study.protocol.rows("train")]
     if unknown := [n for n, x in zip(names, train.T, strict=True) if len(np.unique(x[np.isfinite(x)])) < 2]:
@@ -169,6 +170,15 @@ def auxiliary_labels(study: Study, method: Method) -> NDArray[np.float64] | None
     standardised: NDArray[np.float64] = (values - np.nanmean(train, axis=0)) / np.nanstd(train, axis=0)
     standardised[study.protocol.rows("test")] = np.nan
     return standardised
+
+
+def _keep_few_labels_few(study: Study, names: Sequence[str]) -> None:
+    task = study.experiment.protocol.task
+    if min(study.experiment.label_fractions) < 1 and {task, *TASKS.get(task).members} & set(names):
+        raise ConfigError(
+            "alignment would learn from all labels of the endpoint of which few may be used",
+            where="align.method.options.phenotypes", got=task, hint="leave it out, or say label_fractions=[1.0]",
+        )  # fmt: skip
 
 
 def rehearse_method(study: Study, method: Method) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cardiobind.experiments
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import Shard
+from cardiobind.cohort.remote import is_url
 from cardiobind.config import Experiment, load_experiment
 from cardiobind.errors import ConfigError
 from cardiobind.pipeline.components import Study
@@ -86,6 +87,7 @@ def run(
     Raises:
         CardiobindError: of any kind; what was done before it is kept.
     """
+    _check_export(experiment, ingest)
     team, workspace = _join(experiment), Workspace(out, reporter)
     with workspace.locked():
         study = prepare(experiment, workspace, ingest or Ingest())
@@ -176,8 +178,17 @@ def _result(
     return Result(study.experiment.title, headers, rows, page, numbers, bundle)
 
 
+def _check_export(experiment: Experiment, ingest: Ingest | None) -> None:
+    if experiment.export is not None and ingest is not None and is_url(ingest.cohort or ""):
+        raise ConfigError(
+            "a bundle needs a copy of the cohort in a folder", where="export", got=experiment.export,
+            hint="say export=none, or copy the cohort and give the folder",
+        )  # fmt: skip
+
+
 def _tell_precision(experiment: Experiment, workspace: Workspace) -> None:
-    workspace.reporter.say(f"precision of the trainings: {choose_precision(experiment.training.precision)}")
+    training = experiment.training
+    workspace.reporter.say(f"precision of the trainings: {choose_precision(training.precision, training.accelerator)}")
 
 
 def _predictors(study: Study) -> list[Artifact]:

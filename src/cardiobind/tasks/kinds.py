@@ -67,11 +67,14 @@ def _quantile_group(labels: Floats) -> Floats:
 
 
 def _rarest(labels: Floats) -> Floats:
-    """Return for each row which of its positive labels is the rarest, K where it has none."""
+    """Return for each row how rare its rarest positive label is: K for the rarest of K labels, 1 the commonest, 0 none.
+
+    A subject with several visits counts as the highest, so as the rarest of all of them.
+    """
     shares = np.nanmean(np.where(np.isfinite(labels).any(axis=0), labels, 0.0), axis=0)
     order = np.argsort(shares, kind="stable")
     positive = labels[:, order] == 1
-    first = np.where(positive.any(axis=1), order[positive.argmax(axis=1)], labels.shape[1])
+    first = np.where(positive.any(axis=1), labels.shape[1] - positive.argmax(axis=1), 0)
     return np.where(np.isfinite(labels).any(axis=1), first, np.nan)
 
 

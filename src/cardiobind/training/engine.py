@@ -18,7 +18,6 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from numpy.typing import NDArray
 from torch import Tensor
-from torch import distributed as dist
 from torch.utils.data import DataLoader
 
 from cardiobind import rng
@@ -29,7 +28,7 @@ from cardiobind.training.determinism import seed_torch
 from cardiobind.training.history import Row, RunLog
 from cardiobind.training.optimiser import build_optimiser, clip_gradient, set_learning_rate
 from cardiobind.training.precision import choose_precision
-from cardiobind.training.processes import Team, environment_of
+from cardiobind.training.processes import Team, data_group, environment_of
 from cardiobind.training.protocol import BatchOrder, Method, Progress, Source
 from cardiobind.training.rounds import Plan, RoundBatches, Rounds
 from cardiobind.training.settings import TrainingSettings, learning_rate_factor
@@ -356,7 +355,7 @@ def _strategy(team: Team, *, may_lack: bool) -> Any:
     """Data parallelism in a group of its own, so that its sums never meet those that a loss makes over processes."""
     if team.world == 1:
         return "auto"
-    return DDPStrategy(find_unused_parameters=may_lack, process_group=dist.new_group())
+    return DDPStrategy(find_unused_parameters=may_lack, process_group=data_group())
 
 
 def _fit_or_stop(trainer: lightning.Trainer, loop: _Loop, data: _Data, stop: StopRequest) -> None:

@@ -109,6 +109,7 @@ ALONE = Team()
 class _State:
     team: Team = ALONE
     control: Any = None
+    data: Any = None
     alone: int = 0
 
 
@@ -169,7 +170,9 @@ def launched(environment: Mapping[str, str], nodes: int | None = None) -> Team:
         return _team(number("RANK", 0), world, world // number("LOCAL_WORLD_SIZE"), "torchrun")
     if "SLURM_STEP_ID" in environment:
         machines = number("SLURM_STEP_NUM_NODES", number("SLURM_NNODES"))
-        return _team(number("SLURM_PROCID", 0), number("SLURM_NTASKS"), machines, "slurm")
+        return _team(
+            number("SLURM_PROCID", 0), number("SLURM_STEP_NUM_TASKS", number("SLURM_NTASKS")), machines, "slurm"
+        )
     if {"LOCAL_RANK", "NODE_RANK", "WORLD_SIZE"} <= set(environment):
         world, machines = number("WORLD_SIZE"), nodes or 1
         rank = number("NODE_RANK", 0) * (world // machines) + number("LOCAL_RANK", 0)
@@ -208,6 +211,7 @@ def _connect(team: Team) -> None:
     try:
         dist.init_process_group(backend, rank=team.rank, world_size=team.world)
         _STATE.control = dist.new_group(backend="gloo", timeout=_PATIENCE)
+        _STATE.data = dist.new_group()
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
             f"the processes do not find one another: {error}", where=f"process {team.rank} of {team.world}",
@@ -220,7 +224,12 @@ def _connect(team: Team) -> None:
 def _disconnect() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
-    _STATE.team, _STATE.control = ALONE, None
+    _STATE.team, _STATE.control, _STATE.data = ALONE, None, None
+
+
+def data_group() -> Any:
+    """Return the group in which gradients are averaged, one for all trainings: they follow one another."""
+    return _STATE.data
 
 
 def _control() -> Any:

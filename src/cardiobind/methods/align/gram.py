@@ -43,4 +43,5 @@ class AlignGram(AlignAllPairs):
     ) -> float:
         """Return the loss of the first subjects; arguments as `AlignAllPairs.validation_loss`."""
         rows, masks = first_subjects(embeddings, present)
-        return float(self.contrast(rows, masks).loss) if scores else float("nan")
+        found = self.contrast(rows, masks)
+        return float(found.loss) if scores and found.parts else float("nan")

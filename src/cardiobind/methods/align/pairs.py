@@ -165,7 +165,7 @@ class AlignAllPairs(Align):
             present: per modality (n,) bool.
             scores: ``loss_`` of each pair that two subjects have.
         """
-        losses = [(w, scores[f"loss_{pair}"]) for pair, w in self.weights.items() if f"loss_{pair}" in scores]
+        losses = [(w, scores[f"loss_{pair}"]) for pair, w in self.weights.items() if w and f"loss_{pair}" in scores]
         return sum(w * loss for w, loss in losses) / sum(w for w, _ in losses) if losses else float("nan")
 
     def _explained(self, outputs: Outputs) -> dict[str, float]:

@@ -78,13 +78,18 @@ class EndpointObjective(ABC):
 
     def summarise(self, logits: Floats, labels: Floats) -> dict[str, float]:
         """Return all monitors of logits (n, outputs) and labels (n,) or (n, K)."""
-        known = np.isfinite(labels).reshape(len(labels), -1).any(axis=1)
+        known = np.isfinite(tall(labels)).any(axis=1)
         loss = self.loss(torch.from_numpy(logits[known]), torch.from_numpy(labels[known])) if known.any() else np.nan
         return {**self.measure(logits[known], labels[known]), "loss": float(loss)}
 
 
 ENDPOINTS: Registry[type[EndpointObjective]] = Registry("kind of endpoint")
 """Objectives by the kind of task."""
+
+
+def tall(values: Floats) -> Floats:
+    """Return (n,) as (n, 1) and (n, K) as it is."""
+    return values if values.ndim == 2 else values[:, None]
 
 
 def columns(logits: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from cardiobind.objectives.endpoints.base import (
     columns,
     positive,
     positive_weight,
+    tall,
 )
 
 
@@ -56,11 +57,11 @@ class Binary(EndpointObjective):
 
     def measure(self, logits: Floats, labels: Floats) -> dict[str, float]:
         """Return AUROC and average precision of the continuous scores; NaN where only one class is known."""
-        return dict(zip(("auroc", "auprc"), _ranking(labels, logits.reshape(len(labels), -1)[:, 0]), strict=True))
+        return dict(zip(("auroc", "auprc"), _ranking(labels, tall(logits)[:, 0]), strict=True))
 
     def predicted(self, logits: Floats) -> Floats:
         """Return the probability (n,)."""
-        return np.asarray(expit(logits.reshape(len(logits), -1)[:, 0]))
+        return np.asarray(expit(tall(logits)[:, 0]))
 
 
 @ENDPOINTS.register("multilabel")

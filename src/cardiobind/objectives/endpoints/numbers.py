@@ -11,9 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.objectives.endpoints.base import ENDPOINTS, EndpointObjective, Floats, choose, columns, positive
+from cardiobind.objectives.endpoints.base import ENDPOINTS, EndpointObjective, Floats, choose, columns, positive, tall
 
 Loss = Literal["mse", "huber", "gaussian"]
+
+LARGEST_LOG_VARIANCE = 10.0
+"""Bound of the logarithm of a predicted variance, either way: beyond it one confident sample ends a training."""
 
 
 @ENDPOINTS.register("regression")
@@ -63,7 +66,8 @@ class Regression(EndpointObjective):
         found, target = outputs[known], ((labels[known] - self.mean) / self.sd).to(outputs.dtype)
         error = found[:, 0] - target
         if self.kind == "gaussian":
-            return 0.5 * (found[:, 1] + error.square() * torch.exp(-found[:, 1])).mean()
+            log_variance = found[:, 1].clamp(-LARGEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
+            return 0.5 * (log_variance + error.square() * torch.exp(-log_variance)).mean()
         if self.kind == "huber":
             return F.huber_loss(found[:, 0], target, delta=self.delta)
         return 0.5 * error.square().mean()
@@ -78,7 +82,7 @@ class Regression(EndpointObjective):
 
     def predicted(self, logits: Floats) -> Floats:
         """Return the value (n,) in the unit of the endpoint."""
-        return np.asarray(self.mean + self.sd * logits.reshape(len(logits), -1)[:, 0])
+        return np.asarray(self.mean + self.sd * tall(logits)[:, 0])
 
     def to_json(self) -> dict[str, Any]:
         """Return mean, standard deviation and loss."""

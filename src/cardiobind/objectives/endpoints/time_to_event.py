@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.objectives.endpoints.base import ENDPOINTS, EndpointObjective, Floats, Said, choose, columns, positive
+from cardiobind.objectives.endpoints.base import (
+    ENDPOINTS,
+    EndpointObjective,
+    Floats,
+    Said,
+    choose,
+    columns,
+    positive,
+    tall,
+)
 from cardiobind.objectives.survival import (
     Ties,
     cox_loss,
@@ -92,7 +101,7 @@ class Survival(EndpointObjective):
         """Return Harrell's concordance, NaN where no pair is comparable."""
         known = np.isfinite(labels).all(axis=1)
         time, event = labels[known].astype(np.float64).T
-        return {"concordance": concordance(time, event, self._score(logits.reshape(len(labels), -1)[known]))}
+        return {"concordance": concordance(time, event, self._score(tall(logits)[known]))}
 
     def predicted(self, logits: Floats) -> Floats:
         """Return the risk (n,) of the event within the horizon.
@@ -100,7 +109,7 @@ class Survival(EndpointObjective):
         Raises:
             InputError: the baseline hazard of ``cox`` is not settled.
         """
-        wide = logits.reshape(len(logits), -1).astype(np.float64)
+        wide = tall(logits).astype(np.float64)
         if self.kind == "discrete_time":
             return risk_by_horizon(wide, np.array(self.bounds), self.horizon_years * DAYS_PER_YEAR)
         if self.baseline is None:
@@ -111,14 +120,23 @@ class Survival(EndpointObjective):
         """Return the objective with Breslow's baseline hazard at the horizon, for ``cox``.
 
         It is that of the validation subjects: those the network was trained on have scores that are too extreme. Where
-        fewer than `SETTLING_EVENTS` of them had the event, it is that of the training subjects.
+        fewer than `SETTLING_EVENTS` of them had the event, or none by the horizon, it is that of the training subjects.
+
+        Raises:
+            InputError: nobody had the event before the horizon.
         """
         if self.kind != "cox":
             return self
+        horizon_days = self.horizon_years * DAYS_PER_YEAR
         eta, time, event = _proportional(*validation())
-        if event.sum() < SETTLING_EVENTS:
+        if event.sum() < SETTLING_EVENTS or not event[time <= horizon_days].any():
             eta, time, event = _proportional(*training())
-        baseline = cumulative_baseline_hazard(eta, time, event, self.horizon_years * DAYS_PER_YEAR)
+        baseline = cumulative_baseline_hazard(eta, time, event, horizon_days)
+        if baseline == 0:
+            raise InputError(
+                "nobody has the event before the horizon", where="objective.horizon_years", got=self.horizon_years,
+                hint="give a later horizon",
+            )  # fmt: skip
         return type(self)(loss="cox", ties=self.ties, horizon_years=self.horizon_years, baseline=baseline)
 
     def to_json(self) -> dict[str, Any]:
@@ -141,4 +159,4 @@ def _known(labels: Floats) -> Floats:
 def _proportional(logits: Floats, labels: Floats) -> tuple[Floats, Floats, Floats]:
     known = np.isfinite(labels).all(axis=1)
     time, event = labels[known].astype(np.float64).T
-    return logits.reshape(len(labels), -1)[known, 0].astype(np.float64), time, event
+    return tall(logits)[known, 0].astype(np.float64), time, event
