@@ -46,7 +46,7 @@ def export_predictor(predictor: Path | str, out: Path | str) -> Artifact:
     found = artifact.open_artifact(predictor, "predictor")
     if "model.json" not in found.manifest["files"]:
         raise ArtifactError(
-            "only a network can be exported", where=found.path, hint="choose the predictor of an arm of kind network or semi_supervised"
+            "only a network can be exported", where=found.path, hint="choose one of kind network or semi_supervised"
         )
     key = artifact.fingerprint("bundle", {}, [found], artifact.code_digest(BUNDLE_ROOMS))
     cohort = Cohort(family["cohort"])
