@@ -131,7 +131,13 @@ def test_a_hospitals_list_names_the_place_of_long_axis_views(raw: Path, tmp_path
 
 def test_a_single_file_that_states_no_view_holds_none(tmp_path: Path) -> None:
     for name in ("a.nii.gz", "b.dcm", "c.zip::x.nii.gz"):
+        (tmp_path / name).write_bytes(b"x")
         assert read_long_axis(tmp_path / name, VIEWS) == ({}, {})
+
+
+def test_a_place_that_is_not_there_is_a_fault_and_no_absent_view(tmp_path: Path) -> None:
+    for name in ("folder", "a_2ch.nii.gz", "b.zip"):
+        assert read_long_axis(tmp_path / name, VIEWS) == ({}, dict.fromkeys(VIEWS, "missing_file"))
 
 
 def test_prediction_prepares_what_the_cohort_holds(raw: Path, cohort: Cohort) -> None:

@@ -15,10 +15,12 @@ SPLITS = np.array(["train"] * 6 + ["validation"] * 2 + ["test"] * 4)
 VALUES = np.array([50.0, 60, 70, np.nan, 55, 65, 40, np.nan, 10, 20, 30, np.nan])
 
 
-def study(values: Any = VALUES) -> Any:
+def study(values: Any = VALUES, task: str = "mi") -> Any:
     matrix = np.asarray(values, dtype=np.float64)[:, None]
     cohort = SimpleNamespace(label_matrix=lambda names: np.repeat(matrix, len(names), axis=1))
-    return SimpleNamespace(cohort=cohort, protocol=SimpleNamespace(rows=lambda s: np.flatnonzero(SPLITS == s)))
+    protocol = SimpleNamespace(rows=lambda s: np.flatnonzero(SPLITS == s))
+    asked = SimpleNamespace(protocol=SimpleNamespace(task=task), label_fractions=(0.1, 1.0))
+    return SimpleNamespace(cohort=cohort, protocol=protocol, experiment=asked)
 
 
 def method(*names: str) -> Any:
@@ -49,5 +51,7 @@ def test_a_method_without_auxiliary_tasks_gets_the_protocols_labels() -> None:
 def test_what_cannot_be_learnt_beside_is_refused() -> None:
     with pytest.raises(ConfigError, match="regression"):
         auxiliary_labels(study(), method("lvef_percent", "mi"))
+    with pytest.raises(ConfigError, match="few may be used"):
+        auxiliary_labels(study(task="lvef_percent"), method("lv_mass_g", "lvef_percent"))
     with pytest.raises(InputError, match="too few"):
         auxiliary_labels(study(np.where(SPLITS == "train", 50.0, VALUES)), method("lvef_percent"))
