@@ -11,7 +11,7 @@ from typing import Any
 
 REQUIRED_PERCENT = 95.0
 ROOMS = {
-    "foundation": ("errors.py", "registry.py", "rng.py", "artifact.py", "config.py"),
+    "foundation": ("errors.py", "registry.py", "rng.py", "artifact.py", "config/"),
     "cohort": ("cohort/",),
     "objectives": ("objectives/",),
 }

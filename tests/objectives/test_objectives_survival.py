@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cardiobind.errors import InputError
+from cardiobind.errors import ConfigError, InputError
 from cardiobind.objectives.endpoints import Regression, Survival
 from cardiobind.objectives.survival import (
     cox_loss,
@@ -193,3 +193,25 @@ def test_one_confident_sample_does_not_end_a_training_by_the_gaussian_loss():
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Regression(float("nan"), 1.0), lambda: Regression(0.0, 0.0), lambda: Survival(loss="discrete_time"),
+        lambda: Survival(ties="none"), lambda: Survival(horizon_years=0.0),
+    ],
+)  # fmt: skip
+def test_objectives_that_make_no_sense_are_refused(make):
+    with pytest.raises(ConfigError):
+        make()
+
+
+def test_a_risk_needs_a_settled_baseline():
+    with pytest.raises(InputError, match="not settled"):
+        Survival().predicted(np.zeros(3))
+
+
+def test_huber_is_square_near_and_linear_far():
+    loss = Regression(0.0, 1.0, loss="huber", delta=0.5).loss(torch.tensor([0.2, 3.0]), torch.zeros(2))
+    assert loss.item() == pytest.approx((0.5 * 0.2**2 + 0.5 * (3.0 - 0.25)) / 2)
