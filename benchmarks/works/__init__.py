@@ -9,8 +9,8 @@ from works.work import Run, Work
 
 
 def no_reference(batch: int) -> Run:
-    """Stand for a work that is only compared with variants of itself."""
-    raise NotImplementedError
+    """Refuse to run: such a work is only compared with variants of itself."""
+    raise LookupError("this work has no reference; it is compared with variants of itself")
 
 
 WORKS = {
