@@ -42,7 +42,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         found.train, found.validation = train.rows, validation.rows
         raise Reached(REACHED)
 
-    for module in ("cardiobind.pipeline.pretrain", "cardiobind.pipeline.arms"):
+    for module in ("cardiobind.pipeline.pretrain", "cardiobind.pipeline.arms.network"):
         monkeypatch.setattr(importlib.import_module(module), "learn", learn)
     return found
 

@@ -46,7 +46,7 @@ def checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     def settings(*chosen: Any) -> TrainingSettings:
         return replace(training_settings(*chosen), checkpoint_interval_s=0.0)
 
-    monkeypatch.setattr(importlib.import_module("cardiobind.pipeline.arms"), "training_settings", settings)
+    monkeypatch.setattr(importlib.import_module("cardiobind.pipeline.arms.network"), "training_settings", settings)
     monkeypatch.setattr(importlib.import_module("cardiobind.training.engine"), "_PROGRESS_INTERVAL_S", 0.0)
 
 

@@ -111,7 +111,7 @@ def logistic_each(objective: EndpointObjective, train: Split, validation: Split,
 @PROBES.register("regression")
 def ridge(objective: EndpointObjective, train: Split, validation: Split, seed: int) -> Probe:
     """Return a ridge regression of the standardised labels; the best by the mean squared error."""
-    targets = np.asarray((train.labels - objective.predicted(np.zeros((1, 1)))) / _unit(objective))
+    targets = np.asarray((train.labels - objective.predicted(np.zeros((1, 1)))) / unit_of(objective))
 
     def fitted(c: float, x: Floats) -> tuple[Floats, float]:
         centred = targets - targets.mean()
@@ -187,7 +187,12 @@ def _best(
     return chosen[1] if np.isfinite(chosen[0]) else probe(USUAL_C)
 
 
-def _unit(objective: EndpointObjective) -> float:
+def unit_of(objective: EndpointObjective) -> float:
+    """Return by how much what is predicted rises with the logit.
+
+    Raises:
+        InputError: it does not rise.
+    """
     low, high = objective.predicted(np.array([[0.0], [1.0]]))
     if high == low:
         raise InputError("the objective does not rise with its logit", where="objective")

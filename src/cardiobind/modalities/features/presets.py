@@ -52,6 +52,12 @@ CATEGORICAL_50 = (
     "smokers_in_household", "smoking_status",
 )  # fmt: skip
 
+RISK_FACTORS = (
+    "age_years", "sex", "sbp_mmhg", "dbp_mmhg", "smoking_status", "pack_years", "cholesterol_mmol_l", "ldl_mmol_l",
+    "hdl_mmol_l", "triglycerides_mmol_l", "diabetes",
+)  # fmt: skip
+"""What a clinical risk score is made of: age, sex, blood pressure, smoking, lipids and diabetes."""
+
 _FOLLOWS_A_DIAGNOSIS = ("bp_medication",)
 
 

@@ -1,0 +1,56 @@
+"""Arms that boost trees on what can be written in a table: the medical facts, and what is measured in the ECG."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiobind.errors import ConfigError
+from cardiobind.methods.boosting import Boosted, boosted_of
+from cardiobind.modalities.tabular.design import gaps_as_nan
+from cardiobind.pipeline.arms.base import ARMS, Arm
+from cardiobind.pipeline.arms.cell import Cell
+from cardiobind.pipeline.arms.on_features import Features, check_inputs, fit_on_features
+from cardiobind.pipeline.workspace import Stage
+
+
+def table_features(cell: Cell) -> Features:
+    """Return how samples become the columns of the table, NaN where nothing was observed."""
+    cohort, contract = cell.study.cohort, cell.study.protocol.contract
+    if contract is None:
+        raise ConfigError("the arm needs a table", where=cell.arm.name, hint="add a section [tabular]")
+    return lambda wanted: gaps_as_nan(contract.encode(cohort.table.iloc[wanted]))
+
+
+def rehearse_boosted(cell: Cell, sees: tuple[str, ...]) -> None:
+    """Check inputs and kind of endpoint."""
+    check_inputs(cell, sees)
+    boosted_of(cell.task.kind, cell.objective())
+
+
+def fit_boosted(cell: Cell, stage: Stage, sees: tuple[str, ...]) -> None:
+    """Boost trees on the features of all modalities that the arm sees, side by side."""
+    parts = [FEATURES[modality](cell) for modality in sees]
+
+    def features(wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.concatenate([part(wanted) for part in parts], axis=1)
+
+    fit_on_features(cell, stage, sees, features, boosted_of(cell.task.kind, cell.objective()), _chosen)
+
+
+def _chosen(model: Boosted) -> dict[str, object]:
+    outputs = zip(model.trees, model.rounds, strict=True)
+    return {"trees": [{**asdict(trees), "rounds": rounds} for trees, rounds in outputs]}
+
+
+FEATURES = {"tabular": table_features}
+
+
+def _register(name: str, *sees: str) -> None:
+    ARMS.register(name)(Arm(partial(fit_boosted, sees=sees), partial(rehearse_boosted, sees=sees)))
+
+
+_register("boosted_table", "tabular")

@@ -1,0 +1,101 @@
+"""Baselines on the table: the risk score and boosted trees, on a cohort that lacks things."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logit
+
+from cardiobind import pipeline
+from cardiobind.artifact import Artifact
+from cardiobind.cohort import Cohort, Protocol
+from cardiobind.config import Experiment
+from cardiobind.errors import ArtifactError, ConfigError
+from cardiobind.modalities.features.presets import RISK_FACTORS
+from cardiobind.modalities.tabular.design import Design
+from cardiobind.pipeline.arms.risk_score import risk_factors
+
+Make = Callable[..., Experiment]
+SETS = '["tabular","ecg+tabular"]'
+ARMS = (
+    f'arms.0={{name="risk score",kind="risk_score",inputs={SETS}}}',
+    f'arms.1={{name="boosted table",kind="boosted_table",inputs={SETS}}}',
+)
+
+
+def only_tables(make: Make, *words: str) -> Experiment:
+    experiment = make(*ARMS, "ecg.pretrain=none", *words)
+    return experiment.model_copy(update={"arms": experiment.arms[:2]})
+
+
+@pytest.fixture(scope="module")
+def fitted(make: Make, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
+    folder = shutil.copytree(prepared, tmp_path_factory.mktemp("table") / "run")
+    return {p.config["arm"]["name"]: p for p in pipeline.run_until("finetune", only_tables(make), folder)}
+
+
+def scores(predictor: Artifact) -> pd.DataFrame:
+    return pd.read_parquet(predictor.file("predictions.parquet"))
+
+
+def test_both_score_the_same_subjects_and_smaller_sets_alike(fitted: dict[str, Artifact]) -> None:
+    keys = ["subject", "visit", "inputs", "split", "label"]
+    first, second = (scores(found) for found in fitted.values())
+    pd.testing.assert_frame_equal(first[keys], second[keys])
+    for frame in (first, second):
+        wide = frame.pivot(index=["subject", "visit"], columns="inputs", values="score")
+        both = wide.dropna()
+        assert 0 < len(both) < len(wide)
+        np.testing.assert_array_equal(both["tabular"], both["ecg+tabular"])
+        assert frame["score"].between(0, 1).all()
+
+
+def test_the_risk_score_is_the_line_that_it_writes_down(fitted: dict[str, Artifact], prepared: Path) -> None:
+    facts = fitted["risk score"].json("probe.json")
+    cohort = Cohort.open(next(prepared.glob("cohort-*")))
+    protocol = Protocol.open(next(prepared.glob("protocol-*")), cohort)
+    contract = risk_factors(protocol.contract)  # type: ignore[arg-type]
+    assert contract.names == tuple(n for n in RISK_FACTORS if n in protocol.contract.names)  # type: ignore[union-attr]
+    rows = cohort.rows_with(protocol.rows("train"), ["tabular"])
+    design = Design.fit(contract.columns, contract.encode(cohort.table.iloc[rows]))
+    weights, bias = facts["coefficients"][0], facts["intercepts"][0]
+    frame = scores(fitted["risk score"]).query("inputs == 'tabular' and split == 'test'")
+    place = {s: i for i, s in enumerate(cohort.samples["subject"])}
+    shown = design.matrix(contract.encode(cohort.table.iloc[[place[s] for s in frame["subject"]]]))
+    said = shown @ np.array([weights[name] for name in design.names]) + bias
+    np.testing.assert_allclose(said, logit(frame["score"]), atol=1e-4)
+
+
+def test_the_trees_that_were_chosen_are_written_down(fitted: dict[str, Artifact]) -> None:
+    (chosen,) = fitted["boosted table"].json("probe.json")["trees"]
+    assert 1 <= chosen["rounds"] <= 100
+    assert {"leaves", "subjects"} <= set(chosen)
+
+
+def test_a_table_model_cannot_be_exported(fitted: dict[str, Artifact], tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="only a network can be exported"):
+        pipeline.export_predictor(fitted["boosted table"].path, tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (('arms.0={name="risk score",kind="risk_score"}',), "not in the inputs"),
+        (('arms.1={name="b",kind="boosted_table",inputs=["ecg"]}',), "not in the inputs"),
+        (('arms.0={name="r",kind="risk_score",inputs=["tabular"],options={columns=["age"]}}',), "no such column"),
+        (("tabular.features=['height_cm']",), "none of the risk factors"),
+        (('arms.0={name="r",kind="risk_score",inputs=["tabular"],options={column=["age"]}}',), "unknown option"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_any_training(
+    make: Make, prepared: Path, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    folder = shutil.copytree(prepared, tmp_path / "run")
+    with pytest.raises(ConfigError, match=message):
+        pipeline.run_until("finetune", only_tables(make, *words), folder)
+    assert not list(folder.glob("predictor-*"))
