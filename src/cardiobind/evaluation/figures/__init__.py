@@ -3,24 +3,30 @@
 from cardiobind.evaluation.figures.cine import cine_choice
 from cardiobind.evaluation.figures.cohort import FlowStep, cohort_flow
 from cardiobind.evaluation.figures.curves import Curve, decision_curve, precision_recall, reliability, roc
+from cardiobind.evaluation.figures.differences import Difference, differences
 from cardiobind.evaluation.figures.ecg import ecg_paper, reconstruction
 from cardiobind.evaluation.figures.gaps import table_gaps
 from cardiobind.evaluation.figures.images import cine_montage, embedding_map
 from cardiobind.evaluation.figures.numbers import Agreement, agreement
-from cardiobind.evaluation.figures.results import forest, label_efficiency, training_curves
+from cardiobind.evaluation.figures.results import forest, label_efficiency
+from cardiobind.evaluation.figures.retrieval import Recall, retrieval_chart
 from cardiobind.evaluation.figures.style import png_base64, svg
 from cardiobind.evaluation.figures.survival import RiskScores, events_by_risk
+from cardiobind.evaluation.figures.training import training_curves
 
 __all__ = [
     "Agreement",
     "Curve",
+    "Difference",
     "FlowStep",
+    "Recall",
     "RiskScores",
     "agreement",
     "cine_choice",
     "cine_montage",
     "cohort_flow",
     "decision_curve",
+    "differences",
     "ecg_paper",
     "embedding_map",
     "events_by_risk",
@@ -30,6 +36,7 @@ __all__ = [
     "precision_recall",
     "reconstruction",
     "reliability",
+    "retrieval_chart",
     "roc",
     "svg",
     "table_gaps",

@@ -18,6 +18,7 @@ DIGEST_LENGTH = 12
 
 _KINDS = {
     "results": ("evaluation", "metrics"),
+    "checklist": ("evaluation", "metrics"),
     "curves": ("predictions", "evaluation", "metrics"),
     "cohort": ("cohort",),
     "labels": ("cohort",),
@@ -69,10 +70,14 @@ class Report:
         reconstruction: one recording; only where its licence allows showing a person's signal.
         embeddings: modality -> (n, width), rows without NaN.
         embedding_labels: modality -> (n,) 1, 0 or NaN.
+        embedding_colours: name with unit, such as "age (years)" -> modality -> (n,) values, NaN where unknown.
         retrieval: rows such as {"pair": "ecg → cmr", "subjects": 64, "recall@1": 0.25, "chance": 0.02}.
         artifacts: name of a stage -> its artefact.
         sources: section -> where its numbers came from, where kinds and names of the artefacts do not tell.
         config: the resolved configuration as text.
+        training_labels: (arm, fraction) -> labels it was trained with, the mean over seeds.
+        settings: the resolved experiment, for the checklist and the model card.
+        made: how the numbers came about: name such as "command" or "code version" -> text.
     """
 
     title: str
@@ -91,10 +96,14 @@ class Report:
     reconstruction: Reconstruction | None = None
     embeddings: Mapping[str, Floats] = field(default_factory=dict)
     embedding_labels: Mapping[str, Floats] | None = None
+    embedding_colours: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)
     retrieval: Sequence[Mapping[str, object]] = ()
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
+    training_labels: Mapping[tuple[str, float], int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, section: str, file: str = "") -> str:
         """Return "From <stage> <digest>, <file>" for a section or a stage; it says so where the artefact is not known.

@@ -9,6 +9,7 @@ from html import escape
 from matplotlib.figure import Figure
 
 from cardiobind.evaluation.figures.style import png_base64, svg
+from cardiobind.evaluation.table_files import PaperTable, files_of
 
 STYLE = """
 :root { --ink: #1d2733; --muted: #566270; --rule: #d5dae0; --accent: #0b5394; }
@@ -87,6 +88,25 @@ def table(rows: Sequence[Sequence[str]], caption: str, *, text_columns: int = 1)
         f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>"
     )
+
+
+def paper_table(table: PaperTable) -> str:
+    """Return a table with its files below it."""
+    return _rows(table) + downloads(table)
+
+
+def downloads(table: PaperTable) -> str:
+    """Return links that save a table as CSV, Markdown and LaTeX out of this page, without a network."""
+    links = []
+    for ending, text in files_of(table).items():
+        data = base64.b64encode(text.encode()).decode("ascii")
+        name = f"{table.name}.{ending}"
+        links.append(f'<a download="{escape(name)}" href="data:text/plain;base64,{data}">{escape(name)}</a>')
+    return f'<p class="source">Save the table: {" · ".join(links)}</p>'
+
+
+def _rows(paper: PaperTable) -> str:
+    return table(paper.rows, paper.caption, text_columns=paper.text_columns)
 
 
 def picture(figure: Figure, alt: str, caption: str = "", *, raster: bool = False) -> str:

@@ -9,10 +9,9 @@ from cardiobind.evaluation.cells import Cell, read_cells
 from cardiobind.evaluation.figures import Agreement, RiskScores, agreement, events_by_risk
 from cardiobind.evaluation.metrics import METRICS
 from cardiobind.evaluation.report import html
+from cardiobind.evaluation.report.choice import choose, value_text
 from cardiobind.evaluation.report.content import Report
-from cardiobind.evaluation.tables import estimate_text, percent
-
-_MOST_MODELS = 6
+from cardiobind.evaluation.tables import percent
 
 
 def pictures(report: Report, kind: str) -> str:
@@ -27,7 +26,7 @@ def pictures(report: Report, kind: str) -> str:
     parts = []
     for (task, inputs), cells in groups.items():
         most = max(cell.fraction for cell in cells)
-        chosen = [cell for cell in cells if cell.fraction == most][:_MOST_MODELS]
+        chosen = choose(report.metrics, [cell for cell in cells if cell.fraction == most])
         parts.append(html.heading(f"{task}, {inputs}, {percent(most)} of the labels") + draw(report.metrics, chosen))
     return "".join(parts) + html.paragraph(report.source("curves", "predictions.parquet"), "source") if parts else ""
 
@@ -53,12 +52,7 @@ def _by_risk(metrics: Mapping[str, Any], cells: Sequence[Cell]) -> str:
 
 
 def _title(metrics: Mapping[str, Any], cell: Cell, name: str) -> str:
-    key = (cell.task, cell.arm, cell.inputs, cell.fraction)
-    for entry in metrics["cells"]:
-        if (entry["task"], entry["arm"], entry["inputs"], entry["fraction"]) == key:
-            text = estimate_text({"value": entry["metrics"][name]["value"]})
-            return f"{cell.arm}\n{METRICS[name].title} {text}"
-    return cell.arm
+    return f"{cell.arm}\n{METRICS[name].title} {value_text(metrics, cell, name)}"
 
 
 _PICTURES: Mapping[str, Callable[[Mapping[str, Any], Sequence[Cell]], str]] = {

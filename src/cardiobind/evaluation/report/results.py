@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from cardiobind.evaluation.cells import BINARY, Cell, read_cells
-from cardiobind.evaluation.figures import (
-    Curve,
-    decision_curve,
-    forest,
-    label_efficiency,
-    precision_recall,
-    reliability,
-    roc,
-)
+from cardiobind.evaluation.cells import BINARY
+from cardiobind.evaluation.figures import forest
 from cardiobind.evaluation.metrics import METRICS
 from cardiobind.evaluation.report import html, kinds
 from cardiobind.evaluation.report.content import Report
+from cardiobind.evaluation.report.differences import record
+from cardiobind.evaluation.table_files import PaperTable
 from cardiobind.evaluation.tables import (
     HEADLINES,
     estimate_text,
@@ -31,10 +22,11 @@ from cardiobind.evaluation.tables import (
     undefined_notes,
 )
 
-_CALIBRATION = ("brier", "ece", "calibration_slope", "calibration_intercept", "brier_recalibrated", "ece_recalibrated")
+CALIBRATION = ("brier", "ece", "calibration_slope", "calibration_intercept", "brier_recalibrated", "ece_recalibrated")
 _DECISIONS = ("balanced_accuracy", "sensitivity", "specificity", "balanced_accuracy_at_half")
-_SHOWN_DIFFERENCES = ("auroc", "auprc", "balanced_accuracy", "r2", "mae", "concordance", "macro_auroc")
-_MOST_CURVES = 6
+DECIDING: Mapping[str, tuple[str, ...]] = {"binary": ("balanced_accuracy", "auroc", "auprc", "brier_recalibrated")}
+"""Metrics of the tables for papers, where they are others than those of the report."""
+_MOST_IN_ONE_FOREST = 24
 
 
 def headline(report: Report) -> str:
@@ -52,16 +44,14 @@ def headline(report: Report) -> str:
 def _of_kind(report: Report, kind: str) -> str:
     metrics, names = of_kind(report.metrics, kind), HEADLINES[kind]
     parts = [
-        _estimates(metrics, names, "Every model on the test subjects: mean over seeds (95 % interval)", counts=True),
+        estimates(metrics, names, "Every model on the test subjects: mean over seeds (95 % interval)", counts=True),
+        html.downloads(results_table(report.metrics, kind)),
         _unlike_subjects(metrics),
     ]
-    if _has(metrics, names[0]):
-        title = METRICS[names[0]].title
-        alt = f"Forest plot: {title} of each model with its 95 % interval; the numbers are in the table above."
-        parts.append(html.picture(forest(metrics, metric=names[0]), alt))
+    parts += _forests(metrics, names[0])
     if kind == BINARY:
         parts.append(html.heading("Decisions at the threshold chosen on validation"))
-        parts.append(_estimates(metrics, _DECISIONS, "Decisions on the test subjects: mean over seeds (95 % interval)"))
+        parts.append(estimates(metrics, _DECISIONS, "Decisions on the test subjects: mean over seeds (95 % interval)"))
     parts += [
         _seed_table(metrics, names),
         html.paragraph(report.source("results", "metrics.json"), "source"),
@@ -70,93 +60,42 @@ def _of_kind(report: Report, kind: str) -> str:
     return "".join(parts)
 
 
-def comparisons(report: Report) -> str:
-    """Return paired differences between models, or nothing without comparisons."""
-    entries = [e for e in report.metrics.get("comparisons", ()) if e["metric"] in _SHOWN_DIFFERENCES]
-    if not entries:
-        return ""
-    resamples = int(report.metrics["resamples"])
-    header = ["Model", "Baseline", "Inputs", "Labels", "Metric", "Test n", "Difference (95 % interval)", "p"]
-    rows = [
-        [
-            e["arm"], e["baseline"], e["inputs"], percent(e["fraction"]), METRICS[e["metric"]].title, str(e["n"]),
-            _difference(e), "–" if e["p"] is None else _p(e["p"], resamples),
-        ]
-        for e in entries
-    ]  # fmt: skip
-    notes = [f"{e['arm']} on {e['inputs']}: {e['undefined']}" for e in entries if e.get("undefined")]
-    return "".join(
-        [
-            html.paragraph(
-                "Both models are scored on the same test subjects under the same resamples, so what is hard for "
-                "both cancels out. p is two-sided, from the bootstrap, not corrected for multiple comparisons; it "
-                f"cannot be smaller than 2 / ({resamples} resamples + 1). Other metrics are compared in metrics.json."
-            ),
-            html.table([header, *rows], "Paired differences, model minus baseline", text_columns=5),
-            html.bullets(sorted(set(notes))) if notes else "",
-            html.paragraph(report.source("results", "metrics.json"), "source"),
-        ]
-    )
+def results_table(metrics: Mapping[str, Any], kind: str) -> PaperTable:
+    """Return the main table of one kind of endpoint; its records hold every metric with all its intervals."""
+    own = of_kind(metrics, kind)
+    names = DECIDING.get(kind, HEADLINES[kind])
+    return PaperTable(
+        f"results_{kind}", "Every model on the test subjects: mean over seeds (95 % interval over test subjects)",
+        table_rows(own, names), [line for cell in own["cells"] for line in _records(cell)], 4,
+        undefined_notes(own, [n for n in names if METRICS[n].resampled]),
+    )  # fmt: skip
 
 
-def efficiency(report: Report) -> str:
-    """Return the first metric over the share of labels, or nothing where only one share was used."""
-    metrics = report.metrics
-    shown = [HEADLINES[kind][0] for kind in kinds_of(metrics) if _has(metrics, HEADLINES[kind][0])]
-    if len({cell["fraction"] for cell in metrics["cells"]}) < 2 or not shown:
-        return ""
-    baselines = list(dict.fromkeys(str(e["baseline"]) for e in metrics.get("comparisons", ())))
-    caption = "Bars are 95 % intervals over test subjects." + (" Dashed: baselines." if baselines else "")
-    words = "over the share of training labels, a line a model; the numbers are in the table of results."
-    pictures = [
-        html.picture(
-            label_efficiency(metrics, metric=name, baselines=baselines), f"{METRICS[name].title} {words}", caption
-        )
-        for name in shown
-    ]
-    return "".join(pictures) + html.paragraph(report.source("results", "metrics.json"), "source")
+def _records(cell: Mapping[str, Any]) -> list[dict[str, Any]]:
+    keys = ("task", "kind", "arm", "inputs", "fraction", "n", "subjects", "positives")
+    facts = {key: cell.get(key) for key in keys} | {"seeds": len(cell["seeds"])}
+    return [{**facts, "metric": name, **record(estimate)} for name, estimate in cell["metrics"].items()]
 
 
-def curves(report: Report) -> str:
-    """Return ROC and precision-recall curves for each set of inputs, or nothing without predictions."""
-    parts = []
-    for name, cells in _groups(report):
-        drawn = [Curve(f"{c.arm} ({_value(report.metrics, c, 'auroc')})", c.labels, c.values["score"]) for c in cells]
-        precise = [Curve(f"{c.arm} ({_value(report.metrics, c, 'auprc')})", c.labels, c.values["score"]) for c in cells]
-        models = ", ".join(cell.arm for cell in cells)
-        pictures = [
-            html.picture(roc(drawn, title="ROC (AUROC)"), f"ROC curves on {name}: {models}."),
-            html.picture(
-                precision_recall(precise, title="Precision and recall (AUPRC)"),
-                f"Precision-recall curves on {name}: {models}.",
-            ),
-        ]
-        parts.append(html.heading(name) + html.side_by_side(pictures))
-    return "".join(parts) + html.paragraph(report.source("curves", "predictions.parquet"), "source") if parts else ""
+def _forests(metrics: Mapping[str, Any], name: str) -> list[str]:
+    """Return one forest of all models, or one for each task and inputs where they are many."""
+    cells = [c for c in metrics["cells"] if c["metrics"].get(name, {}).get("value") is not None]
+    groups = [cells][: len(cells)] if len(cells) <= _MOST_IN_ONE_FOREST else _by_inputs(cells)
+    found = []
+    for group in groups:
+        places = list(dict.fromkeys((c["task"], c["inputs"]) for c in group))
+        title = ", ".join(map(str, places[0])) if len(groups) > 1 else ""
+        alt = f"Forest plot {title}: {METRICS[name].title} of each model with its 95 % interval; numbers in the table."
+        figure = html.picture(forest({**metrics, "cells": group}, metric=name), alt)
+        found.append((html.heading(f"{METRICS[name].title}: {title}") if title else "") + figure)
+    return found
 
 
-def calibration(report: Report) -> str:
-    """Return calibration figures, and reliability and decision curves where there are predictions."""
-    metrics = of_kind(report.metrics, BINARY)
-    if not metrics["cells"]:
-        return ""
-    parts = [
-        html.paragraph(
-            "Scores of models trained on re-weighted labels are not risks. Recalibration (Platt) is fitted on "
-            "validation subjects and applied to test subjects; it does not change AUROC."
-        ),
-        _estimates(metrics, _CALIBRATION, "Calibration on the test subjects: mean over seeds (95 % interval)"),
-        html.paragraph(report.source("results", "metrics.json"), "source"),
-    ]
-    for name, cells in _groups(report):
-        pictures = [_reliability(name, cells, "score", "Scores as they are")]
-        fitted = [cell for cell in cells if not cell.why_undefined("recalibrated")]
-        if fitted:
-            pictures += [_reliability(name, fitted, "recalibrated", "Recalibrated"), _decision(name, fitted)]
-        parts.append(html.heading(name) + html.side_by_side(pictures))
-    if report.predictions is not None:
-        parts.append(html.paragraph(report.source("curves", "predictions.parquet"), "source"))
-    return "".join(parts)
+def _by_inputs(cells: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        groups.setdefault((cell["task"], cell["inputs"]), []).append(cell)
+    return list(groups.values())
 
 
 def _how(metrics: Mapping[str, Any]) -> str:
@@ -173,7 +112,15 @@ def _how(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _estimates(metrics: Mapping[str, Any], names: Sequence[str], caption: str, *, counts: bool = False) -> str:
+def estimates(metrics: Mapping[str, Any], names: Sequence[str], caption: str, *, counts: bool = False) -> str:
+    """Return a table of some metrics of all models, followed by why any of them is undefined.
+
+    Args:
+        metrics: with cells of one kind of endpoint.
+        names: metrics, a column each.
+        caption: above.
+        counts: whether seeds and test subjects are shown.
+    """
     rows = table_rows(metrics, names)
     if len({row[0] for row in rows[1:]}) == 1:
         caption, rows = f"{caption}. Task: {rows[1][0]}.", [row[1:] for row in rows]
@@ -238,56 +185,3 @@ def _oracle_text(value: Any) -> str:
     if isinstance(value, Mapping):
         return estimate_text(value)
     return "–" if value is None else f"{value:.3f}"
-
-
-def _difference(entry: Mapping[str, Any]) -> str:
-    return estimate_text({"value": entry["difference"], "low": entry["low"], "high": entry["high"]})
-
-
-def _p(p: float, resamples: int) -> str:
-    floor = 2 / (resamples + 1)
-    if p > floor * (1 + 1e-9) or floor >= 1:
-        return "< 0.001" if p < 0.001 else f"{p:.3f}"
-    return f"< {_rounded_up(floor)}"
-
-
-def _rounded_up(value: float) -> str:
-    digits = max(3, -math.floor(math.log10(value)))
-    return f"{math.ceil(value * 10**digits) / 10**digits:.{digits}f}"
-
-
-def _has(metrics: Mapping[str, Any], name: str) -> bool:
-    return any(cell["metrics"].get(name, {}).get("value") is not None for cell in metrics["cells"])
-
-
-def _value(metrics: Mapping[str, Any], cell: Cell, name: str) -> str:
-    key = (cell.task, cell.arm, cell.inputs, cell.fraction)
-    for entry in metrics["cells"]:
-        if (entry["task"], entry["arm"], entry["inputs"], entry["fraction"]) == key:
-            return estimate_text({"value": entry["metrics"][name]["value"]})
-    return "–"
-
-
-def _groups(report: Report) -> list[tuple[str, list[Cell]]]:
-    if report.predictions is None:
-        return []
-    cells = [c for c in read_cells(report.predictions) if c.kind == BINARY and 0 < np.sum(c.labels) < len(c.labels)]
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.task, cell.inputs), []).append(cell)
-    found = []
-    for (task, inputs), group in groups.items():
-        most = max(cell.fraction for cell in group)
-        chosen = [cell for cell in group if cell.fraction == most][:_MOST_CURVES]
-        found.append((f"{task}, {inputs}, {percent(most)} of the labels", chosen))
-    return found
-
-
-def _reliability(name: str, cells: Sequence[Cell], on: str, title: str) -> str:
-    figure = reliability([Curve(c.arm, c.labels, c.values[on]) for c in cells], title=title)
-    return html.picture(figure, f"Reliability diagram on {name}, {title.lower()}; the numbers are in the table above.")
-
-
-def _decision(name: str, cells: Sequence[Cell]) -> str:
-    figure = decision_curve([Curve(c.arm, c.labels, c.values["recalibrated"]) for c in cells], title="Decision curve")
-    return html.picture(figure, f"Net benefit on {name} over the risk at which one would act, after recalibration.")

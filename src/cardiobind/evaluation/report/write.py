@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from cardiobind.evaluation.report import data, html, learning, results
+from cardiobind.evaluation.report import curves, data, differences, efficiency, html, learning, modalities, results
 from cardiobind.evaluation.report.content import Report
 
 WARNING = (
@@ -16,10 +16,12 @@ WARNING = (
 
 _SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("results", "Results", results.headline),
-    ("comparisons", "Paired differences", results.comparisons),
-    ("efficiency", "Label efficiency", results.efficiency),
-    ("curves", "ROC and precision-recall", results.curves),
-    ("calibration", "Calibration", results.calibration),
+    ("comparisons", "Paired differences", differences.comparisons),
+    ("efficiency", "Label efficiency", efficiency.efficiency),
+    ("modalities", "Which modality adds what", modalities.gains),
+    ("curves", "ROC and precision-recall", curves.curves),
+    ("calibration", "Calibration and decisions", curves.calibration),
+    ("subgroups", "Subgroups", modalities.subgroups),
     ("cohort", "Cohort", data.cohort),
     ("quarantine", "What was left out", data.quarantine),
     ("labels", "Label definition", data.labels),
