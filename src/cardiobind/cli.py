@@ -158,6 +158,37 @@ def report(
 
 
 @app.command()
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(help="Tables of predictions, each a path or NAME=path.", metavar="A B ...")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for report, metrics and tables.")] = Path("comparison"),
+    baseline: Annotated[
+        str | None, typer.Option(help="Model that the others are compared with; else the first.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Keep rows, such as fraction=0.1.", metavar="COLUMN=VALUE")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+) -> None:
+    """Compare the predictions of any models on the same subjects: HTML, CSV, Markdown and LaTeX."""
+    from cardiobind import pipeline
+
+    found = pipeline.compare_files(
+        models, out, baseline=baseline, only=only or [], title=title, resamples=resamples, seed=seed
+    )
+    lines = [
+        *found.notes,
+        f"report:  {found.report}",
+        f"metrics: {found.metrics}",
+        f"tables:  {found.tables[0].parent}",
+    ]
+    print(*lines, sep="\n")  # noqa: T201
+
+
+@app.command()
 def export(
     predictor: Annotated[Path, typer.Argument(help="Artefact of kind predictor.")],
     out: Annotated[Path, typer.Argument(help="Folder of the bundle.")],

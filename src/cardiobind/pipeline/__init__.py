@@ -2,6 +2,7 @@
 
 from cardiobind.pipeline import semi_supervised as semi_supervised
 from cardiobind.pipeline.arms import ARMS
+from cardiobind.pipeline.compare import Compared, compare_files
 from cardiobind.pipeline.demo import demo, simulate
 from cardiobind.pipeline.export import export_predictor
 from cardiobind.pipeline.finetune import finetune
@@ -14,9 +15,11 @@ from cardiobind.pipeline.withdrawals import count_withdrawn
 
 __all__ = [
     "ARMS",
+    "Compared",
     "Ingest",
     "Result",
     "align",
+    "compare_files",
     "count_withdrawn",
     "demo",
     "evaluate_cells",

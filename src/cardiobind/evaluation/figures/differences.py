@@ -58,8 +58,8 @@ def differences(rows: Sequence[Difference], *, left: str, right: str, title: str
     places = {line: len(lines) - 1 - i for i, line in enumerate(lines)}
     for axes, panel in zip(every_axes, panels, strict=True):
         axes.axvline(0, color=INK, linewidth=0.8)
-        for row in (r for r in rows if r.panel == panel):
-            _draw(axes, places[(row.group, row.row)], row)
+        for entry in (r for r in rows if r.panel == panel):
+            _draw(axes, places[(entry.group, entry.row)], entry)
         axes.set_title(panel)
         axes.set_xlabel(f"← {left}   |   {right} →", fontsize=8)
         quiet_grid(axes)
