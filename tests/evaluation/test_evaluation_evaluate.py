@@ -17,9 +17,9 @@ from cardiobind.errors import InputError, SplitLeakageError, UnknownNameError
 from cardiobind.evaluation import evaluate, markdown_table, table_rows
 from cardiobind.evaluation.bootstrap import count_blocks, interval, subject_strata, two_sided_p
 from cardiobind.evaluation.cells import read_cells
-from cardiobind.evaluation.comparison import resample
 from cardiobind.evaluation.metrics import METRICS, auroc
 from cardiobind.evaluation.resampled import auroc as resampled_auroc
+from cardiobind.evaluation.resampler import Resampler
 from cardiobind.evaluation.tables import estimate_text
 from evaluation_fakes import make_predictions
 
@@ -49,7 +49,8 @@ def test_a_subject_is_positive_if_one_visit_is() -> None:
 def test_resampling_equals_a_slow_loop_over_subjects_and_seeds() -> None:
     frame = two_visits(make_predictions(seeds=2, test=60, arms={"a": 1.0}))
     cell = read_cells(frame)[0]
-    fast = resample(cell, ["auroc", "balanced_accuracy"], 8, seed=5)
+    drawn = Resampler([cell], 8, seed=5).draws(cell, [METRICS["auroc"], METRICS["balanced_accuracy"]])
+    fast = {name: found.mean(axis=0) for name, found in drawn.items()}
     strata = subject_strata(cell.labels, cell.subject_index)
     for i, counts in enumerate(next(count_blocks(strata, 8, seed=5))):
         drawn = np.concatenate(

@@ -107,8 +107,8 @@ def test_numbers_without_spread_have_no_share_of_variance():
 def test_resampled_metrics_equal_the_metric_on_the_drawn_rows(kind):
     cell = read_cells(frame(kind))[0]
     counts = np.random.default_rng(0).poisson(1.0, (4, len(cell.labels))).astype(float)
-    score = cell.values["score"][0]
     for metric in metrics_of(kind).values():
+        score = cell.values[metric.on][0]
         drawn = [np.repeat(np.arange(len(score)), row.astype(int)) for row in counts]
         expected = [metric.point(cell.labels[rows], score[rows]) for rows in drawn]
         np.testing.assert_allclose(metric.resampled(cell.labels, score, counts), expected, rtol=1e-9)

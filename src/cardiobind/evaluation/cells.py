@@ -7,21 +7,25 @@ A frame may hold endpoints of every kind; the column `kind` says which, ``binary
 - ``survival``: label whether the event came (1, or 0 where censored), `time_days` until then, score a risk: the higher,
   the earlier the event is expected.
 - ``multilabel``: a row for each label, which the column `output` names; label 0, 1 or unknown, score a probability.
+
+Columns whose names begin with `group_` say which group of subjects a row belongs to.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError, SplitLeakageError
-from cardiobind.evaluation.calibration import PlattScaling, fit_platt
-from cardiobind.evaluation.threshold import Threshold, choose_threshold
+from cardiobind.evaluation.calibration import PlattScaling
+from cardiobind.evaluation.settled import Settled, class_values, settle_classes, settle_times, time_values
+from cardiobind.evaluation.threshold import Threshold
 from cardiobind.registry import Registry
 
 Floats = NDArray[np.float64]
@@ -30,6 +34,7 @@ Ints = NDArray[np.int64]
 COLUMNS = ("arm", "inputs", "fraction", "seed", "task", "split", "subject", "visit", "label", "score")
 KEY = ["task", "arm", "inputs", "fraction"]
 BINARY = "binary"
+GROUP = "group_"
 _ROW = ["subject", "visit"]
 _OPTIONAL = {"kind": BINARY, "output": ""}
 
@@ -44,13 +49,13 @@ class Cell:
         rows: (n,) index of (subject, visit), sorted; it leaves this room only as counts.
         labels: (n,) 0 or 1, or numbers; (n, 2) time in days and event; (n, K) of several labels, NaN unknown.
         subject_index: (n,) subject of each row, 0 to subjects - 1.
-        values: for each kind of `Metric.on` (seeds, n), or (seeds, n, K) of several labels.
-        thresholds: one a seed; none unless binary.
-        calibrations: one a seed; none unless binary.
+        values: for each kind of `Metric.on` (seeds, n), or (seeds, n, K) of several labels, or (seeds, n, 2) of losses.
         validation_n, validation_positives: labelled validation rows of the first seed.
         unlabelled: test rows left out because their label is unknown.
         kind: of the endpoint.
         strata: (n,) 0 or 1: classes that keep their size in each resample.
+        settled: for each kind of `Metric.on` that validation has a part in, what it settled, one a seed.
+        groups: name of a group of subjects -> (n,) the level of each row.
     """
 
     task: str
@@ -62,13 +67,23 @@ class Cell:
     labels: Floats
     subject_index: Ints
     values: dict[str, Floats]
-    thresholds: tuple[Threshold, ...]
-    calibrations: tuple[PlattScaling, ...]
     validation_n: int
     validation_positives: int | None
     unlabelled: int
     kind: str
     strata: Floats
+    settled: Mapping[str, tuple[Settled, ...]] = field(default_factory=dict)
+    groups: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """Thresholds of highest balanced accuracy, one a seed; none unless binary."""
+        return cast(tuple[Threshold, ...], self.settled.get("decision", ()))
+
+    @property
+    def calibrations(self) -> tuple[PlattScaling, ...]:
+        """Logistic recalibrations, one a seed; none unless binary."""
+        return cast(tuple[PlattScaling, ...], self.settled.get("recalibrated", ()))
 
     @property
     def positives(self) -> int | None:
@@ -77,24 +92,27 @@ class Cell:
 
     def why_undefined(self, on: str) -> str | None:
         """Return why no metric on these values is defined, naming the seeds concerned; None where they are there."""
-        settled: dict[str, Sequence[Threshold | PlattScaling]]
-        settled = {"decision": self.thresholds, "recalibrated": self.calibrations}
         reasons: dict[str, list[str]] = {}
-        for seed, found in zip(self.seeds, settled.get(on, ()), strict=False):
+        for seed, found in zip(self.seeds, self.settled.get(on, ()), strict=False):
             if found.reason:
                 reasons.setdefault(found.reason, []).append(str(seed))
         return "; ".join(f"seed {', '.join(seeds)}: {reason}" for reason, seeds in reasons.items()) or None
 
     def on_rows(self, rows: pd.MultiIndex) -> Cell:
-        """Return the cell on some of its rows.
+        """Return the cell on some of its rows, itself where those are all.
 
         Args:
             rows: index of (subject, visit), sorted, all of them in the cell.
         """
-        place = self.rows.get_indexer(rows)
+        return self if rows.equals(self.rows) else self.at(self.rows.get_indexer(rows))
+
+    def at(self, place: Ints) -> Cell:
+        """Return the cell on the rows at some places, which rise; what validation settled stays as it is."""
+        rows = self.rows[place]
         return replace(
             self, rows=rows, labels=self.labels[place], subject_index=_subject_index(rows), strata=self.strata[place],
             values={on: v[:, place] for on, v in self.values.items()},
+            groups={name: levels[place] for name, levels in self.groups.items()},
         )  # fmt: skip
 
 
@@ -198,12 +216,9 @@ def _check_labels(frame: pd.DataFrame) -> None:
 
 def _binary(key: tuple[object, ...], group: pd.DataFrame) -> list[Cell]:
     cell = _plain(key, group, BINARY, ["label"])
-    labelled = group.dropna(subset=["label"]).sort_values(_ROW)
-    validation = labelled[labelled["split"] == "validation"]
-    settled = [_settle(validation[validation["seed"] == seed]) for seed in cell.seeds]
-    thresholds, calibrations = tuple(t for t, _ in settled), tuple(c for _, c in settled)
-    values = _values(cell.values["score"], thresholds, calibrations)
-    return [replace(cell, values=values, thresholds=thresholds, calibrations=calibrations)]
+    each = [settle_classes(rows) for rows in _validation(cell, group)]
+    settled = {on: tuple(found[on] for found in each) for on in each[0]}
+    return [replace(cell, values=class_values(cell.values["score"], settled), settled=settled)]
 
 
 def _regression(key: tuple[object, ...], group: pd.DataFrame) -> list[Cell]:
@@ -211,7 +226,16 @@ def _regression(key: tuple[object, ...], group: pd.DataFrame) -> list[Cell]:
 
 
 def _survival(key: tuple[object, ...], group: pd.DataFrame) -> list[Cell]:
-    return [_plain(key, group, "survival", ["time_days", "label"])]
+    cell = _plain(key, group, "survival", ["time_days", "label"])
+    are_risks = bool(group["score"].between(0, 1).all())
+    settled = tuple(settle_times(rows, are_risks=are_risks) for rows in _validation(cell, group))
+    values = time_values(cell.values["score"], cell.labels, settled)
+    return [replace(cell, values=values, settled={"survival_loss": settled})]
+
+
+def _validation(cell: Cell, group: pd.DataFrame) -> list[pd.DataFrame]:
+    labelled = group[group["split"] == "validation"].dropna(subset=["label"]).sort_values(_ROW)
+    return [labelled[labelled["seed"] == seed] for seed in cell.seeds]
 
 
 def _multilabel(key: tuple[object, ...], group: pd.DataFrame) -> list[Cell]:
@@ -239,16 +263,22 @@ def _plain(key: tuple[object, ...], group: pd.DataFrame, kind: str, columns: lis
     seeds = tuple(int(s) for s in sorted(group["seed"].unique()))
     scores = _wide(test, seeds, where=f"{arm}, {inputs}, fraction {fraction}")
     rows = pd.MultiIndex.from_frame(scores.index.to_frame())
-    labels = test.drop_duplicates(_ROW).set_index(_ROW)[columns].reindex(rows).to_numpy(np.float64)
-    first = labelled[(labelled["split"] == "validation") & (labelled["seed"] == seeds[0])]
+    first = test.drop_duplicates(_ROW).set_index(_ROW).reindex(rows)
+    labels = first[columns].to_numpy(np.float64)
+    held_out = labelled[(labelled["split"] == "validation") & (labelled["seed"] == seeds[0])]
     classes = kind in (BINARY, "survival")
     return Cell(
         str(task), str(arm), str(inputs), float(str(fraction)), seeds, rows,
         labels[:, 0] if len(columns) == 1 else labels, _subject_index(rows), {"score": scores.to_numpy(np.float64).T},
-        (), (), len(first), int(first["label"].sum()) if classes else None,
+        len(held_out), int(held_out["label"].sum()) if classes else None,
         int(group.loc[(group["split"] == "test") & (group["seed"] == seeds[0]), "label"].isna().sum()), kind,
-        labels[:, -1] if classes else np.zeros(len(labels)),
+        labels[:, -1] if classes else np.zeros(len(labels)), groups=_groups(first),
     )  # fmt: skip
+
+
+def _groups(rows: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
+    names = [str(name) for name in rows.columns if str(name).startswith(GROUP)]
+    return {name.removeprefix(GROUP): rows[name].fillna("unknown").astype(str).to_numpy(dtype=object) for name in names}
 
 
 def _wide(test: pd.DataFrame, seeds: tuple[int, ...], where: str) -> pd.DataFrame:
@@ -261,26 +291,6 @@ def _wide(test: pd.DataFrame, seeds: tuple[int, ...], where: str) -> pd.DataFram
             hint="predict every seed on the same protocol",
         )  # fmt: skip
     return wide
-
-
-def _settle(validation: pd.DataFrame) -> tuple[Threshold, PlattScaling]:
-    labels, scores = validation["label"].to_numpy(np.float64), validation["score"].to_numpy(np.float64)
-    return choose_threshold(labels, scores), fit_platt(labels, scores)
-
-
-def _values(
-    scores: Floats, thresholds: tuple[Threshold, ...], calibrations: tuple[PlattScaling, ...]
-) -> dict[str, Floats]:
-    decisions = [
-        s >= t.value if t.value is not None else np.full(len(s), np.nan)
-        for s, t in zip(scores, thresholds, strict=True)
-    ]
-    return {
-        "score": scores,
-        "decision": np.array(decisions, np.float64),
-        "decision_at_half": (scores >= 0.5).astype(np.float64),
-        "recalibrated": np.array([c.apply(s) for s, c in zip(scores, calibrations, strict=True)]),
-    }
 
 
 def _subject_index(rows: pd.MultiIndex) -> Ints:

@@ -2,124 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
-from cardiobind.evaluation.bootstrap import count_blocks, interval, subject_strata, two_sided_p
+from cardiobind.evaluation.bootstrap import interval, two_sided_p
 from cardiobind.evaluation.cells import Cell
 from cardiobind.evaluation.metrics import METRICS, Metric
+from cardiobind.evaluation.resampler import Resampler, why_no_interval
+from cardiobind.evaluation.uncertainty.components import named_intervals
+from cardiobind.evaluation.uncertainty.delong import delong_test
 
 Floats = NDArray[np.float64]
 
 COMPARED = (
-    "auroc", "auprc", "balanced_accuracy", "sensitivity", "specificity", "brier", "r2", "mae", "rmse", "pearson",
-    "concordance", "macro_auroc", "macro_auprc",
+    "auroc", "auprc", "balanced_accuracy", "sensitivity", "specificity", "sensitivity_at_90_specificity", "brier",
+    "brier_recalibrated", "r2", "mae", "rmse", "pearson", "concordance", "concordance_uno", "integrated_brier",
+    "macro_auroc", "macro_auprc",
 )  # fmt: skip
+_OTHER_SEEDS = "the two were not trained with the same seeds"
 
 
-def seed_values(cell: Cell, metric: Metric) -> Floats:
-    """Return the metric of each seed on all test rows, (seeds,), NaN where undefined."""
-    if cell.why_undefined(metric.on):
-        return np.full(len(cell.seeds), np.nan)
-    return np.array([metric.point(cell.labels, values) for values in cell.values[metric.on]])
-
-
-def resample(cell: Cell, names: Sequence[str], resamples: int, seed: int) -> dict[str, Floats]:
-    """Return the mean over seeds of each metric in each resample of the test subjects.
-
-    Subjects are drawn with replacement within their class, all rows of a subject together. Cells of the same subjects
-    get the same resamples.
-
-    Args:
-        cell: predictions.
-        names: metrics; those whose values are undefined, or which have no interval, are left out of the result.
-        resamples: number of resamples.
-        seed: seed of the draw.
-
-    Returns:
-        For each metric (resamples,).
-    """
-    names = [n for n in names if METRICS[n].resampled and not cell.why_undefined(METRICS[n].on)]
-    if not len(cell.labels):
-        return {}
-    strata = subject_strata(cell.strata, cell.subject_index)
-    blocks: dict[str, list[Floats]] = {name: [] for name in names}
-    for drawn in count_blocks(strata, resamples, seed):
-        counts = drawn[:, cell.subject_index]
-        for name in names:
-            blocks[name].append(_mean_over_seeds(cell, METRICS[name], counts))
-    return {name: np.concatenate(parts) for name, parts in blocks.items()}
-
-
-def compare(
-    cells: Sequence[Cell], comparisons: Sequence[tuple[str, str]], *, resamples: int, seed: int
-) -> list[dict[str, Any]]:
+def compare(cells: Sequence[Cell], comparisons: Sequence[tuple[str, str]], sampler: Resampler) -> list[dict[str, Any]]:
     """Return paired differences arm - baseline, for each task, inputs and fraction that both have.
 
     Args:
         cells: all cells.
         comparisons: pairs (arm, baseline).
-        resamples: number of resamples.
-        seed: seed of the draw.
+        sampler: draws of the cells.
 
     Returns:
-        One entry a metric: task, arm, baseline, inputs, fraction, metric, n, difference, low, high, p; all four None
-        with ``undefined`` where the metric is undefined for either.
+        One entry a metric: task, arm, baseline, inputs, fraction, and what `difference` gives.
 
     Raises:
         InputError: an arm is unknown, or a pair has no cell in common.
     """
     found: list[dict[str, Any]] = []
     for arm, baseline in comparisons:
-        pairs = _pairs(cells, arm, baseline)
-        for a, b in pairs:
-            found += _compare_pair(a, b, resamples, seed)
+        for a, b in pairs(cells, arm, baseline):
+            names = {
+                "task": a.task, "arm": a.arm, "baseline": b.arm, "inputs": a.inputs, "fraction": a.fraction,
+            }  # fmt: skip
+            found += [names | entry for entry in differences(a, b, COMPARED, sampler)]
     return found
 
 
-def _mean_over_seeds(cell: Cell, metric: Metric, counts: Floats) -> Floats:
-    if metric.resampled is None:
-        raise InputError("that metric has no interval", where="metric", got=metric.name)
-    per_seed = [metric.resampled(cell.labels, values, counts) for values in cell.values[metric.on]]
-    return np.asarray(np.mean(per_seed, axis=0), np.float64)
+def pairs(cells: Sequence[Cell], arm: str, baseline: str) -> list[tuple[Cell, Cell]]:
+    """Return the cells of two arms that agree in task, inputs and fraction.
 
-
-def _pairs(cells: Sequence[Cell], arm: str, baseline: str) -> list[tuple[Cell, Cell]]:
+    Raises:
+        InputError: an arm is unknown, or there is no such pair.
+    """
     arms = {cell.arm for cell in cells}
     for name in (arm, baseline):
         if name not in arms:
             raise InputError("no predictions of that arm", where="comparisons", expected=sorted(arms), got=name)
     other = {(c.task, c.inputs, c.fraction): c for c in cells if c.arm == baseline}
     keyed = [(c, other.get((c.task, c.inputs, c.fraction))) for c in cells if c.arm == arm]
-    pairs = [(a, b) for a, b in keyed if b is not None]
-    if not pairs:
+    found = [(a, b) for a, b in keyed if b is not None]
+    if not found:
         raise InputError(
             "the two arms share no task, inputs and label fraction", where="comparisons", got=f"{arm}, {baseline}"
         )
-    return pairs
+    return found
 
 
-def _compare_pair(a: Cell, b: Cell, resamples: int, seed: int) -> list[dict[str, Any]]:
+def differences(
+    a: Cell,
+    b: Cell,
+    names: Sequence[str],
+    sampler: Resampler,
+    called: tuple[str, str] = ("arm_value", "baseline_value"),
+) -> Iterator[dict[str, Any]]:
+    """Yield the difference a - b of each metric that the kind has, on the subjects that both were tested on.
+
+    Each is metric, n, the two values, difference, low, high, p, the intervals by name, and DeLong's test of AUROC; all
+    None with ``undefined`` where the metric is undefined for either.
+
+    Args:
+        a: predictions.
+        b: others of the same task.
+        names: metrics; those that the kind does not have are left out.
+        sampler: draws of the cells.
+        called: keys of the two values.
+    """
     rows = a.rows.intersection(b.rows).sort_values()
     a, b = a.on_rows(rows), b.on_rows(rows)
-    compared = [name for name in COMPARED if a.kind in METRICS[name].kinds]
-    drawn_a, drawn_b = (resample(cell, compared, resamples, seed) for cell in (a, b))
-    return [_difference(a, b, METRICS[name], drawn_a.get(name), drawn_b.get(name)) for name in compared]
+    metrics = [METRICS[name] for name in names if a.kind in METRICS[name].kinds]
+    drawn_a, drawn_b = (sampler.draws(cell, metrics) for cell in (a, b))
+    for metric in metrics:
+        of_a, of_b = (sampler.values(cell, metric) for cell in (a, b))
+        drawn = drawn_a.get(metric.name), drawn_b.get(metric.name)
+        entry = _difference(a, b, metric, (of_a, of_b), drawn, sampler.subjects(a))
+        yield entry | dict(zip(called, (_number(of_a), _number(of_b)), strict=True))
 
 
-def _difference(a: Cell, b: Cell, metric: Metric, drawn_a: Floats | None, drawn_b: Floats | None) -> dict[str, Any]:
+def _number(values: Floats) -> float | None:
+    value = float(np.mean(values))
+    return value if np.isfinite(value) else None
+
+
+def _difference(
+    a: Cell,
+    b: Cell,
+    metric: Metric,
+    values: tuple[Floats, Floats],
+    found: tuple[Floats | None, Floats | None],
+    subjects: int,
+) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "task": a.task, "arm": a.arm, "baseline": b.arm, "inputs": a.inputs, "fraction": a.fraction,
         "metric": metric.name, "n": len(a.labels), "difference": None, "low": None, "high": None, "p": None,
     }  # fmt: skip
-    value = float(np.mean(seed_values(a, metric)) - np.mean(seed_values(b, metric)))
+    value, (drawn_a, drawn_b) = float(np.mean(values[0]) - np.mean(values[1])), found
     if drawn_a is None or drawn_b is None or not np.isfinite(value):
         reasons = [c.why_undefined(metric.on) for c in (a, b)]
         return entry | {"undefined": next((r for r in reasons if r), metric.why_undefined(a.labels))}
-    differences = drawn_a - drawn_b
-    low, high = interval(differences) or (None, None)
-    return entry | {"difference": value, "low": low, "high": high, "p": two_sided_p(differences)}
+    drawn = drawn_a.mean(axis=0) - drawn_b.mean(axis=0)
+    bounds = interval(drawn, subjects)
+    low, high = bounds or (None, None)
+    return {
+        **entry, "difference": value, "low": low, "high": high, "p": two_sided_p(drawn, subjects),
+        **_named(a, b, values, (drawn_a, drawn_b), bounds, subjects),
+        **_delong(a, b, metric),
+        **({} if bounds else {"undefined": why_no_interval(metric, subjects)}),
+    }  # fmt: skip
+
+
+def _named(
+    a: Cell, b: Cell, values: tuple[Floats, Floats], drawn: tuple[Floats, Floats], bounds: tuple[float, float] | None,
+    subjects: int,
+) -> dict[str, Any]:  # fmt: skip
+    if a.seeds == b.seeds:
+        return named_intervals(values[0] - values[1], drawn[0] - drawn[1], bounds, subjects)
+    middle = np.array([np.mean(values[0]) - np.mean(values[1])])
+    mean = drawn[0].mean(axis=0) - drawn[1].mean(axis=0)
+    return named_intervals(middle, mean[None], bounds, subjects, why_one=_OTHER_SEEDS)
+
+
+def _delong(a: Cell, b: Cell, metric: Metric) -> dict[str, Any]:
+    if metric.name != "auroc":
+        return {}
+    return {"delong": delong_test(a.labels, a.values["score"], b.values["score"], a.subject_index)}

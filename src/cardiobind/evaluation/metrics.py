@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,9 +13,14 @@ from sklearn import metrics as reference
 
 from cardiobind.evaluation import regression, resampled, several_labels, time_to_event
 from cardiobind.evaluation.logistic import fit_line, fit_shift, logit
+from cardiobind.evaluation.threshold import SPECIFICITY
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats, Floats], float]
+On = Literal[
+    "score", "decision", "decision_at_90", "decision_at_half", "recalibrated", "temperature", "isotonic",
+    "survival_loss",
+]  # fmt: skip
 ResampledStatistic = Callable[[Floats, Floats, Floats], Floats]
 
 
@@ -69,6 +75,19 @@ def balanced_accuracy(labels: Floats, decisions: Floats) -> float:
         decisions: (n,) 0 or 1.
     """
     return float(reference.balanced_accuracy_score(labels, decisions)) if _both(labels) else float("nan")
+
+
+def sensitivity_at_specificity(labels: Floats, scores: Floats) -> float:
+    """Return the highest sensitivity at a specificity of at least 90 % on these rows; NaN where a class is absent.
+
+    Args:
+        labels: (n,) 0 or 1.
+        scores: (n,) any monotone risk.
+    """
+    if not _both(labels):
+        return float("nan")
+    false_share, true_share, _ = reference.roc_curve(labels, scores, drop_intermediate=False)
+    return float(np.max(true_share[1 - false_share >= SPECIFICITY - 1e-9]))
 
 
 def brier(labels: Floats, probabilities: Floats) -> float:
@@ -142,24 +161,35 @@ class Metric:
     Attributes:
         name: key in ``metrics.json``.
         title: as tables and pictures name it.
-        on: what it is computed from: the raw ``score``, the ``decision`` at the threshold chosen on validation, the
-            ``decision_at_half``, or the probability ``recalibrated`` on validation.
+        on: what it is computed from: the raw ``score``; the ``decision`` at the threshold chosen on validation, the
+            ``decision_at_90`` at that of 90 % specificity there, the ``decision_at_half``; the probability
+            ``recalibrated`` on validation by the logistic map, or by ``temperature`` or ``isotonic``; the
+            ``survival_loss`` (n, 2) of each subject, by the model and by the Kaplan-Meier curve.
         point: (labels, values) -> value, NaN where undefined.
         resampled: (labels, values, counts (resamples, n)) -> (resamples,) values, NaN where undefined; None for a
             metric that resampling biases, which then has no interval.
         needs: classes without which it is undefined.
         better: direction, or None where neither is (a slope should be 1).
         kinds: of endpoints that have it.
+        within: least and greatest value it can have.
+        stratified: whether resamples keep the size of each class; not where the value depends on how many are ill, as
+            the interval then has to know that this number is an estimate too.
     """
 
     name: str
     title: str
-    on: Literal["score", "decision", "decision_at_half", "recalibrated"]
+    on: On
     point: Statistic
     resampled: ResampledStatistic | None
     needs: tuple[int, ...] = (0, 1)
     better: Literal["higher", "lower"] | None = "higher"
     kinds: tuple[str, ...] = ("binary",)
+    within: tuple[float, float] = (0.0, 1.0)
+    stratified: bool = True
+
+    def defined(self, labels: Floats) -> bool:
+        """Tell whether the labels have the classes that the metric needs."""
+        return bool(len(labels)) and all(np.any(labels == c) for c in self.needs)
 
     def why_undefined(self, labels: Floats) -> str:
         """Return why the metric is not a number on these labels."""
@@ -183,46 +213,81 @@ def _once(statistic: ResampledStatistic) -> Statistic:
 
 
 def _of(
-    kind: str, name: str, title: str, statistic: ResampledStatistic, better: Literal["higher", "lower"] = "higher"
-) -> Metric:
-    return Metric(name, title, "score", _once(statistic), statistic, (), better, (kind,))
+    kind: str, name: str, title: str, statistic: ResampledStatistic,
+    better: Literal["higher", "lower"] | None = "higher", within: tuple[float, float] = (0.0, 1.0), on: On = "score",
+) -> Metric:  # fmt: skip
+    return Metric(name, title, on, _once(statistic), statistic, (), better, (kind,), within)
 
 
+_ANY = (-math.inf, math.inf)
+_BINARY = (
+    Metric("auroc", "AUROC", "score", auroc, resampled.auroc),
+    Metric("auprc", "AUPRC", "score", auprc, resampled.auprc),
+    Metric("balanced_accuracy", "Balanced accuracy", "decision", balanced_accuracy, resampled.balanced_accuracy),
+    Metric("sensitivity", "Sensitivity", "decision", sensitivity, resampled.sensitivity, (1,)),
+    Metric("specificity", "Specificity", "decision", specificity, resampled.specificity, (0,)),
+    Metric(
+        "balanced_accuracy_at_half", "Balanced accuracy at 0.5", "decision_at_half", balanced_accuracy,
+        resampled.balanced_accuracy,
+    ),
+    Metric(
+        "sensitivity_at_90_specificity", "Sensitivity at 90 % specificity on test", "score",
+        sensitivity_at_specificity, resampled.sensitivity_at_specificity,
+    ),
+    Metric(
+        "sensitivity_90", "Sensitivity at the threshold of 90 % specificity on validation", "decision_at_90",
+        sensitivity, resampled.sensitivity, (1,),
+    ),
+    Metric(
+        "specificity_90", "Specificity at the threshold of 90 % specificity on validation", "decision_at_90",
+        specificity, resampled.specificity, (0,),
+    ),
+    Metric("brier", "Brier", "score", brier, resampled.brier, (), "lower"),
+    Metric("ece", "ECE", "score", ece, None, (), "lower"),
+    Metric(
+        "calibration_slope", "Calibration slope", "score", calibration_slope, resampled.calibration_slope,
+        better=None, within=_ANY,
+    ),
+    Metric(
+        "calibration_intercept", "Calibration intercept", "score", calibration_intercept,
+        resampled.calibration_intercept, better=None, within=_ANY,
+    ),
+    Metric("brier_recalibrated", "Brier, recalibrated", "recalibrated", brier, resampled.brier, (), "lower"),
+    Metric("ece_recalibrated", "ECE, recalibrated", "recalibrated", ece, None, (), "lower"),
+    Metric("brier_temperature", "Brier, by temperature", "temperature", brier, resampled.brier, (), "lower"),
+    Metric("ece_temperature", "ECE, by temperature", "temperature", ece, None, (), "lower"),
+    Metric("brier_isotonic", "Brier, isotonic", "isotonic", brier, resampled.brier, (), "lower"),
+    Metric("ece_isotonic", "ECE, isotonic", "isotonic", ece, None, (), "lower"),
+)  # fmt: skip
+_OTHERS = (
+    _of("regression", "r2", "R²", regression.r2, within=(-math.inf, 1.0)),
+    _of("regression", "mae", "Mean absolute error", regression.mae, "lower", (0.0, math.inf)),
+    _of("regression", "rmse", "Root mean squared error", regression.rmse, "lower", (0.0, math.inf)),
+    _of("regression", "pearson", "Pearson correlation", regression.pearson, within=(-1.0, 1.0)),
+    _of("regression", "bias", "Bias (predicted − measured)", regression.bias, None, _ANY),
+    _of("regression", "loa_low", "Lower limit of agreement", regression.lower_limit, None, _ANY),
+    _of("regression", "loa_high", "Upper limit of agreement", regression.upper_limit, None, _ANY),
+    _of("regression", "linear_slope", "Slope of measured on predicted", regression.linear_slope, None, _ANY),
+    _of("survival", "concordance", "Concordance (Harrell)", time_to_event.concordance),
+    _of("survival", "concordance_uno", "Concordance (Uno)", time_to_event.concordance_uno),
+    _of(
+        "survival", "integrated_brier", "Integrated Brier", time_to_event.integrated_brier, "lower", (0.0, math.inf),
+        "survival_loss",
+    ),
+    _of(
+        "survival", "integrated_brier_scaled", "Integrated Brier, scaled", time_to_event.integrated_brier_scaled,
+        "higher", (-math.inf, 1.0), "survival_loss",
+    ),
+    _of("multilabel", "macro_auroc", "Macro AUROC", several_labels.macro_auroc),
+    _of("multilabel", "macro_auprc", "Macro AUPRC", several_labels.macro_auprc),
+)  # fmt: skip
+_OF_PREVALENCE = frozenset({
+    "auprc", "brier", "calibration_slope", "calibration_intercept", "brier_recalibrated", "brier_temperature",
+    "brier_isotonic", "concordance_uno", "integrated_brier", "integrated_brier_scaled",
+})  # fmt: skip
 METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("auroc", "AUROC", "score", auroc, resampled.auroc),
-        Metric("auprc", "AUPRC", "score", auprc, resampled.auprc),
-        Metric(
-            "balanced_accuracy", "Balanced accuracy", "decision", balanced_accuracy, resampled.balanced_accuracy
-        ),
-        Metric("sensitivity", "Sensitivity", "decision", sensitivity, resampled.sensitivity, (1,)),
-        Metric("specificity", "Specificity", "decision", specificity, resampled.specificity, (0,)),
-        Metric(
-            "balanced_accuracy_at_half", "Balanced accuracy at 0.5", "decision_at_half", balanced_accuracy,
-            resampled.balanced_accuracy,
-        ),
-        Metric("brier", "Brier", "score", brier, resampled.brier, (), "lower"),
-        Metric("ece", "ECE", "score", ece, None, (), "lower"),
-        Metric(
-            "calibration_slope", "Calibration slope", "score", calibration_slope, resampled.calibration_slope,
-            better=None,
-        ),
-        Metric(
-            "calibration_intercept", "Calibration intercept", "score", calibration_intercept,
-            resampled.calibration_intercept, better=None,
-        ),
-        Metric("brier_recalibrated", "Brier, recalibrated", "recalibrated", brier, resampled.brier, (), "lower"),
-        Metric("ece_recalibrated", "ECE, recalibrated", "recalibrated", ece, None, (), "lower"),
-        _of("regression", "r2", "R²", regression.r2),
-        _of("regression", "mae", "Mean absolute error", regression.mae, "lower"),
-        _of("regression", "rmse", "Root mean squared error", regression.rmse, "lower"),
-        _of("regression", "pearson", "Pearson correlation", regression.pearson),
-        _of("survival", "concordance", "Concordance (Harrell)", time_to_event.concordance),
-        _of("multilabel", "macro_auroc", "Macro AUROC", several_labels.macro_auroc),
-        _of("multilabel", "macro_auprc", "Macro AUPRC", several_labels.macro_auprc),
-    )
-}  # fmt: skip
+    metric.name: replace(metric, stratified=metric.name not in _OF_PREVALENCE) for metric in (*_BINARY, *_OTHERS)
+}
 
 
 def metrics_of(kind: str) -> dict[str, Metric]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+LIMITS_SD = 1.96
+
 
 def r2(labels: Floats, values: Floats, counts: Floats) -> Floats:
     """Return the share of the labels' variance that is predicted, 1 - sum (y - v)^2 / sum (y - mean y)^2."""
@@ -35,6 +37,34 @@ def pearson(labels: Floats, values: Floats, counts: Floats) -> Floats:
     product = _moment(labels, labels, counts) * _moment(values, values, counts)
     found = _moment(labels, values, counts) / np.sqrt(np.where(product > 0, product, 1.0))
     return _where(product, np.clip(found, -1.0, 1.0))
+
+
+def bias(labels: Floats, values: Floats, counts: Floats) -> Floats:
+    """Return by how much the values are above the labels on average (Bland and Altman 1986, The Lancet 327:307-310)."""
+    drawn = counts.sum(axis=1)
+    return _where(drawn, counts @ (values - labels) / np.maximum(drawn, 1.0))
+
+
+def lower_limit(labels: Floats, values: Floats, counts: Floats) -> Floats:
+    """Return the lower limit of agreement, bias - 1.96 standard deviations of value - label."""
+    return bias(labels, values, counts) - LIMITS_SD * _difference_sd(labels, values, counts)
+
+
+def upper_limit(labels: Floats, values: Floats, counts: Floats) -> Floats:
+    """Return the upper limit of agreement, bias + 1.96 standard deviations of value - label."""
+    return bias(labels, values, counts) + LIMITS_SD * _difference_sd(labels, values, counts)
+
+
+def linear_slope(labels: Floats, values: Floats, counts: Floats) -> Floats:
+    """Return the least-squares slope of labels on values: 1 is ideal, below 1 the values are too extreme."""
+    spread = _moment(values, values, counts)
+    return _where(spread, _moment(labels, values, counts) / np.where(spread > 0, spread, 1.0))
+
+
+def _difference_sd(labels: Floats, values: Floats, counts: Floats) -> Floats:
+    difference, freedom = values - labels, counts.sum(axis=1) - 1
+    square = np.maximum(_moment(difference, difference, counts), 0.0)
+    return _where(freedom, np.sqrt(square / np.maximum(freedom, 1.0)))
 
 
 def _moment(a: Floats, b: Floats, counts: Floats) -> Floats:

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiobind.evaluation.logistic import fit_line, fit_shift, logit
+from cardiobind.evaluation.threshold import SPECIFICITY
 
 Floats = NDArray[np.float64]
 
 CALIBRATION_BINS = 10
+_ROUNDING = 1e-9
 
 
 def auroc(labels: Floats, scores: Floats, counts: Floats) -> Floats:
@@ -51,6 +53,19 @@ def specificity(labels: Floats, decisions: Floats, counts: Floats) -> Floats:
 def balanced_accuracy(labels: Floats, decisions: Floats, counts: Floats) -> Floats:
     """Return the mean of sensitivity and specificity, (resamples,)."""
     return 0.5 * (sensitivity(labels, decisions, counts) + specificity(labels, decisions, counts))
+
+
+def sensitivity_at_specificity(labels: Floats, scores: Floats, counts: Floats) -> Floats:
+    """Return the highest sensitivity at a specificity of at least 90 % on the rows themselves, (resamples,).
+
+    The threshold is that of the resample's own ROC, so no validation is asked whether it could have been known.
+    """
+    positive = labels == 1
+    drawn, others = counts[:, positive], counts[:, ~positive]
+    false = _drawn_below(-scores[~positive], others, -scores[positive], "right")
+    specific = false <= (1 - SPECIFICITY) * others.sum(axis=1, keepdims=True) + _ROUNDING
+    value = _ratio((drawn * specific).sum(axis=1), drawn.sum(axis=1))
+    return np.where(others.sum(axis=1) > 0, value, np.nan)
 
 
 def brier(labels: Floats, probabilities: Floats, counts: Floats) -> Floats:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiobind.evaluation.over_time.product_limit import LEAST_UNCENSORED, uncensored
 from cardiobind.tasks.concordance import resampled_concordance
 
 Floats = NDArray[np.float64]
@@ -23,6 +24,51 @@ def concordance(labels: Floats, scores: Floats, counts: Floats) -> Floats:
         counts: (resamples, n) how often each row was drawn.
     """
     return resampled_concordance(labels[:, 0], labels[:, 1], scores, counts)
+
+
+def concordance_uno(labels: Floats, scores: Floats, counts: Floats) -> Floats:
+    """Return Uno's C of each resample, (resamples,): pairs weigh what censoring took away, so it does not depend on it.
+
+    Pairs are those of `concordance`, each over the squared share uncensored just before its event; events at which that
+    share is below 5 % do not count. The share is estimated in each resample anew. Without censoring it is Harrell's C.
+
+    Args:
+        labels: (n, 2).
+        scores: (n,) risk.
+        counts: (resamples, n) how often each row was drawn.
+
+    Source: Uno et al. 2011, Statistics in Medicine 30:1105-1117.
+    """
+    if not len(labels):
+        return np.full(len(counts), np.nan)
+    time, event = labels.T
+    share = uncensored(time, event, counts).before()
+    counted = share >= LEAST_UNCENSORED
+    weights = np.divide(1.0, share**2, out=np.zeros_like(share), where=counted)
+    return resampled_concordance(time, event, scores, counts, weights)
+
+
+def integrated_brier(labels: Floats, losses: Floats, counts: Floats) -> Floats:
+    """Return the Brier score averaged over time, (resamples,).
+
+    Args:
+        labels: (n, 2).
+        losses: (n, 2) what each subject adds, by the model and by the Kaplan-Meier curve of validation; see
+            `cardiobind.evaluation.over_time.brier.integrated_terms`. Weights for censoring are those of all rows.
+        counts: (resamples, n) how often each row was drawn.
+    """
+    drawn = counts.sum(axis=1)
+    return np.asarray(np.where(drawn > 0, counts @ losses[:, 0] / np.maximum(drawn, 1.0), np.nan))
+
+
+def integrated_brier_scaled(labels: Floats, losses: Floats, counts: Floats) -> Floats:
+    """Return 1 - integrated Brier score / that of the Kaplan-Meier curve, (resamples,); arguments as there.
+
+    Source: Kattan and Gerds 2018, Diagnostic and Prognostic Research 2:7 (index of prediction accuracy).
+    """
+    without = counts @ losses[:, 1]
+    share = np.divide(counts @ losses[:, 0], without, out=np.full(len(counts), np.nan), where=without > 0)
+    return np.asarray(1 - share)
 
 
 @dataclass(frozen=True)

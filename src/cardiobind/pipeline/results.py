@@ -14,14 +14,17 @@ from cardiobind.errors import InputError
 from cardiobind.evaluation import evaluate, table_rows
 from cardiobind.evaluation.tables import HEADLINES, kinds_of, of_kind
 from cardiobind.pipeline.components import Study
+from cardiobind.pipeline.groups import with_groups
 from cardiobind.pipeline.workspace import Stage
 
 HEADLINE = {"binary": ("balanced_accuracy", "auroc", "auprc")}
 EVALUATION_ROOMS = (
     "rng", "evaluation/bootstrap", "evaluation/calibration", "evaluation/cells", "evaluation/comparison",
-    "evaluation/evaluate", "evaluation/logistic", "evaluation/metrics", "evaluation/regression", "evaluation/resampled",
-    "evaluation/several_labels", "evaluation/threshold", "evaluation/time_to_event", "tasks/concordance",
-    "pipeline/results",
+    "evaluation/evaluate", "evaluation/label_efficiency", "evaluation/logistic", "evaluation/metrics",
+    "evaluation/missing_inputs", "evaluation/net_benefit", "evaluation/over_time", "evaluation/regression",
+    "evaluation/resampled", "evaluation/resampler", "evaluation/settled", "evaluation/several_labels",
+    "evaluation/subgroups", "evaluation/threshold", "evaluation/time_to_event", "evaluation/uncertainty",
+    "tasks/concordance", "pipeline/groups", "pipeline/results",
 )  # fmt: skip
 CEILING = "oracle ceiling"
 
@@ -39,11 +42,11 @@ def evaluate_cells(study: Study, predictors: Sequence[Artifact], ceiling: Artifa
     config = {"comparisons": [list(p) for p in chosen.comparisons], "resamples": chosen.resamples, "seed": seed}
 
     def build(stage: Stage) -> None:
-        predictions = _gather(predictors)
-        oracle = [] if ceiling is None else evaluate(_gather([ceiling]), resamples=chosen.resamples, seed=seed)["cells"]
+        predictions = with_groups(_gather(predictors), study.cohort)
         metrics = evaluate(
-            predictions, resamples=chosen.resamples, seed=seed, comparisons=chosen.comparisons, oracle=oracle
-        )
+            predictions, resamples=chosen.resamples, seed=seed, comparisons=chosen.comparisons,
+            ceiling=None if ceiling is None else _gather([ceiling]),
+        )  # fmt: skip
         with stage.commit() as folder:
             predictions.to_parquet(folder / "predictions.parquet", index=False)
             (folder / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False))

@@ -29,7 +29,9 @@ def concordance(time: Floats, event: Floats, score: Floats) -> float:
     return float(resampled_concordance(time, event, score, np.ones((1, len(time))))[0])
 
 
-def resampled_concordance(time: Floats, event: Floats, score: Floats, counts: Floats) -> Floats:
+def resampled_concordance(
+    time: Floats, event: Floats, score: Floats, counts: Floats, weights: Floats | None = None
+) -> Floats:
     """Return Harrell's C of many resamples, (resamples,), NaN where no pair is comparable.
 
     Args:
@@ -37,6 +39,7 @@ def resampled_concordance(time: Floats, event: Floats, score: Floats, counts: Fl
         event: (n,).
         score: (n,).
         counts: (resamples, n) how often each row was drawn; copies of a row are not compared with one another.
+        weights: (resamples, n) of the pairs in which each row is the earlier; None for 1.
     """
     first = np.flatnonzero(event == 1)
     right, pairs = np.zeros(len(counts)), np.zeros(len(counts))
@@ -45,7 +48,7 @@ def resampled_concordance(time: Floats, event: Floats, score: Floats, counts: Fl
         i = first[start : start + rows]
         later = (time[i, None] < time) | ((time[i, None] == time) & (event != 1))
         ordered = 0.5 * ((score[i, None] > score).astype(np.float64) + (score[i, None] >= score)) * later
-        drawn = counts[:, i]
+        drawn = counts[:, i] if weights is None else counts[:, i] * weights[:, i]
         right += ((drawn @ ordered) * counts).sum(axis=1)
         pairs += ((drawn @ later.astype(np.float64)) * counts).sum(axis=1)
     out: Floats = np.full(len(counts), np.nan)

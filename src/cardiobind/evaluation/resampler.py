@@ -1,0 +1,125 @@
+"""Draws of test subjects, and what every metric of every cell is in them: each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiobind.errors import InputError
+from cardiobind.evaluation.bootstrap import count_blocks, interval, smallest_class, subject_strata
+from cardiobind.evaluation.cells import Cell
+from cardiobind.evaluation.metrics import Metric
+from cardiobind.evaluation.uncertainty.components import named_intervals
+
+Floats = NDArray[np.float64]
+
+_CACHED_ELEMENTS = 200_000
+ONE_SUBJECT = "no interval: a class has one subject"
+_TOO_OFTEN_UNDEFINED = "no interval: over 5 % of the bootstrap resamples give no finite value"
+_BIASED = "no interval: resampling biases a binned calibration error upwards"
+
+
+class Resampler:
+    """Bootstrap of test subjects, within their class or not as the metric needs, all rows of a subject together.
+
+    Cells of the same subjects get the same resamples.
+
+    Args:
+        cells: whose draws are kept; of other cells they are computed each time.
+        resamples: number of resamples.
+        seed: seed of the draw.
+    """
+
+    def __init__(self, cells: Sequence[Cell], resamples: int, seed: int) -> None:
+        self.resamples, self.seed = resamples, seed
+        self._kept: dict[int, dict[str, Floats]] = {id(cell): {} for cell in cells}
+        self._values: dict[int, dict[str, Floats]] = {id(cell): {} for cell in cells}
+        self._cells = tuple(cells)  # held, so that no other object gets the id of one of them
+
+    def blocks(self, cell: Cell, *, stratified: bool) -> Iterator[Floats]:
+        """Yield how often each row was drawn, (some, n); nothing of a cell without rows.
+
+        Blocks are small enough that what a metric makes of one stays in the processor's cache.
+
+        Args:
+            cell: whose subjects are drawn.
+            stratified: whether each class keeps its size, see `Metric.stratified`.
+        """
+        rows = max(1, _CACHED_ELEMENTS // max(1, len(cell.labels)))
+        if len(cell.labels):
+            strata = subject_strata(cell.strata if stratified else np.zeros(len(cell.labels)), cell.subject_index)
+            for drawn in count_blocks(strata, self.resamples, self.seed):
+                for first in range(0, len(drawn), rows):
+                    yield drawn[first : first + rows, cell.subject_index]
+
+    def subjects(self, cell: Cell) -> int:
+        """Return how many subjects the smaller class has, 0 without rows."""
+        if not len(cell.labels):
+            return 0
+        return smallest_class(subject_strata(cell.strata, cell.subject_index))
+
+    def values(self, cell: Cell, metric: Metric) -> Floats:
+        """Return the metric of each seed on all test rows, (seeds,), NaN where undefined."""
+        known = self._values.get(id(cell), {})
+        if metric.name not in known:
+            known[metric.name] = _seed_values(cell, metric)
+        return known[metric.name]
+
+    def draws(self, cell: Cell, metrics: Sequence[Metric]) -> dict[str, Floats]:
+        """Return the metrics of each seed in each resample, (seeds, resamples), by name.
+
+        Metrics whose values are undefined, or which have no interval, are left out of the result.
+        """
+        known = self._kept.get(id(cell), {})
+        defined = [m for m in metrics if m.resampled and not cell.why_undefined(m.on)]
+        wanted = [m for m in defined if m.name not in known] if len(cell.labels) else []
+        parts: dict[str, list[Floats]] = {m.name: [] for m in wanted}
+        for stratified in sorted({metric.stratified for metric in wanted}):
+            chosen = [metric for metric in wanted if metric.stratified == stratified]
+            for counts in self.blocks(cell, stratified=stratified):
+                for metric in chosen:
+                    parts[metric.name].append(_each_seed(cell, metric, counts))
+        known |= {name: np.concatenate(found, axis=1) for name, found in parts.items()}
+        return {m.name: known[m.name] for m in defined if m.name in known}
+
+
+def estimate(cell: Cell, metric: Metric, sampler: Resampler) -> dict[str, Any]:
+    """Return a metric of a cell with its intervals, as ``metrics.json`` has it."""
+    values = sampler.values(cell, metric)
+    if not np.isfinite(values).all():
+        reason = cell.why_undefined(metric.on) or metric.why_undefined(cell.labels)
+        return {"value": None, "low": None, "high": None, "undefined": reason}
+    drawn, subjects = sampler.draws(cell, [metric]).get(metric.name), sampler.subjects(cell)
+    bounds = interval(drawn.mean(axis=0), subjects) if drawn is not None else None
+    return {
+        "value": float(np.mean(values)),
+        "low": bounds[0] if bounds else None,
+        "high": bounds[1] if bounds else None,
+        "seed_sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "seed_min": float(np.min(values)),
+        "seed_max": float(np.max(values)),
+        **named_intervals(values, drawn, bounds, subjects, metric.within),
+        **({} if bounds else {"undefined": why_no_interval(metric, subjects)}),
+    }
+
+
+def why_no_interval(metric: Metric, subjects: int) -> str:
+    """Return why the bootstrap gives no interval of a value that is defined."""
+    if metric.resampled is None:
+        return _BIASED
+    return ONE_SUBJECT if subjects < 2 else _TOO_OFTEN_UNDEFINED
+
+
+def _each_seed(cell: Cell, metric: Metric, counts: Floats) -> Floats:
+    if metric.resampled is None:
+        raise InputError("that metric has no interval", where="metric", got=metric.name)
+    return np.stack([metric.resampled(cell.labels, values, counts) for values in cell.values[metric.on]])
+
+
+def _seed_values(cell: Cell, metric: Metric) -> Floats:
+    if cell.why_undefined(metric.on):
+        return np.full(len(cell.seeds), np.nan)
+    return np.array([metric.point(cell.labels, values) for values in cell.values[metric.on]])

@@ -1,0 +1,61 @@
+"""The metrics of each group of subjects, with counts; none where a group is too small to say anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cardiobind.evaluation.bootstrap import subject_strata
+from cardiobind.evaluation.cells import Cell
+from cardiobind.evaluation.metrics import METRICS
+from cardiobind.evaluation.resampler import Resampler, estimate
+
+SUBGROUP_METRICS: Mapping[str, tuple[str, ...]] = {
+    "binary": (
+        "auroc", "balanced_accuracy", "sensitivity", "specificity", "brier_recalibrated", "calibration_intercept",
+    ),
+    "multilabel": ("macro_auroc",),
+    "regression": ("r2", "mae", "bias"),
+    "survival": ("concordance",),
+}  # fmt: skip
+LEAST_PER_CLASS = 10
+"""Subjects that each class (with and without the event) must have for a group to be measured."""
+LEAST_SUBJECTS = 20
+"""Subjects that a group must have where there are no classes."""
+
+
+def subgroups(cell: Cell, sampler: Resampler) -> list[dict[str, Any]]:
+    """Return ``group, level, n, subjects, positives, metrics`` of each level of each group, in order of the level.
+
+    Decisions are those of the one threshold of the cell; no group has a threshold of its own.
+    """
+    return [
+        _describe(cell.at(np.flatnonzero(levels == level)), name, str(level), sampler)
+        for name, levels in cell.groups.items()
+        for level in sorted(set(levels))
+    ]
+
+
+def _describe(part: Cell, group: str, level: str, sampler: Resampler) -> dict[str, Any]:
+    entry = {
+        "group": group, "level": level, "n": len(part.labels), "subjects": len(np.unique(part.subject_index)),
+        "positives": part.positives,
+    }  # fmt: skip
+    reason = _too_few(part)
+    if reason:
+        return entry | {"metrics": {}, "undefined": reason}
+    names = SUBGROUP_METRICS[part.kind]
+    return entry | {"metrics": {name: estimate(part, METRICS[name], sampler) for name in names}}
+
+
+def _too_few(part: Cell) -> str | None:
+    strata = subject_strata(part.strata, part.subject_index)
+    if part.positives is None:
+        return None if len(strata) >= LEAST_SUBJECTS else f"too few: {len(strata)} subjects, {LEAST_SUBJECTS} needed"
+    positive = int(strata.sum())
+    if min(positive, len(strata) - positive) >= LEAST_PER_CLASS:
+        return None
+    words = "with and {} without the event" if part.kind == "survival" else "positive and {} negative subjects"
+    return f"too few: {positive} {words.format(len(strata) - positive)}, {LEAST_PER_CLASS} of each needed"
