@@ -42,7 +42,7 @@ def evaluate(
     Thresholds and recalibration come from rows with split "validation", everything else from rows with split "test".
     A value is the mean over seeds; ``low`` and ``high`` are its 95 % interval over test subjects: expanded percentiles
     of that mean under a bootstrap of subjects, stratified by class (by event, for time to event) where the metric does
-    not depend on how many are ill, see `Metric.stratified`. The intervals over seeds and over both stand beside it under
+    not depend on how many are ill, see `Metric.stratified`. Intervals over seeds and over both stand beside it under
     their names. A task of several labels has a cell of its own and a binary one for each label, named ``task: label``.
 
     Args:
