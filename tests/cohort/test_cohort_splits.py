@@ -114,6 +114,15 @@ def test_bad_fractions_are_refused(fraction: float) -> None:
         label_subset(["a", "b"], [0, 1], fraction, 0)
 
 
+@pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 0, 0, 1]])
+def test_strata_of_a_number_may_be_one_or_hold_one_subject(labels: list[float]) -> None:
+    options = {"least_classes": 1, "least_subjects": 1}
+    found = label_subset(["a", "b", "c", "d"], labels, 0.1, 0, **options)
+    assert found.sum() == 2 + max(labels)
+    with pytest.raises(InputError, match="too few"):
+        label_subset(["a", "b"], [0, np.nan], 0.5, 0, **options)
+
+
 @pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 0, 0, 1], [np.nan] * 4])
 def test_too_few_of_a_class_is_refused(labels: list[float]) -> None:
     with pytest.raises(InputError, match="too few"):

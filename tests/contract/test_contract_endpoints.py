@@ -167,3 +167,15 @@ def test_every_metric_is_of_a_kind():
 def test_labels_that_teach_nothing_are_refused(kind, labels):
     with pytest.raises(InputError):
         ENDPOINTS.get(kind).fit(labels)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multilabel"])
+def test_one_class_is_refused_only_where_it_would_be_weighed(kind):
+    labels = np.ones(5) if kind == "binary" else np.ones((5, 2))
+    objective = ENDPOINTS.get(kind).fit(labels, weighted=False)
+    logits = torch.zeros(5, objective.outputs)
+    assert objective.loss(logits, torch.from_numpy(labels)).item() == pytest.approx(np.log(2))
+    with pytest.raises(InputError, match="one class"):
+        ENDPOINTS.get(kind).fit(labels)
+    with pytest.raises(InputError, match="no training label"):
+        ENDPOINTS.get(kind).fit(np.full_like(labels, np.nan), weighted=False)

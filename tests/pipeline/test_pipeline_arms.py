@@ -211,6 +211,20 @@ def test_a_validation_split_that_decides_nothing(
     json.dumps(metrics, allow_nan=False)
 
 
+def test_a_classifier_starts_from_a_probe_without_a_validation_label(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = study.protocol.labels.copy()
+    labels[study.protocol.rows("validation")] = np.nan
+    monkeypatch.setattr(Protocol, "labels", property(lambda self: labels))
+    (arm,) = (a for a in study.experiment.arms if a.name == "fine-tuned")
+    changes = {"start": "scratch", "classifier": "probe", "options": {"hidden": 0}}
+    only = study.experiment.model_copy(update={"arms": (arm.model_copy(update=changes),)})
+    (predictor,) = pipeline.finetune(replace(study, experiment=only), {}, None)
+    started = predictor.json("model.json")["classifier_start"]
+    assert started == {"regularisation_c": USUAL_C, "validation_labels": 0}
+
+
 def test_a_probe_needs_both_classes() -> None:
     with pytest.raises(InputError, match="one class"):
         fit_logistic_probe(np.ones((4, 2), np.float32), np.ones(4), np.ones((2, 2), np.float32), np.zeros(2), seed=0)

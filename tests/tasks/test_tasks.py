@@ -196,3 +196,20 @@ def test_ptbxl_superclasses_have_the_published_counts(shared_data) -> None:
 def test_the_stratum_of_several_labels_is_the_higher_the_rarer_its_rarest_label() -> None:
     labels = np.array([[1, 0], [1, 1], [0, 0], [1, 0], [np.nan, np.nan]], dtype=float)
     np.testing.assert_array_equal(KINDS.get("multilabel").strata(labels), [1, 2, 0, 1, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("labels", "strata"),
+    [
+        ([1, 2, 3, 4, 5, 6, 7, 8, np.nan], [0, 0, 1, 1, 2, 2, 3, 3, np.nan]),
+        ([0, 0, 0, 0, 0, 0, 0, 0, 1, 2, np.nan], [3] * 8 + [6, 6, np.nan]),  # a score that most have none of
+        ([9, 9, 9, 9, 9, 9, 9, 9, 1, 2], [3] * 8 + [0, 0]),
+        ([1, 5, 5, 5, 5, 5, 5, 5, 5, 9], [0] + [3] * 8 + [6]),
+        ([5, 5, 5], [3, 3, 3]),
+        ([np.nan, np.nan], [np.nan, np.nan]),
+    ],
+)
+def test_numbers_are_drawn_by_quarters_and_a_value_that_many_share_apart(
+    labels: list[float], strata: list[float]
+) -> None:
+    np.testing.assert_array_equal(KINDS.get("regression").strata(np.array(labels, dtype=float)), strata)

@@ -88,17 +88,22 @@ def check_splits(frame: pd.DataFrame, aliases: Mapping[str, str] | None = None) 
         raise SubjectOverlapError([str(s) for s in torn.index])
 
 
-def label_subset(subjects: Sequence[str], labels: ArrayLike, fraction: float, seed: int) -> NDArray[np.bool_]:
+def label_subset(
+    subjects: Sequence[str], labels: ArrayLike, fraction: float, seed: int, *, least_classes: int = 2,
+    least_subjects: int = MINIMUM_PER_CLASS,
+) -> NDArray[np.bool_]:  # fmt: skip
     """Choose the samples whose labels may be used when labels are scarce.
 
-    Subsets are nested (a smaller fraction is within a larger one), drawn by subject and stratified by class, with at
-    least two subjects of each class. A subject with several visits counts as its highest label.
+    Subsets are nested (a smaller fraction is within a larger one), drawn by subject and stratified by class, with two
+    subjects of each class that has them. A subject with several visits counts as its highest label.
 
     Args:
         subjects: (n,) subject of each sample.
-        labels: (n,) class of each sample, NaN where unknown.
+        labels: (n,) class of each sample, or stratum of its value; NaN where unknown.
         fraction: share of the labelled subjects of each class, in (0, 1].
         seed: key of the draw.
+        least_classes: how many classes there must be; 1 where they are strata of a number.
+        least_subjects: how many subjects each of them must have.
 
     Returns:
         (n,) True where the label may be used; False wherever it is unknown.
@@ -110,7 +115,7 @@ def label_subset(subjects: Sequence[str], labels: ArrayLike, fraction: float, se
         raise InputError("the share of labels is out of range", expected="0 < fraction <= 1", got=fraction)
     known = pd.DataFrame({"subject": [str(s) for s in subjects], "label": np.asarray(labels, dtype=float)})
     by_subject = known.dropna().groupby("subject")["label"].max()
-    _check_classes(by_subject)
+    _check_classes(by_subject, least_classes, least_subjects)
     chosen = {s for _, group in by_subject.groupby(by_subject) for s in _first(group.index, fraction, seed)}
     return (known["subject"].isin(chosen) & known["label"].notna()).to_numpy(dtype=bool)
 
@@ -120,12 +125,12 @@ def _first(subjects: pd.Index, fraction: float, seed: int) -> list[str]:
     return ordered[: max(MINIMUM_PER_CLASS, ceil(fraction * len(ordered) - 1e-9))]
 
 
-def _check_classes(by_subject: pd.Series) -> None:
+def _check_classes(by_subject: pd.Series, classes: int, subjects: int) -> None:
     counts = by_subject.value_counts()
-    if len(counts) < 2 or counts.min() < MINIMUM_PER_CLASS:
+    if len(by_subject) < MINIMUM_PER_CLASS or len(counts) < classes or counts.min() < subjects:
         raise InputError(
             "too few labelled subjects",
-            expected=f"at least {MINIMUM_PER_CLASS} subjects of each of 2 or more classes",
+            expected=f"at least {subjects} subjects of each of {classes} or more classes, {MINIMUM_PER_CLASS} in all",
             got={float(str(k)): int(v) for k, v in counts.items()},
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,19 +16,24 @@ from cardiobind.methods.finetune import Finetune
 from cardiobind.methods.linear_probes import Probe, Split, probe_of
 from cardiobind.training import computing
 
+log = logging.getLogger(__name__)
+
 BATCH = 64
 
 
 def start_from_probe(
-    method: Finetune, kind: str, train: CohortDataset, validation: CohortDataset, *, seed: int
+    method: Finetune, kind: str, train: CohortDataset, validation: CohortDataset | None, *, seed: int
 ) -> Probe:
     """Set the head to the best linear model on the first features, its penalty chosen on validation.
+
+    Where validation cannot choose, for want of subjects or of a class among them, the penalty is the usual C = 1
+    (`cardiobind.methods.probe.USUAL_C`).
 
     Args:
         method: with a linear head (``hidden = 0``).
         kind: of the endpoint, a name in `cardiobind.methods.linear_probes.PROBES`.
         train: labelled training subjects.
-        validation: labelled validation subjects.
+        validation: labelled validation subjects; None where there are none.
         seed: of the solver.
 
     Returns:
@@ -45,7 +51,12 @@ def start_from_probe(
     ):
         raise ConfigError("a classifier that starts from a probe is linear", where="hidden", expected=0)
     method.train(False)
-    shown, held_out = (Split(classifier_features(method, data), _labels(data)) for data in (train, validation))
+    shown = Split(classifier_features(method, train), _labels(train))
+    if validation is None:
+        log.warning("no validation subject has a label: the penalty of the first classifier is the usual C = 1")
+        held_out = Split(shown.features[:0], shown.labels[:0])
+    else:
+        held_out = Split(classifier_features(method, validation), _labels(validation))
     probe = probe_of(kind, method.objective)(method.objective, shown, held_out, seed)
     weight, bias = probe.line()
     with torch.no_grad():

@@ -29,6 +29,8 @@ class Kind:
         marks: labels -> (n,) 1, 0 or NaN, who counts as positive; None where nobody does.
         audited: labels -> (n,) columns that no feature may give away.
         why_none: what to do where nobody has a label, if there is something.
+        least_strata: how many strata the labels that may be learnt from need.
+        least_in_stratum: how many subjects each of them needs.
     """
 
     known: Callable[[Floats], NDArray[np.bool_]]
@@ -36,6 +38,8 @@ class Kind:
     marks: Callable[[Floats], Floats] | None
     audited: Callable[[Floats], list[Floats]]
     why_none: str | None = None
+    least_strata: int = 2
+    least_in_stratum: int = 2
 
 
 def _every(labels: Floats) -> NDArray[np.bool_]:
@@ -58,12 +62,19 @@ def _event(labels: Floats) -> Floats:
 
 
 def _quantile_group(labels: Floats) -> Floats:
-    """Return the quarter of the known values that each value lies in, 0 to 3."""
+    """Return the quarter of the known values that each value lies in, 0 to 3.
+
+    Where one value takes a quarter or more, such as a calcium score of 0, quarters end at it: it is then a stratum of
+    its own, so that few labels hold it, what is below and what is above in their shares.
+    """
     known = labels[np.isfinite(labels)]
     if not len(known):
         return labels
     edges = np.quantile(known, np.linspace(0, 1, GROUPS + 1)[1:-1])
-    return np.where(np.isfinite(labels), np.searchsorted(edges, labels, side="right"), np.nan)
+    quarter = np.searchsorted(edges, labels, side="right")
+    if len(np.unique(edges)) < len(edges):
+        quarter += np.searchsorted(edges, labels, side="left")
+    return np.where(np.isfinite(labels), quarter, np.nan)
 
 
 def _rarest(labels: Floats) -> Floats:
@@ -85,5 +96,7 @@ KINDS.register("survival")(
         "the end of follow-up has to be known: for UK Biobank give source.options.end_of_records",
     )
 )  # fmt: skip
-KINDS.register("regression")(Kind(_every, _quantile_group, None, lambda labels: [labels]))
-KINDS.register("multilabel")(Kind(_any, _rarest, None, lambda labels: list(labels.T)))
+KINDS.register("regression")(
+    Kind(_every, _quantile_group, None, lambda labels: [labels], least_strata=1, least_in_stratum=1)
+)
+KINDS.register("multilabel")(Kind(_any, _rarest, None, lambda labels: list(labels.T), least_in_stratum=1))

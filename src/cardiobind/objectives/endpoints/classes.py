@@ -40,9 +40,13 @@ class Binary(EndpointObjective):
 
     @classmethod
     def fit(cls, labels: Floats, *, weighted: bool = True) -> Self:
-        """Return the objective whose positives weigh, if `weighted`, together as much as the negatives."""
-        weight = positive_weight(labels)
-        return cls(positive_weight=weight if weighted else 1.0)
+        """Return the objective whose positives weigh, if `weighted`, together as much as the negatives.
+
+        Raises:
+            InputError: no label is known, or those that would be weighed are of one class.
+        """
+        _check_some(labels)
+        return cls(positive_weight=positive_weight(labels) if weighted else 1.0)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy in which a positive counts `positive_weight` times."""
@@ -81,12 +85,21 @@ class Multilabel(EndpointObjective):
 
     @classmethod
     def fit(cls, labels: Floats, *, weighted: bool = True) -> Self:
-        """Return the objective for labels (n, K); if `weighted`, both classes of each label weigh the same."""
+        """Return the objective for labels (n, K); if `weighted`, both classes of each label weigh the same.
+
+        Raises:
+            InputError: no label is known, or one that would be weighed has one class only.
+        """
+        _check_some(labels)
+        if not weighted:
+            return cls([1.0] * labels.shape[1])
         try:
-            weights = [positive_weight(column) for column in labels.T]
+            return cls([positive_weight(column) for column in labels.T])
         except InputError as error:
-            raise InputError(f"a label of several: {error.what}", expected=error.expected, got=error.got) from error
-        return cls(weights if weighted else [1.0] * len(weights))
+            raise InputError(
+                f"a label of several: {error.what}", expected=error.expected, got=error.got,
+                hint='take more labels, or none of the weights: objective = { weighted = false }',
+            ) from error  # fmt: skip
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over the labels that are known of anybody of the weighted mean over those who have it."""
@@ -115,6 +128,11 @@ class Multilabel(EndpointObjective):
     def to_json(self) -> dict[str, Any]:
         """Return the weights, which say how many labels there are."""
         return {"positive_weights": list(self.positive_weights)}
+
+
+def _check_some(labels: Floats) -> None:
+    if not np.isfinite(labels).any():
+        raise InputError("no training label is known", expected="labels of 0 and 1", got=f"{len(labels)} unknown")
 
 
 def _ranking(labels: Floats, scores: Floats) -> tuple[float, float]:

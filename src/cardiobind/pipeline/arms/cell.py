@@ -77,7 +77,11 @@ class Cell:
         rows = self.study.cohort.rows_with(self.study.protocol.rows("train"), self.modalities)
         subjects = self.study.cohort.samples["subject"].to_numpy()[rows]
         strata = self.kind.strata(self.labels[rows])
-        return rows[label_subset(subjects.tolist(), strata, self.fraction, self.seed)]
+        chosen = label_subset(
+            subjects.tolist(), strata, self.fraction, self.seed, least_classes=self.kind.least_strata,
+            least_subjects=self.kind.least_in_stratum,
+        )  # fmt: skip
+        return rows[chosen]
 
     def scored_rows(self, split: str, inputs: str) -> NDArray[np.int64]:
         """Return the labelled samples of a split that have all modalities of an input set such as ``ecg+tabular``."""

@@ -65,8 +65,10 @@ def fine_tune(cell: Cell, stage: Stage, method: Finetune, shown: CohortDataset, 
     validation = validation[cell.kind.known(cell.labels[validation])]
     train = dataset(study, rows, cell.modalities)
     held_out = dataset(study, validation, cell.modalities) if len(validation) else None
-    if cell.arm.classifier == "probe" and held_out is not None:
-        start_from_probe(method, cell.task.kind, train, held_out, seed=cell.seed)
+    begun = {}
+    if cell.arm.classifier == "probe":
+        probe = start_from_probe(method, cell.task.kind, train, held_out, seed=cell.seed)
+        begun = {"classifier_start": {"regularisation_c": probe.penalty, "validation_labels": len(validation)}}
     settings = training_settings(cell.arm.training or study.experiment.finetune, study.experiment.training)
     history = learn(
         method, shown, held_out, settings, seed=cell.seed, work=stage.work,
@@ -82,7 +84,7 @@ def fine_tune(cell: Cell, stage: Stage, method: Finetune, shown: CohortDataset, 
     )
     with stage.commit() as folder:
         facts = {"training_labels": len(rows), "crops": method.crops, "objective": objective.to_json()}
-        save_network(folder, method.fusion, cell.description() | facts, history)
+        save_network(folder, method.fusion, cell.description() | facts | begun, history)
         predictions_frame(cell, scores).to_parquet(folder / "predictions.parquet", index=False)
 
 
