@@ -32,6 +32,7 @@ from cardiobind.pipeline.export import BUNDLE_ROOMS
 from cardiobind.pipeline.finetune import cells
 from cardiobind.pipeline.semi_supervised import labelled_and_other
 from cardiobind.pipeline.workspace import Workspace
+from cardiobind.training import computing_device
 
 Make = Callable[..., Experiment]
 
@@ -136,6 +137,19 @@ def test_embeddings_of_the_report_are_of_the_crops_that_were_aligned(
     words = ("align.method={kind='align_all_pairs',options={crop_s=4.0}}", "align.training={epochs=1}")
     pipeline.run_until("align", make(*words), shutil.copytree(prepared, tmp_path / "run"))
     assert shown == [4.0]
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "mps"])
+def test_what_is_computed_outside_of_training_is_computed_where_the_experiment_says(
+    make: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accelerator: str
+) -> None:
+    found: list[str] = []
+    module = importlib.import_module("cardiobind.pipeline.run")
+    monkeypatch.setattr(module, "learn_without_labels", lambda *_, **__: found.append(computing_device().type) or {})
+    monkeypatch.setattr(module, "rehearse", lambda _: None)
+    folder = shutil.copytree(prepared, tmp_path / "run")
+    pipeline.run_until("align", make(f"training.accelerator={accelerator}"), folder)
+    assert found == [accelerator]
 
 
 PLUMBING = {"errors", "registry", "config", "artifact", "pipeline/workspace", "pipeline/progress"}

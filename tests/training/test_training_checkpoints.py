@@ -10,7 +10,7 @@ import torch
 
 from cardiobind import artifact, rng
 from cardiobind.errors import TrainingError
-from cardiobind.training import engine, weights_digest
+from cardiobind.training import engine, precision, weights_digest
 from cardiobind.training.checkpoints import newest_checkpoint, read_state, save_checkpoint
 
 
@@ -199,12 +199,30 @@ def test_all_damaged_starts_afresh(run, toy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "named"), [({"seed": 2}, "seed"), ({"learning_rate": 0.5}, "settings"), ({"size": 51}, "subjects")]
+    ("change", "named"), [({"seed": 2}, "seed"), ({"learning_rate": 0.5}, r"learning_rate 0\.5"), ({"size": 51}, "subjects")]
 )
 def test_the_folder_of_another_run_is_refused(run, change, named):
     run()
     with pytest.raises(TrainingError, match=f"another run[\\s\\S]*{named}"):
         run(**change)
+
+
+def bf16_is(fast, monkeypatch):
+    monkeypatch.setattr(precision, "_cpu_multiplies_bf16", lambda: "AMX" if fast else None)
+
+
+def test_a_run_goes_on_in_the_precision_that_was_chosen_when_it_began(run, toy, monkeypatch, caplog):
+    bf16_is(True, monkeypatch)
+    whole, expected = run(work="whole", precision="auto", accelerator="cpu")
+    with pytest.raises(Killed):
+        run(interrupt(toy, 15), precision="auto", accelerator="cpu")
+    bf16_is(False, monkeypatch)
+    resumed, history = run(precision="auto", accelerator="cpu")
+    assert history.precision == expected.precision == "bf16-mixed"
+    assert "goes on in bf16-mixed" in caplog.text
+    assert weights_digest(resumed.state_dict()) == weights_digest(whole.state_dict())
+    with pytest.raises(TrainingError, match=r"expected: precision 32-true\s+got: precision bf16-mixed"):
+        run(precision="32-true", accelerator="cpu")
 
 
 def test_other_first_weights_are_refused(run, toy):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from cardiobind.training import computing, computing_device
+from cardiobind.training import computing, computing_device, computing_on
 from cardiobind.training import device as module
 
 
@@ -41,6 +41,24 @@ def test_modules_go_there_and_come_back_also_after_an_error(monkeypatch: pytest.
         raise ValueError(f"{torch.are_deterministic_algorithms_enabled()} on {device}")
     assert layer.places == ["cuda", "cpu"]
     assert torch.are_deterministic_algorithms_enabled() == before
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "kind"), [("auto", "cuda"), ("gpu", "cuda"), ("cuda", "cuda"), ("cpu", "cpu"), ("mps", "mps")]
+)
+def test_what_is_asked_for_is_where_it_computes(monkeypatch: pytest.MonkeyPatch, accelerator: str, kind: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with computing_on(accelerator):
+        assert computing_device().type == kind
+    assert computing_device().type == "cuda"
+
+
+def test_on_the_cpu_a_module_comes_from_elsewhere_and_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = Moved()
+    monkeypatch.setattr(module, "_place", lambda _: torch.device("cuda"))
+    with computing_on("cpu"), computing(layer) as device:
+        assert device.type == "cpu"
+    assert layer.places == ["cpu", "cuda"]
 
 
 ON_BOTH = """

@@ -23,7 +23,7 @@ from cardiobind.pipeline.results import evaluate_cells, table
 from cardiobind.pipeline.variants import learn_without_labels
 from cardiobind.pipeline.workspace import Stage, Workspace
 from cardiobind.registry import did_you_mean
-from cardiobind.training import choose_precision
+from cardiobind.training import choose_precision, computing_on
 from cardiobind.training.processes import Team, join
 
 SHIPPED = Path(next(iter(cardiobind.experiments.__path__)))
@@ -89,7 +89,7 @@ def run(
     """
     _check_export(experiment, ingest)
     team, workspace = _join(experiment), Workspace(out, reporter)
-    with workspace.locked():
+    with workspace.locked(), computing_on(experiment.training.accelerator):
         study = prepare(experiment, workspace, ingest or Ingest())
         rehearse(study)
         _tell_precision(experiment, workspace)
@@ -125,7 +125,7 @@ def run_until(
         raise ConfigError("unknown stage", got=stage, expected=" | ".join(STAGES))
     _join(experiment)
     workspace = Workspace(out, reporter)
-    with workspace.locked():
+    with workspace.locked(), computing_on(experiment.training.accelerator):
         study = prepare(experiment, workspace, ingest or Ingest())
         if stage == "prepare":
             return [study.cohort.artifact, study.protocol.artifact]

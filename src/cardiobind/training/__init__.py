@@ -1,6 +1,6 @@
 """The machine: trains a method in rounds, exactly resumable; it knows nothing of hearts."""
 
-from cardiobind.training.device import computing, computing_device
+from cardiobind.training.device import computing, computing_device, computing_on
 from cardiobind.training.fit import fit, weights_digest
 from cardiobind.training.history import History
 from cardiobind.training.optimiser import decay_groups
@@ -18,6 +18,7 @@ __all__ = [
     "choose_precision",
     "computing",
     "computing_device",
+    "computing_on",
     "decay_groups",
     "fit",
     "learning_rate_factor",

@@ -67,6 +67,17 @@ def newest_checkpoint(folder: Path, identity: Mapping[str, Any]) -> artifact.Art
     return None
 
 
+def settings_of_run(folder: Path) -> Mapping[str, Any]:
+    """Return the settings of the run whose checkpoints lie in a folder; none where none of them can be read."""
+    for path in _checkpoints(folder):
+        try:
+            settings: Mapping[str, Any] = artifact.read_manifest(path)["config"]["settings"]
+        except (ArtifactError, KeyError):
+            continue
+        return settings
+    return {}
+
+
 def read_state(checkpoint: artifact.Artifact) -> dict[str, Any]:
     """Return the state that a checkpoint holds, on the CPU; no code in it is run."""
     state: dict[str, Any] = torch.load(checkpoint.file(STATE_FILE), map_location="cpu", weights_only=True)
@@ -84,11 +95,18 @@ def _set_aside(path: Path) -> None:
 
 
 def _check_identity(checkpoint: artifact.Artifact, identity: Mapping[str, Any]) -> None:
-    differing = sorted(k for k in identity if checkpoint.config.get(k) != identity[k])
+    found, wanted = _flat(checkpoint.config), _flat(identity)
+    differing = sorted(name for name in wanted if found.get(name) != wanted[name])
     if differing:
         raise TrainingError(
             "the work folder holds checkpoints of another run",
             where=checkpoint.path.parent,
-            expected="the same " + ", ".join(differing),
-            hint="choose another work folder or delete this one",
+            expected=", ".join(f"{name} {wanted[name]}" for name in differing),
+            got=", ".join(f"{name} {found.get(name)}" for name in differing),
+            hint="ask for what the run was begun with, choose another work folder, or delete this one",
         )
+
+
+def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {name: value for name, value in identity.items() if name != "settings"}
+    return {**rest, **identity.get("settings", {})}

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from cardiobind.errors import InputError, TrainingError
-from cardiobind.training.checkpoints import newest_checkpoint, read_state
+from cardiobind.training.checkpoints import newest_checkpoint, read_state, settings_of_run
 from cardiobind.training.determinism import deterministic
 from cardiobind.training.history import History
-from cardiobind.training.precision import choose_precision
+from cardiobind.training.precision import PRECISIONS, choose_precision
 from cardiobind.training.processes import join
 from cardiobind.training.protocol import Method, OrderFactory, Progress, Source
 from cardiobind.training.rounds import Plan, Rounds
@@ -46,7 +46,8 @@ def fit(
     is killed and called again ends with the same bits. Afterwards the method, on the CPU and in evaluation mode, holds
     the weights of the best validation round, or the last ones without validation; the history says which. Several
     processes, see `cardiobind.training.processes`, share each batch and end with the same weights. On Ctrl-C or SIGTERM
-    the step at hand is finished and saved; the call then ends by KeyboardInterrupt or SystemExit.
+    the step at hand is finished and saved; the call then ends by KeyboardInterrupt or SystemExit. The precision
+    ``auto`` is chosen when a run begins; a run that goes on elsewhere keeps it.
 
     Args:
         method: what a step computes; its first weights must be the same at each call (seed before building it).
@@ -62,12 +63,12 @@ def fit(
     Raises:
         InputError: there is no training subject.
         TrainingError: a loss or gradient is not finite (the weights are those before that step), `work` belongs to
-            another run, or there is nothing to train.
+            another run (the settings that differ are named), or there is nothing to train.
         ConfigError: another number of processes was launched than the settings ask for.
     """
     _check(train, validation, settings, title)
     team = join(settings.devices, settings.nodes)
-    settings = team.by_leader(partial(_with_precision, settings, title))
+    settings = team.by_leader(partial(_with_precision, settings, title, work / "checkpoints"))
     batches = order(len(train), settings.batch_size, seed=seed, rank=team.rank, world=team.world)
     plan = Plan.of(settings, len(batches))
     identity = _identity(method, train, validation, settings, seed)
@@ -104,8 +105,12 @@ def _check(train: Source, validation: Source | None, settings: TrainingSettings,
         raise TrainingError("early stopping needs a validation set", where=title, hint="set patience to none")
 
 
-def _with_precision(settings: TrainingSettings, title: str) -> TrainingSettings:
+def _with_precision(settings: TrainingSettings, title: str, checkpoints: Path) -> TrainingSettings:
     precision = choose_precision(settings.precision, settings.accelerator)
+    begun = settings_of_run(checkpoints).get("precision", precision.name)
+    if settings.precision == "auto" and begun != precision.name and begun in PRECISIONS:
+        log.warning("%s: goes on in %s, in which it was begun; here it would be %s", title, begun, precision)
+        return replace(settings, precision=begun)
     log.info("%s: precision %s", title, precision)
     return replace(settings, precision=precision.name)
 

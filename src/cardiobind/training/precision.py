@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from cardiobind.errors import ConfigError
+from cardiobind.training.device import device_kind
 
 PrecisionName = Literal["auto", "32-true", "bf16-mixed"]
 PRECISIONS: tuple[PrecisionName, ...] = ("auto", "32-true", "bf16-mixed")
@@ -44,19 +45,11 @@ def choose_precision(wanted: PrecisionName = "auto", accelerator: str = "auto") 
         raise ConfigError("unknown precision", where="precision", expected=" | ".join(PRECISIONS), got=wanted)
     if wanted != "auto":
         return Precision(wanted, "as asked for")
-    device = _device(accelerator)
+    device = device_kind(accelerator)
     fast = {"cuda": _gpu_multiplies_bf16, "cpu": _cpu_multiplies_bf16}.get(device, lambda: None)()
     if fast is None:
         return Precision("32-true", f"this {device} has no fast bfloat16")
     return Precision("bf16-mixed", f"this {device} has {fast}")
-
-
-def _device(accelerator: str) -> str:
-    if accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available()):
-        return "cuda"
-    if accelerator == "auto" and torch.backends.mps.is_available():
-        return "mps"
-    return "cpu" if accelerator == "auto" else accelerator
 
 
 def _gpu_multiplies_bf16() -> str | None:
