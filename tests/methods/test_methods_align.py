@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cardiobind.errors import ConfigError
-from cardiobind.methods import AlignAllPairs, AlignJoint, embedding_spread, learn
+from cardiobind.errors import ConfigError, TrainingError
+from cardiobind.methods import AlignAllPairs, AlignJoint, embed, embedding_spread, learn, predict
 from cardiobind.methods.predict import restrict
 from cardiobind.training import TrainingSettings
 from cardiobind.training.engine import concatenate
@@ -139,3 +139,26 @@ def test_too_few_towers_are_refused(towers):
         AlignJoint(towers(("ecg", "tabular")))
     with pytest.raises(ConfigError, match="two"):
         AlignAllPairs(towers(("ecg",)))
+
+
+@pytest.mark.parametrize("name", ["align_joint", "align_all_pairs", "align_gram"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_an_embedding_that_is_not_finite_is_no_absent_one(method, cohort, name, bad):
+    aligned = method(name).eval()
+    batch = cohort(8).batch(range(8))
+    with torch.no_grad():
+        next(p for n, p in aligned.named_parameters() if "head" in n).fill_(bad)
+    with pytest.raises(TrainingError, match="not finite"):
+        aligned.evaluate_batch(batch)
+
+
+def test_neither_scores_nor_embeddings_may_be_nan_but_for_who_has_nothing(method, cohort):
+    subjects = cohort(8)
+    finetuned = method("finetune")
+    embed(dict(finetuned.fusion.towers.items()), subjects)
+    with torch.no_grad():
+        next(finetuned.fusion.parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingError, match="logits are not finite"):
+        predict(finetuned, subjects)
+    with pytest.raises(TrainingError, match="embeddings of ecg are not finite"):
+        embed(dict(finetuned.fusion.towers.items()), subjects)

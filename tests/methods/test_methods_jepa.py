@@ -133,3 +133,19 @@ def test_what_does_not_fit_is_refused(encoder, specs) -> None:
         Jepa(encoder("ecg"), **SMALL, block_s=2.0)
     with pytest.raises(ConfigError, match="range"):
         Jepa(encoder("ecg"), **SMALL, beta=0.0)
+
+
+def test_the_watched_embedding_leaves_absent_leads_out(specs) -> None:
+    torch.manual_seed(0)
+    encoder = build_encoder("lead_vit", specs["ecg"], patch_s=0.2, width=16, depth=1, heads=2)
+    method = Jepa(encoder, **SMALL).eval()
+    x = torch.randn(3, 12, 200)
+    x[0, 4:] = 0.0
+    x[2] = 0.0
+    _, watched = method.predict(x)
+    patches = encoder.patchify(x)
+    tokens = method.teacher.network.encode(method.teacher.network.embed(patches), encoder.present(patches))
+    each = tokens.reshape(3, 12, -1, 16)
+    torch.testing.assert_close(watched[0], each[0, :4].flatten(0, 1).mean(dim=0))
+    torch.testing.assert_close(watched[1], each[1].flatten(0, 1).mean(dim=0))
+    assert bool(watched.isfinite().all())

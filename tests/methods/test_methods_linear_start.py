@@ -54,5 +54,7 @@ def test_without_validation_the_penalty_is_the_usual_one_and_the_log_says_so(lin
     assert not torch.equal(before, linear.fusion.head[-1].weight)
     assert "usual C = 1" in caplog.text
     features = classifier_features(linear, train)
-    expected = fit_logistic_probe(features, train.labels, features[:0], train.labels[:0], seed=0).probabilities(features)
+    expected = fit_logistic_probe(features, train.labels, features[:0], train.labels[:0], seed=0).probabilities(
+        features
+    )
     np.testing.assert_allclose(1 / (1 + np.exp(-predict(linear, train))), expected, atol=1e-4)

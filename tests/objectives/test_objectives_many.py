@@ -49,7 +49,7 @@ def slow_symile(z: list[torch.Tensor], t: float, orders: np.ndarray | None) -> f
             else:
                 others = [tuple(orders[k][j] for k in rest) for j in range(n) if j != i]
             negatives = []
-            for rows in others:
+            for rows in (rows for rows in others if rows != (i,) * len(rest)):
                 mip = u[m][i].copy()
                 for k, row in zip(rest, rows, strict=True):
                     mip = mip * u[k][row]
@@ -66,6 +66,20 @@ def test_symile_is_the_slow_one(m: int, n: int, d: int, shuffled: bool) -> None:
     orders = torch.stack([torch.randperm(n, generator=random) for _ in range(m)]) if shuffled else None
     expected = slow_symile(z, 0.3, None if orders is None else orders.numpy())
     assert float(symile(z, 0.3, orders=orders)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_shuffles_that_meet_make_no_negative_of_the_subject_itself() -> None:
+    """Both others shuffled alike: each row meets its own pair in another place, which leaves n - 2 negatives."""
+    same, n, t = torch.ones(4, 6, dtype=torch.float64) / math.sqrt(6), 4, 0.2
+    moved = torch.tensor([1, 2, 3, 0]).expand(3, -1)
+    assert float(symile([same] * 3, t, orders=moved)) == pytest.approx(math.log(n - 1))
+    z = draw(3, n, 6, 5)
+    nobody = torch.zeros(n, n, dtype=torch.bool)
+    for orders in (None, moved):
+        assert float(symile(z, t, orders=orders)) == float(symile(z, t, orders=orders, alike=nobody))
+    stranger = [z[0], z[1], z[2][[0, 0, 0, 0]]]
+    own_with_strangers = slow_symile(stranger, t, None)  # b of the subject beside c of another is one
+    assert float(symile(stranger, t)) == pytest.approx(own_with_strangers, rel=1e-9)
 
 
 def test_symile_of_two_modalities_is_clip() -> None:

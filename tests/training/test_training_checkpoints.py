@@ -199,7 +199,8 @@ def test_all_damaged_starts_afresh(run, toy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "named"), [({"seed": 2}, "seed"), ({"learning_rate": 0.5}, r"learning_rate 0\.5"), ({"size": 51}, "subjects")]
+    ("change", "named"),
+    [({"seed": 2}, "seed"), ({"learning_rate": 0.5}, r"learning_rate 0\.5"), ({"size": 51}, "subjects")],
 )
 def test_the_folder_of_another_run_is_refused(run, change, named):
     run()

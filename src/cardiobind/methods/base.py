@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cardiobind.errors import ConfigError
+from cardiobind.errors import ConfigError, TrainingError
 from cardiobind.objectives import embedding_spread
 from cardiobind.registry import Registry
 from cardiobind.training import Method, Step
@@ -32,6 +32,21 @@ def having(present: Present, modalities: tuple[str, ...], at_least: int) -> NDAr
     """
     count: NDArray[Any] = np.sum([present[name] for name in modalities], axis=0)
     return count >= at_least
+
+
+def finite(values: Tensor, what: str) -> Tensor:
+    """Return values computed by a network, in which NaN would be taken for something absent.
+
+    Raises:
+        TrainingError: one is not finite.
+    """
+    if not bool(values.isfinite().all()):
+        broken = int((~values.isfinite()).reshape(len(values), -1).any(dim=1).sum())
+        raise TrainingError(
+            f"{what} are not finite", expected="finite numbers", got=f"{broken} of {len(values)} rows with NaN or inf",
+            hint="look at the data, or lower the learning rate or clip the gradient of the training",
+        )  # fmt: skip
+    return values
 
 
 def zero_loss(tensors: Mapping[str, Tensor] | list[Tensor]) -> Tensor:

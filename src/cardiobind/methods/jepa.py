@@ -85,7 +85,7 @@ class Jepa(nn.Module):
         return Step(loss.mean(), logs={"spread": spread})
 
     def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss and the teacher's mean token (B, width) of ECGs (B, 12, T)."""
+        """Return the loss and the teacher's mean token (B, width) of the leads that are there, of ECGs (B, 12, T)."""
         patches = self.encoder.patchify(x)
         present, rows = self.encoder.present(patches), self.encoder.grid[0]
         columns = patches.shape[1] // rows
@@ -97,7 +97,7 @@ class Jepa(nn.Module):
         both = None if seen is None or sought is None else torch.cat([seen, sought], dim=1)
         prediction = self.predictor(latent, split.visible, split.hidden, columns, both)
         target = truth.gather(1, split.hidden[..., None].expand_as(prediction))
-        return latent_distance(prediction, target, beta=self.beta, counted=sought), truth.float().mean(dim=1)
+        return latent_distance(prediction, target, beta=self.beta, counted=sought), _mean_token(truth, present)
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
         """Return the loss of the central crop, and the teacher's embeddings."""
@@ -118,3 +118,10 @@ class Jepa(nn.Module):
     def usable(self, present: Any) -> Any:
         """Return who has an ECG."""
         return having(present, self.modalities, 1)
+
+
+def _mean_token(tokens: Tensor, present: Tensor | None) -> Tensor:
+    if present is None:
+        return tokens.float().mean(dim=1)
+    weight = present.float()[..., None]
+    return (weight * tokens.float()).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)

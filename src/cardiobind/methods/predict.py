@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cardiobind.data import Batch, CohortDataset
 from cardiobind.errors import InputError
+from cardiobind.methods.base import finite
 from cardiobind.methods.finetune import Finetune
 from cardiobind.methods.views import Views
 from cardiobind.models import Tower
@@ -33,6 +34,7 @@ def predict(
 
     Raises:
         InputError: the method does not know a modality, or the dataset does not hand it out.
+        TrainingError: a logit is not finite.
     """
     known = tuple(name for name in method.modalities if name in dataset.modalities)
     chosen = known if modalities is None else tuple(modalities)
@@ -46,7 +48,7 @@ def predict(
             logits = np.full((batch.size, method.objective.outputs), np.nan)
             if bool(some.any()):
                 shown = restrict(batch, chosen, some).to(device)
-                logits[some.numpy()] = method.logits(shown).cpu().double().numpy()
+                logits[some.numpy()] = finite(method.logits(shown), "logits").cpu().double().numpy()
             parts.append(logits)
     found = np.concatenate(parts) if parts else np.empty((0, method.objective.outputs))
     return found[:, 0] if method.objective.outputs == 1 else found
@@ -65,6 +67,9 @@ def embed(
 
     Returns:
         per modality (n, width), NaN for a subject that lacks it.
+
+    Raises:
+        TrainingError: an embedding is not finite.
     """
     inputs = {name: tower.inputs for name, tower in towers.items()}
     views = Views.of(inputs, crop_s=crop_s, probability=0.0, corruption=0.0)
@@ -78,7 +83,8 @@ def embed(
                 if len(batch.signals[name]):
                     rows = start + np.flatnonzero(batch.present[name].numpy())
                     signal = batch.signals[name].to(device)
-                    found[name][rows] = tower(views.fixed(name, signal)[0]).float().cpu().numpy()
+                    shown = finite(tower(views.fixed(name, signal)[0]), f"embeddings of {name}")
+                    found[name][rows] = shown.float().cpu().numpy()
             start += batch.size
     return found
 

@@ -22,8 +22,10 @@ def symile(
 ) -> Tensor:  # fmt: skip
     """Return Symile's loss: row i of each modality must find the other modalities of its subject.
 
-    With `orders` the n - 1 negatives of a row pair the other modalities of strangers, each modality shuffled by its own
-    order; without, they are all n^(M-1) - 1 combinations of rows, which only small batches allow.
+    With `orders` the n - 1 negatives of a row are combinations of the other modalities, each shuffled by its own order;
+    without, they are all n^(M-1) - 1 combinations of rows, which only small batches allow. A combination is a negative
+    as soon as one of its rows is a stranger's; that which is the subject's own throughout never is, also where shuffles
+    happen to make it.
 
     Args:
         embeddings: (n, d) of each of M modalities; row i is the same subject; they are normalised here.
@@ -35,7 +37,8 @@ def symile(
         InputError: fewer than two modalities or subjects, shapes that differ, or a temperature that is not positive.
 
     Source: Saporta et al. 2024 (arXiv 2411.01053), the multilinear inner product and its loss over all anchors;
-        O(n) and O(n^2) sampling of negatives.
+        O(n) and O(n^2) sampling of negatives. Shuffled negatives there come from the product of the marginals, so that
+        about one row in n^(M-2) meets its own positive among them; here it is left out.
     """
     if len(embeddings) < 2:
         raise InputError("a product needs two modalities", got=len(embeddings))
@@ -62,10 +65,10 @@ def _one_anchor(
     negatives = anchor @ reduce(mul, [z[row] for z, row in zip(others, rows, strict=True)]).T / temperature
     positive = reduce(mul, [anchor, *others]).sum(dim=1) / temperature
     is_own = torch.arange(negatives.shape[1], device=anchor.device) == target[:, None]
-    if alike is not None:
-        itself = own[:, None] == own
-        none = torch.stack([(alike | itself)[:, row] for row in rows]).all(dim=0)
-        negatives = negatives.masked_fill(none & ~is_own, -torch.inf)
+    itself = own[:, None] == own
+    same = itself if alike is None else alike | itself
+    no_negative = torch.stack([same[:, row] for row in rows]).all(dim=0)
+    negatives = negatives.masked_fill(no_negative & ~is_own, -torch.inf)
     return F.cross_entropy(torch.where(is_own, positive[:, None], negatives), target)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cardiobind.data import Batch
 from cardiobind.errors import ConfigError
 from cardiobind.methods.align.base import EVALUATED, Align
-from cardiobind.methods.base import METHODS, Present, Step, embedding_spread, having, zero_loss
+from cardiobind.methods.base import METHODS, Present, Step, embedding_spread, finite, having, zero_loss
 from cardiobind.methods.predict import restrict
 from cardiobind.models import ProjectionHead, Tower
 from cardiobind.objectives import gather_rows, info_nce
@@ -124,8 +124,12 @@ class AlignJoint(Align):
         return self.step(loss, logs, {}, batch)
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the embeddings of image and others."""
-        image, others = self.embed(batch)
+        """Return the embeddings of image and others.
+
+        Raises:
+            TrainingError: one is not finite.
+        """
+        image, others = (finite(z, "validation embeddings") for z in self.embed(batch))
         return {"image": image, "others": others}
 
     @torch.no_grad()

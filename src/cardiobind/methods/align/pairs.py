@@ -15,7 +15,7 @@ from cardiobind.methods.align.base import EVALUATED, Align
 from cardiobind.methods.align.moments import at_moments, moment_phases
 from cardiobind.methods.align.phenotypes import Phenotypes, at_rows, explained
 from cardiobind.methods.align.subsets import among
-from cardiobind.methods.base import METHODS, Present, Step, embedding_spread, having, zero_loss
+from cardiobind.methods.base import METHODS, Present, Step, embedding_spread, finite, having, zero_loss
 from cardiobind.models import ProjectionHead, Tower
 from cardiobind.objectives import PairLosses, each_pair, gather_embeddings, gather_rows, moment_contrast, pair_weights
 from cardiobind.training.protocol import Outputs
@@ -125,9 +125,14 @@ class AlignAllPairs(Align):
         return moment_contrast(gather_rows(ecg), gather_rows(images), gather_rows(there), self.temperature)
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
-        """Return per modality the embeddings of all subjects, NaN where one lacks it, and the phenotypes they tell."""
+        """Return per modality the embeddings of all subjects, NaN where one lacks it, and the phenotypes they tell.
+
+        Raises:
+            TrainingError: an embedding is not finite.
+        """
         features = self.features(batch)
-        found = {name: at_rows(z, batch.present[name]) for name, z in self.project(features).items()}
+        told = {name: finite(z, f"validation embeddings of {name}") for name, z in self.project(features).items()}
+        found = {name: at_rows(z, batch.present[name]) for name, z in told.items()}
         lacking = [name for name in self.modalities if name not in found]
         found |= {name: torch.full((batch.size, self.projection), torch.nan) for name in lacking}
         return found | self.tell(features, batch)
@@ -137,7 +142,8 @@ class AlignAllPairs(Align):
         if not self.auxiliary_tasks:
             return {}
         none = torch.full((batch.size, len(self.auxiliary_tasks)), torch.nan)
-        told = {name: at_rows(z, batch.present[name]) for name, z in self.phenotypes(features).items()}
+        guesses = {name: finite(z, f"phenotypes by {name}") for name, z in self.phenotypes(features).items()}
+        told = {name: at_rows(z, batch.present[name]) for name, z in guesses.items()}
         known = {TOLD: self.phenotypes.targets(batch.labels)}
         return known | {f"{TOLD}_{name}": told.get(name, none) for name in self.modalities}
 
