@@ -146,6 +146,49 @@ def test_what_the_leader_does_sees_a_team_of_one(monkeypatch):
     assert processes.current().world == 2
 
 
+class Unsendable(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+class TestAnErrorOfTheLeader:
+    @pytest.fixture
+    def told(self, monkeypatch):
+        """Two played processes: what the leader tells is kept."""
+        heard = []
+        monkeypatch.setattr(Team, "tell", lambda self, value: heard.append(value) or heard[0])
+        return heard
+
+    @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(143), KeyboardInterrupt(), TrainingError("no")])
+    def test_is_raised_by_all(self, told, error):
+        def fail():
+            raise error
+
+        for rank in range(2):
+            with pytest.raises(type(error)) as raised:
+                Team(rank, 2, 1, "torchrun").by_leader(fail)
+            assert str(raised.value) == str(error)
+
+    def test_that_cannot_be_sent_is_told_by_its_words(self, told):
+        def fail():
+            raise Unsendable("cannot", "travel")
+
+        with pytest.raises(Unsendable):
+            Team(0, 2, 1, "torchrun").by_leader(fail)
+        with pytest.raises(TrainingError, match="Unsendable: cannot travel"):
+            Team(1, 2, 1, "torchrun").by_leader(fail)
+
+    def test_that_has_ended_is_said(self, monkeypatch):
+        def closed(self, value):
+            raise RuntimeError("Connection closed by peer")
+
+        monkeypatch.setattr(Team, "tell", closed)
+        with pytest.raises(TrainingError, match="another process has ended"):
+            Team(1, 2, 1, "torchrun").by_leader(lambda: None)
+        with pytest.raises(SystemExit):
+            Team(0, 2, 1, "torchrun").by_leader(lambda: sys.exit(143))
+
+
 @pytest.mark.parametrize(
     ("norm", "shape"), [(nn.BatchNorm1d, ()), (nn.BatchNorm2d, (4, 3)), (nn.BatchNorm3d, (2, 2, 2))]
 )

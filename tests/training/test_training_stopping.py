@@ -112,6 +112,20 @@ def test_sigterm_to_one_of_two_processes_stops_both(tmp_path):
     assert list((tmp_path / "run" / "checkpoints").glob("round-*"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "codes"), [("sleep", [-15, 1]), ("exit", [143, 143])])
+def test_nobody_waits_for_a_leader_that_was_stopped_at_what_it_does_alone(tmp_path, what, codes):
+    processes = start_all(Path(__file__).with_name("leader_run.py"), str(tmp_path), what, world=2)
+    while not (tmp_path / "begun").exists():
+        assert all(p.poll() is None for p in processes)
+        time.sleep(0.05)
+    if what == "sleep":
+        processes[0].terminate()
+    printed = [p.communicate(timeout=60)[0] for p in processes]
+    assert [p.returncode for p in processes] == codes, printed
+    assert ("another process has ended" in printed[1]) == (what == "sleep")
+
+
 def test_an_interrupted_run_of_the_joint_toy_goes_on(tmp_path):
     with pytest.raises(Cut):
         train(tmp_path, "run", cut_after=7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,20 +57,25 @@ class Team:
         """Let the leader alone do some work; all get its result or its error.
 
         Raises:
-            Exception: whatever the work raised, in every process.
+            BaseException: whatever the work raised, in every process, a Ctrl-C or the exit of SIGTERM among it.
+            TrainingError: another process has ended meanwhile.
         """
         if self.world == 1:
             return work()
-        sent: list[Any] = [None, None]
+        result: Any = None
+        failure: BaseException | None = None
         if self.leads:
             with _alone():
                 try:
-                    sent = [work(), None]
-                except Exception as error:  # noqa: BLE001 - every process has to raise it, or the others wait for ever
-                    sent = [None, error]
-        result, failure = self.tell(sent)
-        if failure is not None:
-            raise failure
+                    result = work()
+                except BaseException as error:  # noqa: BLE001 - every process must raise it, or the others wait for ever
+                    failure = error
+        try:
+            result, told = self.tell((result, _portable(failure)))
+        except RuntimeError as error:
+            raise failure or _lost(error) from error
+        if told is not None:
+            raise failure or told
         return result  # type: ignore[no-any-return]
 
     def tell(self, value: T) -> T:
@@ -100,6 +106,22 @@ class Team:
         """Wait until all are here."""
         if self.world > 1:
             dist.barrier(group=_control())
+
+
+def _portable(error: BaseException | None) -> BaseException | None:
+    """Return an error as it can be sent to other processes."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - its own bytes
+    except Exception:  # noqa: BLE001 - whatever hinders it, the others must hear of the error
+        return TrainingError(f"the leading process failed: {type(error).__name__}: {error}")
+    return error
+
+
+def _lost(error: RuntimeError) -> TrainingError:
+    return TrainingError(
+        "another process has ended", where="work that one process does while the others wait", got=error,
+        hint="look at the log of the others; what was done is kept: start all of them again",
+    )  # fmt: skip
 
 
 ALONE = Team()
