@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +14,7 @@ import pytest
 import heart_phantom as phantom
 from cardiobind.cohort import Cohort, build_cohort
 from cardiobind.data.dataset import scale_cmr
-from cardiobind.errors import ConfigError
+from cardiobind.errors import ConfigError, InputError
 from cardiobind.formats import read_cine, read_long_axis
 from cardiobind.inference.predictor import Predictor
 from cardiobind.modalities.cmr import ABSENT_VALUE, CmrPreparation, prepare_cmr
@@ -149,3 +151,44 @@ def test_prediction_prepares_what_the_cohort_holds(raw: Path, cohort: Cohort) ->
     signal, codes = predictor._cmr(short, None)
     assert {"no_lax_2ch", "no_lax_4ch"} <= set(codes)
     assert bool((signal[0, 9:] == ABSENT_VALUE).all())
+
+
+@pytest.fixture
+def listed(raw: Path, tmp_path: Path) -> Callable[[int], FolderSource]:
+    """A hospital's list of subjects whose long axes lie on a disk that is not mounted."""
+
+    def make(subjects: int) -> FolderSource:
+        short, disk = raw / "20209" / f"{WHOLE}_20209_2_0.zip", tmp_path / "disk"
+        rows = [f"P{i:02d},{short},{disk / f'{i}.zip'}" for i in range(subjects)]
+        (tmp_path / "recordings.csv").write_text("\n".join(["subject,cmr,cmr_long_axis", *rows]) + "\n")
+        return FolderSource(tmp_path)
+
+    return make
+
+
+def ingested(source: FolderSource, out: Path, *, name: str = "cohort", accept_missing: bool = False) -> Cohort:
+    build_cohort(
+        source, out / name, work=out / "work", ecg=None, cmr=CMR, workers=0, config={}, fingerprint=name,
+        accept_missing=accept_missing,
+    )  # fmt: skip
+    return Cohort.open(out / name)
+
+
+def test_a_disk_of_long_axes_that_is_not_mounted_stops_the_run(
+    listed: Callable[[int], FolderSource], tmp_path: Path
+) -> None:
+    source = listed(21)
+    with pytest.raises(InputError, match="source has probably gone"):
+        ingested(source, tmp_path)
+
+
+def test_long_axes_that_were_not_there_are_looked_for_again(
+    raw: Path, listed: Callable[[int], FolderSource], tmp_path: Path
+) -> None:
+    source = listed(2)
+    first = ingested(source, tmp_path, accept_missing=True)
+    assert first.summary["quality"]["cmr"]["codes"]["lax_2ch_unusable"] == 2
+    (tmp_path / "disk").mkdir()
+    shutil.copy(raw / "20208" / f"{WHOLE}_20208_2_0.zip", tmp_path / "disk" / "1.zip")
+    again = ingested(source, tmp_path, name="again", accept_missing=True)
+    assert again.summary["quality"]["cmr"]["codes"]["lax_2ch_unusable"] == 1
