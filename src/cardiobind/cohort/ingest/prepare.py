@@ -74,7 +74,7 @@ class Outcome:
 
     @property
     def out_of_reach(self) -> bool:
-        """Whether the file, or a long-axis view of it, could not be opened, which may be the fault of the file system."""
+        """Whether the file or a long-axis view could not be opened, which may be the fault of the file system."""
         views = {} if self.prepared is None else self.prepared.details.get("long_axis_faults", {})
         return self.reason in OUT_OF_REACH or not set(OUT_OF_REACH).isdisjoint(views.values())
 
