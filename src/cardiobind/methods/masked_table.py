@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,30 +11,13 @@ from cardiobind.data import Batch
 from cardiobind.errors import ConfigError
 from cardiobind.methods.base import METHODS, Step, having, require_modality, zero_loss
 from cardiobind.methods.contrast import EVALUATED
+from cardiobind.methods.table_errors import TableErrors, summary
 from cardiobind.methods.views import Views
 from cardiobind.models import Encoder, MeanPool, ProjectionHead, TableDecoder, TabularTransformer, Tower
 from cardiobind.models.tabular import cardinality_of
-from cardiobind.objectives import cross_entropies, gather_rows, nt_xent, squared_errors
+from cardiobind.objectives import gather_rows, nt_xent
 from cardiobind.training import TrainingSettings, decay_groups
 from cardiobind.training.protocol import Outputs
-
-
-class TableErrors(NamedTuple):
-    """What was wrong about each subject, (B,) each.
-
-    Attributes:
-        squared: sum of the squared errors of hidden numbers.
-        numbers: how many there were.
-        entropy: sum of the cross-entropies of hidden categories.
-        categories: how many there were.
-        hits: how many of them had the likeliest code.
-    """
-
-    squared: Tensor
-    numbers: Tensor
-    entropy: Tensor
-    categories: Tensor
-    hits: Tensor
 
 
 @METHODS.register("masked_table")
@@ -93,28 +75,17 @@ class MaskedTable(nn.Module):
         hidden = (torch.rand(x.shape[:2], device=x.device) < self.mask_ratio) & (x[..., 1] != 0)
         return x.masked_fill(hidden[..., None], 0.0), hidden
 
-    def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return numbers (B, numbers) and logits (B, categories, codes) predicted from a table with hidden entries."""
+    def tokens(self, x: Tensor) -> Tensor:
+        """Return what the entries of a table are predicted from: (B, features, width), or (B, 1, width) for all."""
         encoder = self.tower.encoder
         if isinstance(encoder, TabularTransformer):
-            tokens = encoder.encode(x)[:, 1:]
-        else:
-            tokens = encoder(x).mean(dim=1, keepdim=True)
-        numbers, logits = self.decoder(tokens)
-        return numbers, logits
+            return encoder.encode(x)[:, 1:]
+        return encoder(x).mean(dim=1, keepdim=True)  # type: ignore[no-any-return]
 
     def errors(self, x: Tensor) -> TableErrors:
         """Return how well hidden entries of a table (B, features, 2) are predicted."""
         shown, hidden = self.hide(x)
-        numbers, logits = self.predict(shown)
-        is_number, is_category = self.decoder.numbers, self.decoder.categories
-        code = x[:, is_category, 0].round().long()
-        hidden_numbers, hidden_categories = hidden[:, is_number], hidden[:, is_category]
-        return TableErrors(
-            squared_errors(numbers, x[:, is_number, 0], hidden_numbers), hidden_numbers.sum(dim=1),
-            cross_entropies(logits, code, hidden_categories), hidden_categories.sum(dim=1),
-            ((logits.argmax(dim=2) == code) & hidden_categories).sum(dim=1),
-        )  # fmt: skip
+        return TableErrors.of(self.decoder, self.tokens(shown), x, hidden)
 
     def contrast(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the embeddings (B, projection) of two corrupted views; with no weight on them, empty ones."""
@@ -128,8 +99,7 @@ class MaskedTable(nn.Module):
         """Return the weighted sum of reconstruction and contrast, over the subjects of all processes."""
         x = batch.signals["tabular"]
         found = TableErrors(*map(gather_rows, self.errors(x)))
-        reconstruction = _mean(found.squared + found.entropy, found.numbers + found.categories)
-        parts = {"reconstruction": self.weights[0] * reconstruction}
+        parts = {"reconstruction": self.weights[0] * found.mean()}
         z1, z2 = map(gather_rows, self.contrast(x))
         if z1.shape[1] and len(z1) > 1:
             parts["contrast"] = self.weights[1] * nt_xent(z1, z2, self.temperature)
@@ -143,19 +113,13 @@ class MaskedTable(nn.Module):
 
     def summarise(self, outputs: Outputs) -> dict[str, float]:
         """Return the loss, the mean squared error of numbers, and cross-entropy and accuracy of categories."""
-        total = {name: float(np.sum(outputs[name])) for name in TableErrors._fields}
-        found = {
-            "squared_error": _ratio(total["squared"], total["numbers"]),
-            "cross_entropy": _ratio(total["entropy"], total["categories"]),
-            "accuracy": _ratio(total["hits"], total["categories"]),
-        }
-        counted = total["numbers"] + total["categories"]
-        loss = self.weights[0] * _ratio(total["squared"] + total["entropy"], counted)
+        found = summary(outputs)
+        loss = self.weights[0] * found.pop("loss", float("nan"))
         z1, z2 = (torch.from_numpy(outputs[name][:EVALUATED]) for name in ("z1", "z2"))
         if z1.shape[1] and len(z1) > 1:
             found["contrast"] = float(nt_xent(z1, z2, self.temperature))
             loss += self.weights[1] * found["contrast"]
-        return {"loss": loss, **{name: value for name, value in found.items() if np.isfinite(value)}}
+        return {"loss": loss, **found}
 
     def parameter_groups(self, settings: TrainingSettings) -> list[dict[str, Any]]:
         """Return the groups of all weights."""
@@ -164,11 +128,3 @@ class MaskedTable(nn.Module):
     def usable(self, present: Any) -> Any:
         """Return who has a row in the table."""
         return having(present, self.modalities, 1)
-
-
-def _mean(total: Tensor, count: Tensor) -> Tensor:
-    return total.sum() / count.sum().clamp(min=1)
-
-
-def _ratio(total: float, count: float) -> float:
-    return total / count if count else float("nan")

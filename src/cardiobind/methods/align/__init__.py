@@ -5,5 +5,6 @@ from cardiobind.methods.align.joint import AlignJoint
 from cardiobind.methods.align.pairs import AlignAllPairs
 from cardiobind.methods.align.sigmoid import AlignSigmoid
 from cardiobind.methods.align.symile import AlignSymile
+from cardiobind.methods.align.to_table import AlignToTable
 
-__all__ = ["AlignAllPairs", "AlignGram", "AlignJoint", "AlignSigmoid", "AlignSymile"]
+__all__ = ["AlignAllPairs", "AlignGram", "AlignJoint", "AlignSigmoid", "AlignSymile", "AlignToTable"]
