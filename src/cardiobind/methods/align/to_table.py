@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -77,13 +77,14 @@ class AlignToTable(nn.Module):
         if not len(batch.signals[modality]):
             return TableErrors(*(x.new_zeros(0) for _ in TableErrors._fields))
         tokens = in_chunks(self.towers[modality], self._shown(modality, batch), self.chunks[modality])[:, None]
-        return TableErrors.of(self.decoders[modality], tokens, table[here], table[here][..., 1] != 0)
+        decoder = cast(TableDecoder, self.decoders[modality])
+        return TableErrors.of(decoder, tokens, table[here], table[here][..., 1] != 0)
 
     def training_step(self, batch: Batch) -> Step:
         """Return the mean over signals of the mean error of an entry, over the subjects of all processes."""
         found = {name: TableErrors(*map(gather_rows, self.errors(name, batch))) for name in self.signals}
         parts = {f"loss_{name}": errors.mean() for name, errors in found.items() if len(errors.squared)}
-        learnt = [w for w in self.parameters() if w.requires_grad]
+        learnt: list[Tensor] = [w for w in self.parameters() if w.requires_grad]
         loss = torch.stack([*parts.values()]).mean() if parts else zero_loss(learnt)
         # Processes average the gradients of all weights, so each must have one, also without a row of its modality.
         return Step(loss + zero_loss(learnt), logs=parts)
