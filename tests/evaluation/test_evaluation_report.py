@@ -140,7 +140,7 @@ def test_it_parses_and_has_one_title_and_headed_sections(html: str) -> None:
     assert {s["aria-labelledby"] for s in outline.all("section")} <= set(identifiers)
     inside = [str(a["href"]) for a in outline.all("a") if "download" not in a]
     assert set(inside) == {f"#{s['id']}" for s in outline.all("section")}
-    assert len(outline.all("section")) == 14
+    assert len(outline.all("section")) == 16
 
 
 def test_it_needs_no_network(html: str) -> None:
@@ -292,7 +292,7 @@ def test_a_title_and_metrics_are_enough() -> None:
     metrics = evaluate(make_predictions(seeds=1, arms={"ecg only": 1.0}), resamples=10)
     html = render(Report("ECG only", metrics))
     outline = parse(html)
-    assert [s["id"] for s in outline.all("section")] == ["results", "calibration"]
+    assert [s["id"] for s in outline.all("section")] == ["results", "calibration", "card", "checklist"]
     assert "the spread over seeds is not known" in html
 
 

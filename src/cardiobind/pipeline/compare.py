@@ -13,8 +13,7 @@ from cardiobind.artifact import file_sha256
 from cardiobind.errors import InputError
 from cardiobind.evaluation import evaluate
 from cardiobind.evaluation.external import match, read_model
-from cardiobind.evaluation.report import Report, paper_tables, write_report
-from cardiobind.evaluation.table_files import write_tables
+from cardiobind.evaluation.report import Report, write_papers, write_report
 from cardiobind.pipeline.results import read_predictions
 from cardiobind.registry import did_you_mean
 
@@ -26,7 +25,7 @@ class Compared:
     Attributes:
         report: HTML page.
         metrics: JSON of everything measured.
-        tables: CSV, Markdown and LaTeX files.
+        tables: CSV, Markdown and LaTeX files, model card and checklist.
         notes: what was left out.
     """
 
@@ -65,7 +64,7 @@ def compare_files(
     metrics = evaluate(frame, resamples=resamples, seed=seed, comparisons=pairs)
     report = _report(title or " against ".join(arms[:3]), metrics, frame, paths, notes)
     out.mkdir(parents=True, exist_ok=True)
-    written = write_tables(out / "tables", paper_tables(report))
+    written = write_papers(out, report)
     (out / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False))
     page = write_report(out / "report.html", report)
     return Compared(page, out / "metrics.json", tuple(written), tuple(notes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 
 from cardiobind.artifact import Artifact, file_sha256
 from cardiobind.config import digest, resolved
-from cardiobind.evaluation.report import Reconstruction, Report, write_report
+from cardiobind.evaluation.report import Reconstruction, Report, write_papers, write_report
 from cardiobind.methods.contrast import EVALUATED
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.networks import load_arrays, load_history
+from cardiobind.pipeline.pretrain import EMBEDDED_SUBJECTS
 from cardiobind.pipeline.results import evaluate_file, read_predictions
 from cardiobind.tasks import TASKS, Task, describe_codes
 
 _TWO_VIEWS = ("simclr", "scarf")
 SHOWN_KINDS = ("encoder", "aligned")
+_EJECTION_FRACTION = "lvef_percent"
 
 
 def write_page(study: Study, metrics: Artifact) -> tuple[Path, Path]:
-    """Write ``report.html`` and ``metrics.json`` beside the artefacts of a run.
+    """Write ``report.html``, ``metrics.json``, ``tables/``, model card and checklist beside the artefacts of a run.
 
     Args:
         study: the experiment at work; its workspace knows all artefacts.
@@ -37,7 +39,9 @@ def write_page(study: Study, metrics: Artifact) -> tuple[Path, Path]:
         Paths of the page and of the metrics.
     """
     page, numbers = study.workspace.out / "report.html", study.workspace.out / "metrics.json"
-    write_report(page, build_report(study, metrics))
+    report = build_report(study, metrics)
+    write_report(page, report)
+    write_papers(study.workspace.out, report)
     shutil.copyfile(metrics.file("metrics.json"), numbers)
     return page, numbers
 
@@ -81,6 +85,7 @@ def build_report(study: Study, metrics: Artifact) -> Report:
     used, experiment = study.workspace.used, study.experiment
     aligned = used.get("align")
     embeddings = {} if aligned is None else load_arrays(aligned.file("embeddings.npz"))
+    settings = {"digest": digest(experiment), **resolved(experiment)}
     return Report(
         title=experiment.title,
         metrics=metrics.json("metrics.json"),
@@ -96,10 +101,13 @@ def build_report(study: Study, metrics: Artifact) -> Report:
         histories={name: load_history(found) for name, found in used.items() if found.kind in SHOWN_KINDS},
         chance=_chance(study),
         reconstruction=_reconstruction(study),
-        **_embeddings(embeddings),
-        retrieval=[] if aligned is None else _retrieval(aligned),
+        **_embeddings(study, embeddings),
+        retrieval=[] if aligned is None else _retrieval(study, aligned),
         artifacts=used,
-        config=json.dumps({"digest": digest(experiment), **resolved(experiment)}, indent=1),
+        config=json.dumps(settings, indent=1),
+        training_labels=_training_labels(used.values()),
+        settings=settings,
+        made=_made(study, metrics),
     )
 
 
@@ -159,22 +167,76 @@ def _reconstruction(study: Study) -> Reconstruction | None:
     return Reconstruction(arrays["signal"], arrays["reconstruction"], rate_hz, arrays["hidden"] > 0.5)
 
 
-def _embeddings(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+def _embeddings(study: Study, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     label = arrays.get("label")
     embedded = {m: z for m, z in arrays.items() if m != "label"}
     rows = {m: np.isfinite(z).all(axis=1) for m, z in embedded.items()}
     found: dict[str, Any] = {"embeddings": {m: z[rows[m]] for m, z in embedded.items()}}
     if label is not None:
         found["embedding_labels"] = {m: label[rows[m]] for m in embedded}
+    colours = _colours(study) if embedded else {}
+    found["embedding_colours"] = {
+        name: {m: values[rows[m]] for m in embedded}
+        for name, values in colours.items()
+        if all(len(values) == len(z) for z in embedded.values()) and np.isfinite(values).any()
+    }
     return found
 
 
-def _retrieval(aligned: Artifact) -> list[dict[str, object]]:
+def _colours(study: Study) -> dict[str, NDArray[np.float64]]:
+    """Return what colours the embedded test subjects: sex, age and ejection fraction, NaN where unknown."""
+    test = study.protocol.rows("test")[:EMBEDDED_SUBJECTS]
+    rows = study.cohort.rows_with(test, study.modalities)
+    table = study.cohort.table.iloc[rows]
+    found: dict[str, NDArray[np.float64]] = {}
+    if "sex" in table:
+        found["male/female"] = np.asarray(table["sex"].map({"female": 1.0, "male": 0.0}), np.float64)
+    if "age_years" in table:
+        found["age (years)"] = table["age_years"].to_numpy(np.float64)
+    if _EJECTION_FRACTION in study.cohort.summary.get("tasks", {}):
+        found["LVEF (%)"] = np.asarray(study.cohort.label_matrix((_EJECTION_FRACTION,))[rows, 0], np.float64)
+    return found
+
+
+def _retrieval(study: Study, aligned: Artifact) -> list[dict[str, object]]:
     history, best = load_history(aligned), aligned.json("model.json")["selection"]["best_round"]
     row = history.iloc[-1] if best is None else history[history["round"] == best].iloc[0]
     found: dict[str, dict[str, object]] = {}
     for column in history.columns:
         if column.startswith("validation_recall_at_"):
             k, _, pair = column.removeprefix("validation_recall_at_").partition("_")
-            found.setdefault(pair, {"pair": pair.replace("_to_", " → ")})[f"recall@{k}"] = float(row[column])
+            entry = found.setdefault(pair, {"pair": pair.replace("_to_", " → "), **_searched(study, pair)})
+            entry[f"recall@{k}"] = float(row[column])
     return list(found.values())
+
+
+def _searched(study: Study, pair: str) -> dict[str, int]:
+    """Return how many validation subjects a pair of modalities was searched among, if both are modalities."""
+    wanted = pair.split("_to_")
+    if not set(wanted) <= set(study.modalities):
+        return {}
+    rows = study.protocol.rows("validation")
+    have = {m: study.cohort.has(m)[rows] for m in study.modalities}
+    several = np.flatnonzero(np.sum(list(have.values()), axis=0) >= 2)[:EVALUATED]
+    return {"subjects": int(np.logical_and(*(have[m][several] for m in wanted)).sum())}
+
+
+def _training_labels(used: Iterable[Artifact]) -> dict[tuple[str, float], int]:
+    """Return with how many labels each arm was trained at each share, the mean over seeds."""
+    counts: dict[tuple[str, float], list[int]] = {}
+    for found in used:
+        if found.kind == "predictor" and "model.json" in found.manifest["files"]:
+            known = found.json("model.json").get("training_labels")
+            if known is not None:
+                counts.setdefault((found.config["arm"]["name"], float(found.config["fraction"])), []).append(int(known))
+    return {key: round(sum(n) / len(n)) for key, n in counts.items()}
+
+
+def _made(study: Study, metrics: Artifact) -> dict[str, str]:
+    environment = metrics.manifest.get("environment", {})
+    return {
+        "experiment": study.experiment.name,
+        "experiment digest": digest(study.experiment)[:12],
+        "code version": str(metrics.manifest["code_version"]),
+        "made with": ", ".join(f"{name} {value}" for name, value in environment.items()),
+    }

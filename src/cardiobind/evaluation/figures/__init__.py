@@ -5,8 +5,9 @@ from cardiobind.evaluation.figures.cohort import FlowStep, cohort_flow
 from cardiobind.evaluation.figures.curves import Curve, decision_curve, precision_recall, reliability, roc
 from cardiobind.evaluation.figures.differences import Difference, differences
 from cardiobind.evaluation.figures.ecg import ecg_paper, reconstruction
+from cardiobind.evaluation.figures.embeddings import embedding_map
 from cardiobind.evaluation.figures.gaps import table_gaps
-from cardiobind.evaluation.figures.images import cine_montage, embedding_map
+from cardiobind.evaluation.figures.images import cine_montage
 from cardiobind.evaluation.figures.numbers import Agreement, agreement
 from cardiobind.evaluation.figures.results import forest, label_efficiency
 from cardiobind.evaluation.figures.retrieval import Recall, retrieval_chart

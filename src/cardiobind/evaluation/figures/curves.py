@@ -245,7 +245,8 @@ def _square(curves: Sequence[Curve], title: str) -> tuple[Figure, Axes]:
     figure = new_figure(5.2, 5.4 + 0.17 * len(curves))
     axes = figure.subplots()
     quiet_grid(axes)
-    axes.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal", title=title)
+    axes.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+    figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left")
     return figure, axes
 
 

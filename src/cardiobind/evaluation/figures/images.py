@@ -1,8 +1,8 @@
-"""Cine frames side by side, and maps of what the encoders learnt."""
+"""Cine frames side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
-from cardiobind.evaluation.figures.style import COLOURS, new_figure, styled
+from cardiobind.evaluation.figures.style import new_figure, styled
 
 Floats = NDArray[np.floating]
 
@@ -62,71 +62,6 @@ def cine_montage(
                 _scale_bar(axes, height, width, pixel_spacing_mm[1])
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
     return figure
-
-
-@styled
-def embedding_map(
-    embeddings: Mapping[str, Floats],
-    labels: Mapping[str, Floats] | None = None,
-    *,
-    label_title: str = "label",
-    title: str = "",
-) -> Figure:
-    """Return the first two principal components of the embeddings, a panel a modality.
-
-    Args:
-        embeddings: modality -> (n, width); n may differ.
-        labels: modality -> (n,) 1, 0 or NaN for unknown; colours the points.
-        label_title: what a positive is.
-        title: above all.
-
-    Raises:
-        InputError: there is no embedding, one has no row or is not finite, or labels do not fit.
-    """
-    if not embeddings:
-        raise InputError("there is nothing to map", where="embeddings")
-    for modality, values in embeddings.items():
-        if not len(values) or not np.isfinite(values).all():
-            raise InputError("embeddings are empty or not finite", where=modality, got=values.shape)
-    figure = new_figure(min(3.6 * len(embeddings), 11), 3.9)
-    for axes, (modality, values) in zip(
-        figure.subplots(1, len(embeddings), squeeze=False)[0], embeddings.items(), strict=True
-    ):
-        known = np.full(len(values), np.nan) if labels is None else np.asarray(labels[modality], np.float64)
-        if len(known) != len(values):
-            raise InputError("labels do not fit", where=modality, expected=len(values), got=len(known))
-        _scatter(axes, np.asarray(values, np.float64), known, label_title)
-        axes.set_title(f"{modality} (n = {len(values)})")
-    figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
-    handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower left", ncols=3, markerscale=2)
-    return figure
-
-
-def _scatter(axes: Axes, values: Floats, known: Floats, label_title: str) -> None:
-    points, shares = _principal_plane(values)
-    groups = (
-        (np.isnan(known), "#b9c0c8", "label unknown", 0.5),
-        (known == 0, COLOURS[0], f"no {label_title}", 0.45),
-        (known == 1, COLOURS[1], label_title, 0.9),
-    )
-    for chosen, colour, name, alpha in groups:
-        if chosen.any():
-            axes.scatter(points[chosen, 0], points[chosen, 1], s=9, color=colour, alpha=alpha, linewidth=0, label=name)
-    axes.set(
-        xlabel=f"component 1 ({100 * shares[0]:.0f} % of variance)", ylabel=f"component 2 ({100 * shares[1]:.0f} %)"
-    )
-    axes.tick_params(labelsize=7)
-
-
-def _principal_plane(values: Floats) -> tuple[Floats, Floats]:
-    centred = values - values.mean(axis=0)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    points, shares = np.zeros((len(values), 2)), np.zeros(2)
-    kept = min(2, len(s))
-    points[:, :kept] = u[:, :kept] * s[:kept]
-    shares[:kept] = s[:kept] ** 2 / max(float(np.sum(s**2)), 1e-300)
-    return points, shares
 
 
 def _bare(axes: Axes) -> None:

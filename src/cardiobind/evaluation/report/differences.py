@@ -118,9 +118,10 @@ def _pictures(entries: Sequence[Mapping[str, Any]], resamples: int) -> list[str]
     found = []
     for task, arm, baseline in pairs[:_MOST_PICTURES]:
         own = [e for e in entries if (e["task"], e["arm"], e["baseline"]) == (task, arm, baseline)]
-        rows = [_row(e, resamples) for e in own if e["difference"] is not None]
-        metrics = list(dict.fromkeys(row.panel for row in rows))[:_DRAWN]
-        rows = [row for row in rows if row.panel in metrics]
+        grouped = len({e["fraction"] for e in own}) > 1
+        rows = [_row(e, resamples, grouped=grouped) for e in own if e["difference"] is not None]
+        metrics = sorted(dict.fromkeys(row.panel for row in rows), key=_place)[:_DRAWN]
+        rows = [row for name in metrics for row in rows if row.panel == name]
         if not rows:
             continue
         title = f"{arm} against {baseline}" + (f", {task}" if tasks else "")
@@ -132,7 +133,7 @@ def _pictures(entries: Sequence[Mapping[str, Any]], resamples: int) -> list[str]
     return found
 
 
-def _row(entry: Mapping[str, Any], resamples: int) -> Difference:
+def _row(entry: Mapping[str, Any], resamples: int, *, grouped: bool) -> Difference:
     metric = METRICS[entry["metric"]]
     adjusted = entry.get("p_holm")
     note = f"p {p_text(entry['p'], resamples)}" if adjusted is None else f"Holm p {p_text(adjusted)}"
@@ -140,8 +141,14 @@ def _row(entry: Mapping[str, Any], resamples: int) -> Difference:
     low, high = (None if entry[k] is None else sign * entry[k] for k in ("low", "high"))
     ends = (low, high) if sign > 0 else (high, low)
     panel = metric.title if sign > 0 else f"−{metric.title}"
-    labels = f"{percent(entry['fraction'])} of the labels"
-    return Difference(str(entry["inputs"]), labels, panel, sign * entry["difference"], *ends, note)
+    inputs, labels = str(entry["inputs"]), f"{percent(entry['fraction'])} of the labels"
+    names = (inputs, labels) if grouped else ("", inputs)
+    return Difference(*names, panel, sign * entry["difference"], *ends, note)
+
+
+def _place(panel: str) -> int:
+    titles = [METRICS[name].title for name in SHOWN]
+    return titles.index(panel.removeprefix("−")) if panel.removeprefix("−") in titles else len(titles)
 
 
 def _deep(entry: Mapping[str, Any], *path: str) -> Any:

@@ -32,6 +32,9 @@ th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top; bo
 thead th { border-bottom: 1.5px solid var(--ink); white-space: nowrap; }
 tbody th { font-weight: 600; }
 td.number, th.number { text-align: right; white-space: nowrap; }
+tr.open td, tr.open th { background: #fff1dc; }
+tr.partly td, tr.partly th { background: #fffaf0; }
+li.open, p.open { background: #fff1dc; border-left: 4px solid #b45309; padding: .2rem .6rem; }
 figure { margin: 1.2rem 0; }
 figure img { max-width: 100%; height: auto; display: block; }
 .pair { display: grid; gap: 1.5rem; align-items: start; }
@@ -73,17 +76,21 @@ def heading(text: str) -> str:
     return f"<h3>{escape(text)}</h3>"
 
 
-def table(rows: Sequence[Sequence[str]], caption: str, *, text_columns: int = 1) -> str:
+def table(
+    rows: Sequence[Sequence[str]], caption: str, *, text_columns: int = 1, kinds: Sequence[str] = ()
+) -> str:  # fmt: skip
     """Return a table with a caption; the first row is the header and the first cell of a row names it.
 
     Args:
         rows: text, the header first, all equally long.
         caption: what it shows.
         text_columns: columns from the left that hold words; the others are numbers and stand at the right.
+        kinds: CSS class of each row below the header, "" for none; none at all where they are not given.
     """
     header, *body = rows
     head = "".join(f'<th scope="col"{_number(i, text_columns)}>{escape(t)}</th>' for i, t in enumerate(header))
-    lines = "".join(f"<tr>{_cells(row, text_columns)}</tr>" for row in body)
+    marks = kinds or [""] * len(body)
+    lines = "".join(f"<tr{_class(k)}>{_cells(row, text_columns)}</tr>" for row, k in zip(body, marks, strict=True))
     return (
         f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>"
@@ -145,6 +152,12 @@ def preformatted(text: str) -> str:
 def bullets(items: Sequence[str]) -> str:
     """Return a list."""
     return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+
+
+def marked(items: Sequence[str], beginning: str) -> str:
+    """Return a list in which the items that begin with a word stand out."""
+    lines = [f"<li{_class('open' if i.startswith(beginning) else '')}>{escape(i)}</li>" for i in items]
+    return f"<ul>{''.join(lines)}</ul>"
 
 
 def page(title: str, lead: str, warning: str, sections: Sequence[tuple[str, str, str]], footer: str) -> str:

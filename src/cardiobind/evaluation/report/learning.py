@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from cardiobind.evaluation.figures import embedding_map, reconstruction, training_curves
+from cardiobind.evaluation.figures import Recall, embedding_map, reconstruction, retrieval_chart, training_curves
 from cardiobind.evaluation.report import html
 from cardiobind.evaluation.report.content import Report
 
@@ -39,17 +39,20 @@ def restored(report: Report) -> str:
 
 
 def retrieval(report: Report) -> str:
-    """Return how often one modality of a subject finds another one of the same subject."""
+    """Return how often one modality of a subject finds another one of the same subject, beside guessing."""
     if not report.retrieval:
         return ""
     header = list(dict.fromkeys(str(name) for row in report.retrieval for name in row))
     rows = [[_text(row.get(name)) for name in header] for row in report.retrieval]
+    found = _recalls(report.retrieval)
+    alt = "Recall of each pair of modalities beside guessing; the numbers are in the table below."
     return "".join(
         [
             html.paragraph(
                 "Recall@k is the share of subjects whose own embedding in the other modality is among the k nearest; "
                 "guessing reaches k / n, n being the number of validation subjects with both that were searched."
             ),
+            html.picture(retrieval_chart(found), alt) if found else "",
             html.table([header, *rows], "Retrieval across modalities"),
             html.paragraph(report.source("retrieval"), "source"),
         ]
@@ -57,14 +60,34 @@ def retrieval(report: Report) -> str:
 
 
 def embeddings(report: Report) -> str:
-    """Return a map of the embeddings, a panel a modality."""
+    """Return maps of the embeddings, a panel a modality: by the endpoint, and by what else is known of the subjects."""
     shown = {modality: values for modality, values in report.embeddings.items() if len(values)}
     if not shown:
         return ""
-    figure = embedding_map(shown, report.embedding_labels, label_title=_task(report.metrics))
-    alt = f"First two principal components of the embeddings of {', '.join(shown)}, coloured by label."
-    caption = "Principal components keep large distances; what they do not show may still be there."
-    return html.picture(figure, alt, caption, raster=True) + html.paragraph(report.source("embeddings"), "source")
+    figures = [embedding_map(shown, report.embedding_labels, label_title=_task(report.metrics))]
+    names = [_task(report.metrics)]
+    for name, values in report.embedding_colours.items():
+        figures.append(embedding_map(shown, values, label_title=name))
+        names.append(name)
+    words = f"First two principal components of the embeddings of {', '.join(shown)}, coloured by"
+    caption = (
+        "Test subjects. Principal components keep large distances and are the same each time; what they do not show "
+        "may still be there."
+    )
+    pictures = [html.picture(f, f"{words} {n}.", raster=True) for f, n in zip(figures, names, strict=True)]
+    return "".join([*pictures, html.paragraph(caption), html.paragraph(report.source("embeddings"), "source")])
+
+
+def _recalls(rows: Sequence[Mapping[str, object]]) -> list[Recall]:
+    found = []
+    for row in rows:
+        searched = row.get("subjects")
+        for name, value in row.items():
+            if name.startswith("recall@") and isinstance(value, float):
+                k = int(name.removeprefix("recall@"))
+                chance = min(1.0, k / searched) if isinstance(searched, int) and searched else None
+                found.append(Recall(str(row["pair"]), k, value, chance))
+    return found
 
 
 def _guessing(report: Report, name: str) -> str:

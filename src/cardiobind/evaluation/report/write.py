@@ -8,6 +8,9 @@ from pathlib import Path
 
 from cardiobind.evaluation.report import curves, data, differences, efficiency, html, learning, modalities, results
 from cardiobind.evaluation.report.content import Report
+from cardiobind.evaluation.report.paper import paper_tables
+from cardiobind.evaluation.report.standards import checklist, model_card
+from cardiobind.evaluation.table_files import markdown_text, write_tables
 
 WARNING = (
     "Research use only. These models are not a medical device and were not validated for the care of patients; no "
@@ -30,8 +33,11 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("reconstruction", "Reconstruction", learning.restored),
     ("retrieval", "Retrieval", learning.retrieval),
     ("embeddings", "Embedding map", learning.embeddings),
+    ("card", "Model card", model_card.card_section),
+    ("checklist", "TRIPOD+AI checklist", checklist.checklist),
     ("provenance", "Provenance", data.provenance),
 )
+_OF_MODELS = ("card", "checklist")
 
 
 def render(report: Report) -> str:
@@ -40,7 +46,9 @@ def render(report: Report) -> str:
     Args:
         report: what to show; sections without content are left out.
     """
-    sections = [(anchor, name, text) for anchor, name, build in _SECTIONS if (text := build(report))]
+    known = bool(report.metrics["cells"])
+    wanted = [section for section in _SECTIONS if known or section[0] not in _OF_MODELS]
+    sections = [(anchor, name, text) for anchor, name, build in wanted if (text := build(report))]
     return html.page(report.title, _lead(report), WARNING, sections, "Written by cardiobind. Research use only.")
 
 
@@ -51,10 +59,28 @@ def write_report(out: Path, report: Report) -> Path:
         out: the HTML file; its folder is made, an older report replaced.
         report: what to show.
     """
-    out = Path(out)
+    return _write(Path(out), render(report))
+
+
+def write_papers(folder: Path, report: Report) -> list[Path]:
+    """Write what goes into a paper beside the report, and return the paths.
+
+    Args:
+        folder: receives ``tables/`` with each table as CSV, Markdown and LaTeX, ``model_card.md`` and
+            ``tripod_ai.md``.
+        report: what to show.
+    """
+    tables = write_tables(folder / "tables", paper_tables(report))
+    if not report.metrics["cells"]:
+        return tables
+    card = _write(folder / "model_card.md", model_card.card_markdown(report))
+    return [*tables, card, _write(folder / "tripod_ai.md", markdown_text(checklist.checklist_table(report)))]
+
+
+def _write(out: Path, text: str) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
-    partial.write_text(render(report), encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, out)
     return out
 
