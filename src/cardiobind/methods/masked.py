@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from cardiobind.data import Batch
 from cardiobind.errors import ConfigError
 from cardiobind.methods.augment_ecg import crop_samples
 from cardiobind.methods.base import METHODS, Step, embedding_spread, having
+from cardiobind.methods.in_parts import added_in_parts, pays
 from cardiobind.methods.views import Views
 from cardiobind.models import Encoder, MaskedAutoencoder, SiameseHead, ViT
 from cardiobind.models.mae import Masking
@@ -22,6 +24,8 @@ _TIME = {"ecg": (2, 5), "cmr": (1, 2, 4, 5)}
 """Axes of (B, rows, columns, channels, h, w) that one correlation is taken over: those of a lead, or of a frame."""
 _CORRELATION_WEIGHT = {"ecg": 0.1, "cmr": 0.0}
 _HIDDEN_ONLY = {"ecg": False, "cmr": True}
+_TOKENS_AT_ONCE = 4800
+"""Of the decoder in half precision on a CPU, where more would leave its cache."""
 
 
 @METHODS.register("masked")
@@ -95,18 +99,45 @@ class Masked(nn.Module):
         patches = self.mae.encoder.patchify(shown)
         masking = self.mae.random_masking(patches)
         latent = self.mae.forward_encoder(patches, masking)
-        prediction, target = self.mae.forward_decoder(latent, masking).float(), self.target(patches)
-        counted = self.counted(masking)
-        correlation = self.correlation(prediction, target, counted)
-        loss = masked_reconstruction(
-            prediction, target, correlation, correlation_weight=self.correlation_weight, mask=counted
-        )
-        logs = {"ncc": correlation.mean()}
+        loss, correlation = self.reconstruction(latent, patches, masking)
+        logs = {"ncc": correlation}
         if self.siamese is None:
             return Step(loss, logs=logs)
         similarity, spread = self.similarity(latent, masking.seen, self.siamese)
         loss = loss + self.similarity_weight * (1.0 - similarity)
         return Step(loss, logs=logs | {"similarity": similarity, "spread": spread})
+
+    def reconstruction(self, latent: Tensor, patches: Tensor, masking: Masking) -> tuple[Tensor, Tensor]:
+        """Return the loss and the mean correlation; in half precision on a CPU some subjects at a time.
+
+        Args:
+            latent: (B, n, width) of the visible patches.
+            patches: (B, N, patch).
+            masking: which of them are visible.
+        """
+        counted = self.counted(masking)
+        if pays(latent) and (counted is None or bool(counted.any(dim=1).all())):
+            decoder = [weight for name, weight in self.mae.named_parameters() if not name.startswith("encoder.")]
+            size = max(1, _TOKENS_AT_ONCE // (masking.decoded or patches.shape[1]))
+            return added_in_parts(partial(self._part, patches, masking, counted), latent, decoder, size)
+        prediction, target = self.mae.forward_decoder(latent, masking).float(), self.target(patches)
+        correlation = self.correlation(prediction, target, counted)
+        loss = masked_reconstruction(
+            prediction, target, correlation, correlation_weight=self.correlation_weight, mask=counted
+        )
+        return loss, correlation.mean()
+
+    def _part(
+        self, patches: Tensor, masking: Masking, counted: Tensor | None, latent: Tensor, rows: slice
+    ) -> tuple[Tensor, Tensor]:
+        prediction, target = self.mae.forward_decoder(latent, masking.of(rows)).float(), self.target(patches[rows])
+        own = None if counted is None else counted[rows]
+        correlation = self.correlation(prediction, target, own)
+        error = masked_reconstruction(prediction, target, correlation, correlation_weight=0.0, mask=own)
+        share = len(latent) / len(patches)
+        of_error = share if counted is None or own is None else own.sum() / counted.sum()
+        weight, mean = self.correlation_weight, correlation.mean()
+        return (1.0 - weight) * of_error * error + weight * share * (1.0 - mean), share * mean
 
     def target(self, patches: Tensor) -> Tensor:
         """Return what the decoder is to predict (B, N, patch): the patches, each normalised if it is asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -39,6 +39,11 @@ class Masking:
     def predicted(self) -> Tensor | None:
         """Which patches (B, N) the decoder predicts, None where all."""
         return None if self.decoded is None else self.rank < self.decoded
+
+    def of(self, rows: slice) -> Masking:
+        """Return that of some of the subjects."""
+        named = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: value[rows] for name, value in named.items()})
 
 
 class _Permute(torch.autograd.Function):

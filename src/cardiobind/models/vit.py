@@ -75,11 +75,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         """Return tokens of the shape (B, N, width) of `x`; those that are not `present` (B, N) are not attended to."""
-        batch, count, width = x.shape
-        q, k, v = self.qkv(x).reshape(batch, count, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        attended = None if present is None else present[:, None, None]
-        mixed = attend(q, k, v, attended)
-        return self.proj(mixed.transpose(1, 2).reshape(batch, count, width))  # type: ignore[no-any-return]
+        qkv = self.qkv(x).unflatten(2, (3, self.heads, -1))
+        return self.proj(attend(qkv, present))  # type: ignore[no-any-return]
 
 
 class Mlp(nn.Module):
