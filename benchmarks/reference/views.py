@@ -18,7 +18,7 @@ from torch.nn import functional as F
 def corrupted(row: list[float], marginals: Sequence[Sequence[float]], rate: float) -> list[float]:
     """Return a copy of a row in which a share of the entries are draws from their columns."""
     changed = copy.deepcopy(row)
-    for index in random.sample(range(len(changed)), int(rate * len(changed))):
+    for index in random.sample(list(range(len(changed))), int(rate * len(changed))):
         changed[index] = random.sample(marginals[index], k=1)[0]
     return changed
 
@@ -26,11 +26,11 @@ def corrupted(row: list[float], marginals: Sequence[Sequence[float]], rate: floa
 def one_hot(row: Sequence[float], cardinalities: Sequence[int]) -> Tensor:
     """Return numbers as they are and categories as indicators, put together field by field."""
     values, parts = torch.tensor(row), []
-    for value, cardinality in zip(values, cardinalities, strict=True):
-        if cardinality == 0:
-            parts.append(value.unsqueeze(0))
+    for index in range(len(values)):
+        if cardinalities[index] == 0:
+            parts.append(values[index].unsqueeze(0))
         else:
-            parts.append(F.one_hot(value.long(), num_classes=cardinality))
+            parts.append(F.one_hot(values[index].long(), num_classes=cardinalities[index]))
     return torch.cat(parts)
 
 
@@ -60,10 +60,22 @@ def blended(image: Tensor, other: Tensor, ratio: float) -> Tensor:
 
 
 def rotated(image: Tensor, degrees: float) -> Tensor:
-    """Return the image turned about its centre, bilinear, black outside."""
+    """Return the image turned about its centre, to the nearest pixel; what a channel of ones calls outside is filled.
+
+    This is how torchvision's transforms rotate a tensor, with their defaults (nearest, fill 0).
+    """
+    rows, columns = image.shape[1:]
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    grid = F.affine_grid(torch.tensor([[[c, -s, 0.0], [s, c, 0.0]]]), [1, *image.shape], align_corners=False)
-    return F.grid_sample(image[None], grid, align_corners=False)[0]
+    turn = torch.tensor([[c, -s], [s, c], [0.0, 0.0]]) / torch.tensor([0.5 * columns, 0.5 * rows])
+    places = torch.ones(1, rows, columns, 3)
+    places[..., 0] = torch.linspace(0.5 - 0.5 * columns, 0.5 * columns - 0.5, columns)
+    places[..., 1] = torch.linspace(0.5 - 0.5 * rows, 0.5 * rows - 0.5, rows)[:, None]
+    grid = torch.bmm(places.view(1, -1, 3), turn[None]).view(1, rows, columns, 2)
+    marked = torch.cat([image, torch.ones(1, rows, columns)])[None]
+    turned = F.grid_sample(marked, grid, mode="nearest", padding_mode="zeros", align_corners=False)[0]
+    image, outside = turned[:-1], turned[-1:].expand_as(image) < 0.5
+    image[outside] = torch.zeros(1, 1, 1).expand_as(image)[outside]
+    return image
 
 
 def resized_crop(image: Tensor, smallest_area: float) -> Tensor:

@@ -45,7 +45,7 @@ def table_ours(batch: int, precision: str) -> Run:
     encoder = build_encoder("tabular_mlp", spec, width=8)
     values = table()
     rows = torch.stack([values, torch.ones_like(values)], dim=2)
-    return lambda: encoder.one_hot(corrupt_table(rows[torch.randint(SUBJECTS, (batch,))], 0.3))
+    return lambda: encoder.one_hot(corrupt_table(rows.index_select(0, torch.randint(SUBJECTS, (batch,))), 0.3))
 
 
 def image_reference(batch: int) -> Run:

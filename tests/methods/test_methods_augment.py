@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cardiobind.data.crops import spaced_crops
 from cardiobind.errors import ConfigError
+from cardiobind.methods import augment_cmr
 from cardiobind.methods.augment_cmr import CmrAugmentation, move
 from cardiobind.methods.augment_ecg import (
     EcgAugmentation,
@@ -115,6 +116,19 @@ def test_cmr_view_keeps_shape_and_range():
     assert CmrAugmentation(probability=0.0)(x) is x
 
 
+def test_cmr_views_have_the_same_bits_in_blocks_of_any_size_and_with_a_black_corner(monkeypatch):
+    x = 4.0 * torch.rand(5, 3, 20, 20) - 2.0
+    x[1, 2], x[2], x[3, :, 0, 0] = ABSENT_VALUE, ABSENT_VALUE, ABSENT_VALUE
+    views = []
+    for pixels in (1, 2 * 3 * 400, 10**6):
+        monkeypatch.setattr(augment_cmr, "_BLOCK_PIXELS", pixels)
+        torch.manual_seed(0)
+        views.append(CmrAugmentation(probability=0.8)(x))
+    assert all(torch.equal(views[0], view) for view in views[1:])
+    assert (views[0][1, 2] == ABSENT_VALUE).all()
+    assert (views[0][2] == ABSENT_VALUE).all()
+
+
 def test_cmr_frames_of_a_subject_move_together():
     torch.manual_seed(0)
     x = torch.rand(8, 1, 16, 16).expand(-1, 3, -1, -1)
@@ -182,6 +196,18 @@ def test_corruption_draws_from_the_columns_marginal_and_keeps_gaps_with_values()
         assert set(seen[:, column, 0].tolist()) <= set(table[:, column, 0].tolist())
     assert ((seen[..., 1] == 0) == (seen[..., 0] == 0)).all()
     assert seen[..., 1].mean().item() == pytest.approx(0.75, abs=0.02)
+
+
+def test_corruption_is_that_of_its_definition_entry_by_entry():
+    table = torch.randn(6, 4, 2)
+    torch.manual_seed(1)
+    found = corrupt_table(table, 0.5)
+    torch.manual_seed(1)
+    donors, noise = torch.randint(6, (6, 4)), torch.rand(6, 4)
+    for row in range(6):
+        for column in range(4):
+            source = donors[row, column] if noise[row, column] < 0.5 else row
+            assert torch.equal(found[row, column], table[source, column])
 
 
 def test_defect_05_every_subject_is_a_donor():

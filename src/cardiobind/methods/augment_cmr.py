@@ -13,7 +13,7 @@ from cardiobind.data.dataset import CMR_CENTRE, CMR_SCALE
 from cardiobind.modalities.cmr import ABSENT_VALUE
 from cardiobind.objectives import in_float32
 
-_BLOCK_PIXELS = 2**20
+_BLOCK_PIXELS = 2**18
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,12 @@ class CmrAugmentation:
         chosen = torch.rand(one_each, device=x.device) < self.probability
         view = torch.empty_like(x)
         for rows in _blocks(x):
-            shown = x[rows]
-            present = (shown != ABSENT_VALUE).flatten(2).any(dim=2)[:, :, None, None]
-            altered = _altered(shown, present, affine[rows], brightness[rows], contrast[rows])
-            view[rows] = torch.where(chosen[rows] & present, altered, shown)
+            shown, place = x[rows], view[rows]
+            present = _present(shown)
+            _alter(shown, present, affine[rows], brightness[rows], contrast[rows], place)
+            kept = ~(chosen[rows] & present)
+            if bool(kept.any()):
+                torch.where(kept, shown, place, out=place)
         return view
 
     def _affine(self, count: int, device: torch.device) -> Tensor:
@@ -73,13 +75,19 @@ def _blocks(x: Tensor) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(x), size)]
 
 
-def _altered(x: Tensor, present: Tensor, affine: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
-    # In place: memory that is asked for anew costs more than the arithmetic.
-    brighter = move((x * CMR_SCALE).add_(CMR_CENTRE), affine).mul_(brightness)
+def _present(x: Tensor) -> Tensor:
+    """Return which planes (B, planes, 1, 1) a subject has: most are told by their first pixel."""
+    first = x[:, :, :1, :1] != ABSENT_VALUE
+    return first if bool(first.all()) else (x != ABSENT_VALUE).flatten(2).any(dim=2)[:, :, None, None]
+
+
+def _alter(x: Tensor, present: Tensor, affine: Tensor, brightness: Tensor, contrast: Tensor, place: Tensor) -> None:
+    # In place: memory that is asked for anew costs more than the arithmetic. The intensity is in units of the scale.
+    brighter = move(x + CMR_CENTRE / CMR_SCALE, affine).mul_(brightness)
     share = present.to(brighter.dtype).mean(dim=1, keepdim=True).clamp(min=1 / present.shape[1])
     mean = brighter.mean(dim=(1, 2, 3), keepdim=True) / share
-    intensity = brighter.sub_(mean).mul_(contrast).add_(mean).clamp_(0.0, 1.0)
-    return intensity.sub_(CMR_CENTRE).div_(CMR_SCALE)
+    intensity = brighter.sub_(mean).mul_(contrast).add_(mean).clamp_(0.0, 1.0 / CMR_SCALE)
+    torch.sub(intensity, CMR_CENTRE / CMR_SCALE, out=place)
 
 
 @in_float32

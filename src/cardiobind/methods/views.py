@@ -28,8 +28,12 @@ def corrupt_table(x: Tensor, probability: float) -> Tensor:
     Source: Bahri et al. 2022 (SCARF).
     """
     donors = torch.randint(len(x), x.shape[:2], device=x.device)
-    drawn = x.gather(0, donors[..., None].expand_as(x))
-    return torch.where(torch.rand(*x.shape[:2], 1, device=x.device) < probability, drawn, x)
+    replaced = torch.rand(x.shape[:2], device=x.device) < probability
+    own = torch.arange(len(x), device=x.device)[:, None]
+    # Arithmetic on places, and one move of a value with its flag: selecting entry by entry takes three times as long.
+    sources = (donors - own).mul_(replaced).add_(own)
+    entries = x.contiguous().view(torch.int64)
+    return entries.gather(0, sources[..., None].expand_as(entries)).view(x.dtype)
 
 
 @dataclass(frozen=True)

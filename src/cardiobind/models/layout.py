@@ -17,6 +17,30 @@ def channels_last_in_half(image: Tensor) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last)
 
 
+def convolved(convolution: nn.Conv2d, norm: nn.BatchNorm2d, image: Tensor) -> Tensor:
+    """Return ``norm(convolution(image))``; in half precision and without gradients both are one convolution.
+
+    The norm of evaluation is a factor and a summand a channel, which fit into the weights. Where gradients are wanted,
+    and in float32, nothing changes.
+
+    Args:
+        convolution: without a bias.
+        norm: over its outputs.
+        image: (B, C, H, W).
+    """
+    half = torch.is_autocast_enabled(image.device.type)
+    variance, mean = norm.running_var, norm.running_mean
+    if norm.training or torch.is_grad_enabled() or not half or variance is None or mean is None:
+        return norm(convolution(image))  # type: ignore[no-any-return]
+    factor = norm.weight * torch.rsqrt(variance + norm.eps)
+    kind = torch.get_autocast_dtype(image.device.type)
+    weight, bias = (convolution.weight * factor[:, None, None, None]).to(kind), norm.bias - mean * factor
+    stride, padding = convolution.stride, convolution.padding
+    if isinstance(convolution, StridedPointwise):
+        image, stride = convolution.picked(image), (1, 1)
+    return nn.functional.conv2d(image, weight, bias.to(kind), stride, padding)
+
+
 class StridedPointwise(nn.Conv2d):
     """A convolution of one pixel with a stride, as in the shortcuts of a ResNet; weights and names of `nn.Conv2d`.
 
@@ -37,5 +61,9 @@ class StridedPointwise(nn.Conv2d):
         """Return (B, outputs, H / stride, W / stride), rounded up, of (B, inputs, H, W)."""
         if not torch.is_autocast_enabled(image.device.type):
             return super().forward(image)
+        return nn.functional.conv2d(self.picked(image), self.weight)
+
+    def picked(self, image: Tensor) -> Tensor:
+        """Return the pixels (B, inputs, H / stride, W / stride) that the convolution sees."""
         rows, columns = self.stride
-        return nn.functional.conv2d(image[:, :, ::rows, ::columns], self.weight)
+        return image[:, :, ::rows, ::columns]

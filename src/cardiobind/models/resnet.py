@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.models.encoder import ENCODERS, Encoder
-from cardiobind.models.layout import StridedPointwise, channels_last_in_half
+from cardiobind.models.layout import StridedPointwise, channels_last_in_half, convolved
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -23,6 +23,13 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
     if stride == 1 and inputs == outputs:
         return None
     return nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+
+
+def _shortened(downsample: nn.Sequential | None, x: Tensor) -> Tensor:
+    if downsample is None:
+        return x
+    convolution, norm = downsample
+    return convolved(convolution, norm, x)
 
 
 class BasicBlock(nn.Module):
@@ -40,9 +47,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the feature map (B, planes, H/stride, W/stride)."""
-        shortcut = x if self.downsample is None else self.downsample(x)
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + shortcut)
+        y = F.relu_(convolved(self.conv1, self.bn1, x))
+        return F.relu_(convolved(self.conv2, self.bn2, y) + _shortened(self.downsample, x))
 
 
 class Bottleneck(nn.Module):
@@ -63,10 +69,9 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the feature map (B, 4 * planes, H/stride, W/stride)."""
-        shortcut = x if self.downsample is None else self.downsample(x)
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        return F.relu(self.bn3(self.conv3(y)) + shortcut)
+        y = F.relu_(convolved(self.conv1, self.bn1, x))
+        y = F.relu_(convolved(self.conv2, self.bn2, y))
+        return F.relu_(convolved(self.conv3, self.bn3, y) + _shortened(self.downsample, x))
 
 
 DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
@@ -136,7 +141,7 @@ class ResNet(Encoder):
 
     def stem(self, x: Tensor) -> Tensor:
         """Return the first feature map (B, base_width, h, w) of images (B, C, H, W)."""
-        return self.maxpool(F.relu(self.bn1(self.conv1(channels_last_in_half(x)))))  # type: ignore[no-any-return]
+        return self.maxpool(F.relu_(convolved(self.conv1, self.bn1, channels_last_in_half(x))))  # type: ignore[no-any-return]
 
     def body(self, features: Tensor) -> Tensor:
         """Return tokens (B, cells, width) of the first feature map."""

@@ -82,9 +82,11 @@ class TabularMLP(Encoder):
         self.register_buffer("numbers", torch.nonzero(cardinality == 0).flatten(), persistent=False)
         self.register_buffer("categories", torch.nonzero(cardinality > 0).flatten(), persistent=False)
         self.register_buffer("missing_slot", slots - 1, persistent=False)
-        self.slots = [int(s) for s in slots]
+        self.first_slot: Tensor
+        self.register_buffer("first_slot", slots.cumsum(0) - slots, persistent=False)
+        self.indicators = int(slots.sum())
         plain = columns == "plain"
-        entering = len(cardinality) if plain else 2 * len(self.numbers) + sum(self.slots)
+        entering = len(cardinality) if plain else 2 * len(self.numbers) + self.indicators
         self.fc1 = nn.Linear(entering, width, bias=plain)
         self.norm = nn.BatchNorm1d(width)
         self.fc2 = nn.Linear(width, width)
@@ -101,11 +103,11 @@ class TabularMLP(Encoder):
     def one_hot(self, x: Tensor) -> Tensor:
         """Return numbers, their missing indicators and one-hot categories (B, columns) of a table (B, features, 2)."""
         value, observed = x.unbind(2)
-        number, seen = value[:, self.numbers], observed[:, self.numbers]
-        category = value[:, self.categories].round().long()
-        category = torch.where(observed[:, self.categories] == 0, self.missing_slot, category)
-        hot = [F.one_hot(category[:, i], slots).to(x.dtype) for i, slots in enumerate(self.slots)]
-        return torch.cat([number * seen, 1 - seen, *hot], dim=1)
+        number, seen = value.index_select(1, self.numbers), observed.index_select(1, self.numbers)
+        category, known = value.index_select(1, self.categories), observed.index_select(1, self.categories)
+        slot = self.first_slot + torch.where(known == 0, self.missing_slot, category.round().long())
+        hot = x.new_zeros(len(x), self.indicators).scatter_(1, slot, 1.0)
+        return torch.cat([number * seen, 1 - seen, hot], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one token (B, 1, width) of a table (B, features, 2)."""
