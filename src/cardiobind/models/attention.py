@@ -103,7 +103,7 @@ def _heads_first(x: Tensor) -> Tensor:
 
 
 def _put(place: Tensor, x: Tensor) -> None:
-    place.copy_(x.unflatten(0, (-1, place.shape[2])).transpose(1, 2))
+    place.copy_(x.reshape(len(place), -1, *x.shape[1:]).transpose(1, 2))
 
 
 def _scaled(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -42,8 +42,8 @@ class Masking:
 
     def of(self, rows: slice) -> Masking:
         """Return that of some of the subjects."""
-        named = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **{name: value[rows] for name, value in named.items()})
+        named: dict[str, Any] = {name: x[rows] for name, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **named)
 
 
 class _Permute(torch.autograd.Function):

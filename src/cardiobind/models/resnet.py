@@ -29,7 +29,7 @@ def _shortened(downsample: nn.Sequential | None, x: Tensor) -> Tensor:
     if downsample is None:
         return x
     convolution, norm = downsample
-    return convolved(convolution, norm, x)
+    return convolved(convolution, norm, x)  # type: ignore[arg-type]
 
 
 class BasicBlock(nn.Module):
