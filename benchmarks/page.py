@@ -30,7 +30,7 @@ CHEAP = """
 ## Fewer operations
 
 These change what is computed, so they owe a check of accuracy; ratios are to the first line of the same work.
-`experiments/fast.toml` has them as a preset.
+The shipped experiment `fast` ([fast.toml](../../src/cardiobind/experiments/fast.toml)) has them all.
 
 """
 

@@ -133,6 +133,8 @@ def test_overrides(tree: dict[str, Any], word: str, read: Any) -> None:
         ("protocol.split=random", "'hash' or 'official'"),
         ("protocol=mi", "valid dictionary|object"),
         ("arms.1.name=scratch", "two arms have one name"),
+        ("arms.1.name=Scratch!", "arms 'scratch' and 'Scratch!' would share the folder name 'scratch'"),
+        ("variants={'A b'={},a-b={}}", "variants 'A b' and 'a-b' would share the folder name 'a-b'"),
         ("arms.0.start=aligned", r"no \[align\]"),
         ("arms=[]", "at least 1"),
         ("export=best", "no arm is called 'best'"),

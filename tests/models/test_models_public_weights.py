@@ -122,3 +122,17 @@ def test_spreading_repeats_in_turn() -> None:
     kernel = torch.arange(6.0).reshape(2, 3, 1, 1)
     assert spread_channels(kernel, 5)[0, :, 0, 0].tolist() == pytest.approx([0, 0.6, 1.2, 0, 0.6])
     assert torch.equal(spread_channels(kernel, 3), kernel)
+
+
+@pytest.mark.parametrize("depth", [10, 18, 50])
+def test_blocks_can_begin_as_their_shortcuts(depth: int) -> None:
+    torch.manual_seed(0)
+    usual = ResNet(image(), depth=depth, base_width=4)
+    torch.manual_seed(0)
+    model = ResNet(image(), depth=depth, base_width=4, zero_init_residual=True)
+    last = "bn3.weight" if depth == 50 else "bn2.weight"
+    for name, value in usual.state_dict().items():
+        own = model.state_dict()[name]
+        assert torch.equal(own, torch.zeros_like(own) if name.endswith(last) and "layer" in name else value), name
+    x = torch.rand(2, 8 * 4 * (4 if depth == 50 else 1), 4, 4)
+    torch.testing.assert_close(model.layer4[-1](x) if depth > 10 else x, x)

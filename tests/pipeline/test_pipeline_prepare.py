@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cardiobind.cohort import Cohort, Shard
-from cardiobind.config import Component, Experiment
+from cardiobind.config import Experiment
+from cardiobind.config.parts import Component
 from cardiobind.errors import ArtifactError, ConfigError, InputError
 from cardiobind.pipeline import Ingest, run_shard, run_until, simulate
 from cardiobind.pipeline.prepare import files_beyond, named_files, raw_inventory

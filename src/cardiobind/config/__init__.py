@@ -9,49 +9,23 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cardiobind.config.explain import explain, origin
+from cardiobind.config.names import check_apart
 from cardiobind.config.overrides import apply_override
+from cardiobind.config.parts import Component, EncoderConfig, Option, Pool, Strict, pool_in_words
 from cardiobind.errors import ConfigError
 
 EXECUTION = ("accelerator", "devices", "nodes", "alone", "data_workers", "checkpoint_interval_s", "checkpoints_kept")
 """Options of a training that say how it is executed; what is computed does not depend on them, but for rounding."""
 
-Scalar = bool | int | float | str
-Option = Scalar | tuple[Scalar, ...] | dict[str, Scalar]
 MODALITIES = ("ecg", "cmr", "tabular")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-    sparse: ClassVar[tuple[str, ...]] = ()
-    """Fields that are written only where they are used, so that an experiment without them keeps its digest."""
-
-    @model_serializer(mode="wrap")
-    def _leave_out_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data: dict[str, Any] = handler(self)
-        return {name: value for name, value in data.items() if value or name not in self.sparse}
-
-
-class Component(_Strict):
-    """An entry of a registry and its keyword arguments."""
-
-    kind: str
-    options: dict[str, Option] = Field(default_factory=dict)
-
-
-class TrainingConfig(_Strict):
+class TrainingConfig(Strict):
     """How one network is trained; the fields are those of `cardiobind.training.TrainingSettings`.
 
     ``alone`` trains it in one process though several were launched, for a training whose batches are small.
@@ -79,7 +53,7 @@ class TrainingConfig(_Strict):
         return self
 
 
-class MachineConfig(_Strict):
+class MachineConfig(Strict):
     """What holds for every training of an experiment; `precision` as in `cardiobind.training.choose_precision`.
 
     The other fields, as in `cardiobind.training.TrainingSettings`, say how it is executed (`EXECUTION`).
@@ -94,14 +68,14 @@ class MachineConfig(_Strict):
     checkpoints_kept: int = Field(2, ge=2)
 
 
-class StageConfig(_Strict):
+class StageConfig(Strict):
     """A training method with its settings."""
 
     method: Component
     training: TrainingConfig
 
 
-class EcgConfig(_Strict):
+class EcgConfig(Strict):
     """Preparation of the ECG, its encoder and its pre-training."""
 
     rate_hz: int = Field(500, ge=50)
@@ -110,13 +84,13 @@ class EcgConfig(_Strict):
     baseline_lambda: float = Field(1e7, gt=0)
     baseline_asymmetry: float = Field(0.3, gt=0, lt=1)
     baseline_iterations: int = Field(5, ge=1)
-    encoder: Component
+    encoder: EncoderConfig
     pretrain: StageConfig | None = None
-    pool: str | None = None
+    pool: Pool | None = None
     sparse = ("pool",)
 
 
-class CmrConfig(_Strict):
+class CmrConfig(Strict):
     """Preparation of the cine MRI, its encoder and its pre-training."""
 
     size_px: int = Field(210, ge=16)
@@ -124,9 +98,9 @@ class CmrConfig(_Strict):
     layout: Literal["frames", "slices", "video"] = "frames"
     video_phases: int = Field(8, ge=2, le=100)
     long_axis: tuple[Literal["lax_2ch", "lax_3ch", "lax_4ch"], ...] = ()
-    encoder: Component
+    encoder: EncoderConfig
     pretrain: StageConfig | None = None
-    pool: str | None = None
+    pool: Pool | None = None
     sparse = ("pool",)
 
     @model_validator(mode="after")
@@ -136,32 +110,32 @@ class CmrConfig(_Strict):
         return self
 
 
-class TabularConfig(_Strict):
+class TabularConfig(Strict):
     """Columns of the table, their encoder and its pre-training; `features` may name a set of `feature_presets`."""
 
     features: tuple[str, ...] | str = "all_inputs"
-    encoder: Component
+    encoder: EncoderConfig
     pretrain: StageConfig | None = None
-    pool: str | None = None
+    pool: Pool | None = None
     sparse = ("pool",)
 
 
-class StageVariant(_Strict):
+class StageVariant(Strict):
     """What a variant changes of a training stage; the rest is the experiment's."""
 
     method: Component | None = None
     training: TrainingConfig | None = None
 
 
-class PartVariant(_Strict):
+class PartVariant(Strict):
     """What a variant changes of a modality; the rest is the experiment's."""
 
-    encoder: Component | None = None
+    encoder: EncoderConfig | None = None
     pretrain: StageVariant | None = None
-    pool: str | None = None
+    pool: Pool | None = None
 
 
-class VariantConfig(_Strict):
+class VariantConfig(Strict):
     """Encoders, pre-training or alignment of their own for the arms that name the variant."""
 
     ecg: PartVariant | None = None
@@ -170,7 +144,7 @@ class VariantConfig(_Strict):
     align: StageVariant | None = None
 
 
-class ProtocolConfig(_Strict):
+class ProtocolConfig(Strict):
     """Endpoint and division of the subjects."""
 
     task: str
@@ -180,7 +154,7 @@ class ProtocolConfig(_Strict):
     allow_leaks: tuple[str, ...] = ()
 
 
-class ArmConfig(_Strict):
+class ArmConfig(Strict):
     """One way of making a predictor, a row of the results table.
 
     ``start`` says where the encoders' weights come from, ``classifier`` whether a network's classifier starts at random
@@ -201,7 +175,7 @@ class ArmConfig(_Strict):
     sparse = ("inputs", "objective", "variant")
 
 
-class EvaluationConfig(_Strict):
+class EvaluationConfig(Strict):
     """Input sets to score, comparisons to test, size of the bootstrap."""
 
     inputs: tuple[str, ...]
@@ -209,7 +183,7 @@ class EvaluationConfig(_Strict):
     resamples: int = Field(1000, ge=100)
 
 
-class Experiment(_Strict):
+class Experiment(Strict):
     """All that decides the results of ``cardiobind run``; a relative `data_root` counts from the current folder."""
 
     name: str
@@ -223,7 +197,7 @@ class Experiment(_Strict):
     ecg: EcgConfig | None = None
     cmr: CmrConfig | None = None
     tabular: TabularConfig | None = None
-    pool: str = "attention"
+    pool: Pool = "attention"
     training: MachineConfig = MachineConfig()
     protocol: ProtocolConfig
     align: StageConfig | None = None
@@ -255,10 +229,12 @@ class Experiment(_Strict):
         return tuple(m for m in MODALITIES if getattr(self, m) is not None)
 
     @property
-    def pools(self) -> str | dict[str, str]:
-        """Pool of all modalities, or of each by modality where one has its own."""
-        own = {m: getattr(self, m).pool for m in self.modalities}
-        return {m: pool or self.pool for m, pool in own.items()} if any(own.values()) else self.pool
+    def pools(self) -> Any:
+        """Pool of all modalities, or of each by modality where one has its own or options."""
+        own = {m: pool_in_words(getattr(self, m).pool or self.pool) for m in self.modalities}
+        alone = not any(getattr(self, m).pool for m in self.modalities)
+        every = pool_in_words(self.pool)
+        return every if alone and isinstance(every, str) else own
 
     def varied(self, variant: str | None) -> Experiment:
         """Return the experiment with the encoders, pre-trainings and alignment of one of its variants.
@@ -303,6 +279,8 @@ def _check_arms(experiment: Experiment) -> None:
     names = [arm.name for arm in experiment.arms]
     if len(set(names)) != len(names):
         raise ValueError("two arms have one name")
+    check_apart("arms", names)
+    check_apart("variants", experiment.variants)
     wanted = {name for pair in experiment.evaluation.comparisons for name in pair} | {experiment.export or names[0]}
     for unknown in sorted(wanted - set(names)):
         raise ValueError(f"no arm is called {unknown!r}; arms are {names}")

@@ -18,7 +18,7 @@ from cardiobind.modalities.cmr.preparation import CmrPreparation
 from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.modalities.spec import InputSpec
 from cardiobind.modalities.tabular.contract import TableContract
-from cardiobind.models import POOLS, Fusion, Tower, build_encoder, build_fusion, load_weights, pool_of
+from cardiobind.models import Fusion, Tower, build_encoder, build_fusion, build_pool, load_weights
 from cardiobind.objectives import ENDPOINTS
 
 KIND = "bundle"
@@ -49,7 +49,7 @@ class BundleContract:
         title: the endpoint in words.
         inputs: spec of each modality the network knows.
         encoders: kind and options of each encoder.
-        pool: name in `cardiobind.models.POOLS`, of all towers or by modality.
+        pool: as of `cardiobind.models.build_pool`.
         fusion: keyword arguments of `cardiobind.models.build_fusion`.
         ecg, cmr: preparation of raw records; None for a modality it does not know.
         table: contract of the table, or None.
@@ -66,7 +66,7 @@ class BundleContract:
     title: str
     inputs: Mapping[str, InputSpec]
     encoders: Mapping[str, Mapping[str, Any]]
-    pool: str | Mapping[str, str]
+    pool: str | Mapping[str, str | Mapping[str, Any]]
     fusion: Mapping[str, Any]
     ecg: EcgPreparation | None
     cmr: CmrPreparation | None
@@ -129,7 +129,7 @@ def network_of(contract: BundleContract) -> Fusion:
     for modality, spec in contract.inputs.items():
         chosen = contract.encoders[modality]
         encoder = build_encoder(chosen["kind"], spec, **chosen["options"])
-        towers[modality] = Tower(encoder, POOLS.get(pool_of(contract.pool, modality))(encoder.width))
+        towers[modality] = Tower(encoder, build_pool(contract.pool, modality, encoder.width))
     outputs = ENDPOINTS.get(contract.kind).from_json(contract.objective).outputs
     return build_fusion(towers, outputs=outputs, **contract.fusion)
 

@@ -70,7 +70,10 @@ class Masked(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         if not isinstance(encoder, ViT):
-            raise ConfigError("masked autoencoding needs a ViT over ECGs or CMR frames", got=type(encoder).__name__)
+            raise ConfigError(
+                "masked autoencoding needs a ViT over ECGs or CMR frames", where="masked", got=type(encoder).__name__,
+                hint='choose the encoder "vit" (or "lead_vit" for ECGs), or pre-train this one by "simclr"',
+            )  # fmt: skip
         if similarity_weight < 0.0:
             raise ConfigError("a weight is negative", where="masked.similarity_weight", got=similarity_weight)
         inputs = encoder.inputs

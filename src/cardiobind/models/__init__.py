@@ -2,7 +2,7 @@
 
 from cardiobind.models.drop_fusion import DropFusion
 from cardiobind.models.encoder import ENCODERS, Encoder, build_encoder, encoder_options
-from cardiobind.models.heads import POOLS, AttentionPool, MeanPool, ProjectionHead, pool_of
+from cardiobind.models.heads import POOLS, AttentionPool, MeanPool, ProjectionHead, build_pool, pool_of
 from cardiobind.models.latent_predictor import LatentPredictor
 from cardiobind.models.lead_vit import LeadViT
 from cardiobind.models.mae import MaskedAutoencoder
@@ -58,6 +58,7 @@ __all__ = [
     "XResNet1d",
     "build_encoder",
     "build_fusion",
+    "build_pool",
     "encoder_options",
     "load_weights",
     "parameter_count",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,13 +11,31 @@ from torch.nn import functional as F
 from cardiobind.errors import ConfigError
 from cardiobind.registry import Registry
 
-POOLS: Registry[Callable[[int], nn.Module]] = Registry("pool")
-"""Ways of turning tokens (B, N, width) into one embedding (B, width), each built from the width."""
+POOLS: Registry[Callable[..., nn.Module]] = Registry("pool")
+"""Ways of turning tokens (B, N, width) into one embedding (B, width), each built from the width and options."""
 
 
-def pool_of(pools: str | Mapping[str, str], modality: str) -> str:
-    """Return the name of a modality's pool, where `pools` names one for all or one for each."""
-    return pools if isinstance(pools, str) else pools[modality]
+Pools = str | Mapping[str, str | Mapping[str, Any]]
+"""The pool of all modalities, or that of each: a name in `POOLS`, or ``{"kind": name, "options": {...}}``."""
+
+
+def pool_of(pools: Pools, modality: str) -> tuple[str, Mapping[str, Any]]:
+    """Return name and options of a modality's pool."""
+    chosen = pools if isinstance(pools, str) else pools[modality]
+    return (chosen, {}) if isinstance(chosen, str) else (chosen["kind"], chosen.get("options", {}))
+
+
+def build_pool(pools: Pools, modality: str, width: int) -> nn.Module:
+    """Return the pool of a modality over tokens of a width, with random weights.
+
+    Raises:
+        ConfigError: the pool is unknown, does not take an option, or one is out of range.
+    """
+    kind, options = pool_of(pools, modality)
+    try:
+        return POOLS.get(kind)(width, **options)
+    except TypeError as error:
+        raise ConfigError(f"the pool does not take these options: {error}", where=f"pool of {modality}") from error
 
 
 @POOLS.register("mean")

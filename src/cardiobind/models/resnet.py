@@ -91,11 +91,13 @@ class ResNet(Encoder):
         depth: 10, 18, 34 or 50 layers; the paper's CMR encoder is 50.
         base_width: channels of the first stage: 64 is the published network, 16 a compact one.
         stem: "standard" (7x7, stride 2, and max pooling) or "small" (3x3, stride 1) for images under about 64 pixels.
+        zero_init_residual: start the last norm of each block at 0, so that every block begins as its shortcut.
 
     Raises:
         ConfigError: a depth that is not offered, or a width below 1.
 
-    Source: He et al. 2016; arXiv 2411.05900, section 3.1.
+    Source: He et al. 2016; arXiv 2411.05900, section 3.1; Goyal et al. 2017 (arXiv 1706.02677, section 5.1) for the
+        norms that start at 0.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("cmr",)
@@ -107,6 +109,7 @@ class ResNet(Encoder):
         depth: int = 50,
         base_width: int = 64,
         stem: Literal["standard", "small"] = "standard",
+        zero_init_residual: bool = False,
     ) -> None:
         super().__init__()
         if depth not in DEPTHS:
@@ -127,6 +130,8 @@ class ResNet(Encoder):
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+            if zero_init_residual and isinstance(part, BasicBlock | Bottleneck):
+                nn.init.zeros_((part.bn2 if isinstance(part, BasicBlock) else part.bn3).weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return tokens (B, cells, width) of images (B, C, H, W).

@@ -22,7 +22,7 @@ class ResNetPlaces(Encoder):
 
     Args:
         inputs: planes of a CMR in any layout; long-axis views may be absent.
-        depth, base_width, stem: as of `ResNet`.
+        depth, base_width, stem, zero_init_residual: as of `ResNet`.
 
     Raises:
         ConfigError: as `ResNet`.
@@ -40,11 +40,14 @@ class ResNetPlaces(Encoder):
         depth: int = 18,
         base_width: int = 64,
         stem: Literal["standard", "small"] = "standard",
+        zero_init_residual: bool = False,
     ) -> None:
         super().__init__()
         self.inputs = inputs
         self.places = Places(inputs)
-        self.network = ResNet(self.places.of_one, depth=depth, base_width=base_width, stem=stem)
+        self.network = ResNet(
+            self.places.of_one, depth=depth, base_width=base_width, stem=stem, zero_init_residual=zero_init_residual
+        )
         self.width = self.network.width
         self.place_embed = nn.Parameter(0.02 * torch.randn(self.places.count, base_width))
 

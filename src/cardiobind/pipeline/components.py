@@ -12,16 +12,18 @@ import torch
 
 from cardiobind import rng
 from cardiobind.cohort import Cohort, Protocol
-from cardiobind.config import CmrConfig, Component, EcgConfig, Experiment, MachineConfig, TrainingConfig
+from cardiobind.config import CmrConfig, EcgConfig, Experiment, MachineConfig, TrainingConfig
+from cardiobind.config.parts import Component
 from cardiobind.errors import ConfigError
 from cardiobind.methods import METHODS
 from cardiobind.modalities.cmr.preparation import CmrPreparation, cmr_spec
-from cardiobind.modalities.ecg.preparation import EcgPreparation
+from cardiobind.modalities.ecg.preparation import EcgPreparation, ecg_spec
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.features.presets import preset
 from cardiobind.modalities.spec import InputSpec
-from cardiobind.models import POOLS, Tower, build_encoder, encoder_options, pool_of
+from cardiobind.models import POOLS, Tower, build_pool, encoder_options, pool_of
 from cardiobind.models.encoder import refuse_absent_places, refuse_missing_extra
+from cardiobind.pipeline.first_weights import encoder_facts, first_encoder
 from cardiobind.pipeline.workspace import Workspace
 from cardiobind.registry import did_you_mean
 from cardiobind.sources import SOURCES, Source
@@ -31,7 +33,7 @@ from cardiobind.training import TrainingSettings
 COHORT_ROOMS = ("rng", "modalities", "formats", "sources", "simulate", "cohort", "tasks")
 NETWORK_ROOMS = (
     "rng", "modalities", "cohort/store", "data", "models", "objectives", "methods", "training", "pipeline/components",
-    "pipeline/networks", "pipeline/pretrain",
+    "pipeline/first_weights", "pipeline/networks", "pipeline/pretrain",
 )  # fmt: skip
 _NO_PREPARATION = {"encoder", "pretrain", "pool"}
 ARM_ROOMS = (
@@ -76,13 +78,15 @@ def check_names(experiment: Experiment) -> None:
     KINDS.get(TASKS.get(experiment.protocol.task).kind)
     for modality in experiment.modalities:
         part = getattr(experiment, modality)
-        POOLS.get(pool_of(experiment.pools, modality))
+        kind, given = pool_of(experiment.pools, modality)
+        check_options(POOLS.get(kind), given, f"{modality}.pool", positional=1)
         encoder_options(part.encoder.kind, part.encoder.options)
         refuse_missing_extra(part.encoder.kind)
         if part.pretrain is not None:
             _check_method(part.pretrain.method, f"{modality}.pretrain")
     if (cmr := cmr_preparation(experiment.cmr)) is not None and experiment.cmr is not None:
         refuse_absent_places(experiment.cmr.encoder.kind, cmr_spec(cmr))
+    _check_weights(experiment)
     if experiment.align is not None:
         _check_method(experiment.align.method, "align")
     for name in feature_names(experiment) or ():
@@ -111,6 +115,17 @@ def check_options(factory: Callable[..., object], given: Iterable[str], where: s
     for name in given:
         if name not in known:
             raise ConfigError(f"unknown option {name!r}", where=where, hint=did_you_mean(name, known))
+
+
+def _check_weights(experiment: Experiment) -> None:
+    """Load the files of weights once; what a table's encoder is fed is not known before its columns are."""
+    ecg, cmr = ecg_preparation(experiment.ecg), cmr_preparation(experiment.cmr)
+    specs = {"ecg": None if ecg is None else ecg_spec(ecg), "cmr": None if cmr is None else cmr_spec(cmr)}
+    for modality in experiment.modalities:
+        chosen, spec = getattr(experiment, modality).encoder, specs.get(modality)
+        encoder_facts(chosen)
+        if chosen.weights is not None and spec is not None:
+            first_encoder(chosen, spec)
 
 
 def _check_method(chosen: Component, where: str) -> None:
@@ -172,20 +187,17 @@ def seeded(seed: int, purpose: str) -> None:
     torch.manual_seed(rng.integer(seed, "weights", purpose))
 
 
-def build_tower(component: Component, spec: InputSpec, pool: str) -> Tower:
-    """Return an encoder with the pooling of its tokens, with random weights."""
-    encoder = build_encoder(component.kind, spec, **options(component))
-    return Tower(encoder, POOLS.get(pool)(encoder.width))
-
-
 def build_towers(experiment: Experiment, specs: Mapping[str, InputSpec], seed: int) -> dict[str, Tower]:
-    """Return one tower for each modality of the experiment, with random weights.
+    """Return one tower for each modality of the experiment, random but for encoders that start from a file of weights.
 
     Args:
         experiment: names the encoders.
         specs: input of each modality.
-        seed: all weights depend on nothing else.
+        seed: all random weights depend on nothing else.
     """
     seeded(seed, "towers")
-    pools = experiment.pools
-    return {m: build_tower(getattr(experiment, m).encoder, specs[m], pool_of(pools, m)) for m in experiment.modalities}
+    towers = {}
+    for modality in experiment.modalities:
+        encoder = first_encoder(getattr(experiment, modality).encoder, specs[modality])
+        towers[modality] = Tower(encoder, build_pool(experiment.pools, modality, encoder.width))
+    return towers

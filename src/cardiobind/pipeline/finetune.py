@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from cardiobind.artifact import Artifact
+from cardiobind.config.names import slug
 from cardiobind.pipeline.arms import ARMS, Cell
 from cardiobind.pipeline.components import ARM_ROOMS, Study
 from cardiobind.pipeline.variants import Learnt, start_of, varied
@@ -41,13 +41,9 @@ def cells(
 
 def _fit(cell: Cell) -> Artifact:
     parents = {found.digest: found for found, _ in cell.start.values()}
-    name = f"predictor-{_slug(cell.arm.name)}-{cell.fraction * 100:g}pct-seed{cell.seed}"
+    name = f"predictor-{slug(cell.arm.name)}-{cell.fraction * 100:g}pct-seed{cell.seed}"
     return cell.study.workspace.obtain(
         name, "predictor", lambda stage: ARMS.get(cell.arm.kind).fit(cell, stage), config=cell.description(),
         rooms=ARM_ROOMS, parents=[cell.study.cohort.artifact, cell.study.protocol.artifact, *parents.values()],
         together=ARMS.get(cell.arm.kind).together and not (cell.arm.training or cell.study.experiment.finetune).alone,
     )  # fmt: skip
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -12,7 +12,8 @@ from typing import Any
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import Cohort, Limits, Protocol, Shard, build_cohort, make_protocol, prepare_shard
-from cardiobind.config import Component, Experiment, resolved
+from cardiobind.config import Experiment, resolved
+from cardiobind.config.parts import Component
 from cardiobind.errors import ArtifactError, ConfigError, InputError
 from cardiobind.formats.location import files_below
 from cardiobind.pipeline.components import (

@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from cardiobind.artifact import Artifact
-from cardiobind.config import StageConfig, deciding, resolved
+from cardiobind.config import StageConfig, deciding
 from cardiobind.data import CohortDataset
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods import METHODS, Method, embed, learn
 from cardiobind.methods.masked import Masked
-from cardiobind.models import Encoder, Tower, build_encoder, load_weights
+from cardiobind.models import Encoder, Tower, load_weights
 from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, options, seeded, training_settings
+from cardiobind.pipeline.first_weights import encoder_facts, first_encoder
 from cardiobind.pipeline.networks import load_state, save_arrays, save_network
 from cardiobind.pipeline.workspace import Stage
 from cardiobind.tasks import KINDS, TASKS, kind_of
@@ -46,7 +47,7 @@ def pretrain(study: Study, modality: str, suffix: str = "") -> Artifact | None:
         return None
     config = {
         "modality": modality,
-        "encoder": resolved(part.encoder),
+        "encoder": encoder_facts(part.encoder),
         "stage": deciding(part.pretrain),
         "training": deciding(study.experiment.training),
         "seed": study.experiment.seed,
@@ -87,7 +88,7 @@ def align(study: Study, encoders: Mapping[str, Artifact], suffix: str = "") -> A
     if chosen is None:
         return None
     config = {
-        "encoders": {m: resolved(getattr(study.experiment, m).encoder) for m in study.modalities},
+        "encoders": {m: encoder_facts(getattr(study.experiment, m).encoder) for m in study.modalities},
         "pool": study.experiment.pools,
         "stage": deciding(chosen),
         "training": deciding(study.experiment.training),
@@ -112,10 +113,9 @@ def align(study: Study, encoders: Mapping[str, Artifact], suffix: str = "") -> A
 
 
 def build_encoder_of(study: Study, modality: str) -> Encoder:
-    """Return the encoder of a modality with the random weights that its pre-training starts from."""
-    chosen = getattr(study.experiment, modality).encoder
+    """Return the encoder of a modality with the weights that its pre-training starts from."""
     seeded(study.experiment.seed, modality)
-    return build_encoder(chosen.kind, study.protocol.specs[modality], **options(chosen))
+    return first_encoder(getattr(study.experiment, modality).encoder, study.protocol.specs[modality])
 
 
 def build_method(chosen: StageConfig, *networks: Any) -> Method:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cardiobind.artifact import Artifact, canonical_json
-from cardiobind.config import ArmConfig, Experiment, deciding, resolved
+from cardiobind.config import ArmConfig, Experiment, deciding
+from cardiobind.config.names import slug
 from cardiobind.pipeline.components import Study
+from cardiobind.pipeline.first_weights import encoder_facts
 from cardiobind.pipeline.pretrain import align, pretrain
 
 
@@ -50,7 +51,7 @@ def learn_without_labels(study: Study, *, until: str = "align") -> dict[str | No
         starts = {arm.start for arm in study.experiment.arms if arm.variant == variant} - {"scratch"}
         if starts:
             aligns = "aligned" in starts and until != "pretrain"
-            found[variant] = _learn(own, f"-{_slug(variant)}", known, aligns=aligns)
+            found[variant] = _learn(own, f"-{slug(variant)}", known, aligns=aligns)
     return found
 
 
@@ -74,7 +75,7 @@ def _learn(study: Study, suffix: str, known: dict[str, Artifact | None], *, alig
     if not aligns or study.experiment.align is None:
         return Learnt(encoders)
     experiment, chosen = study.experiment, deciding(study.experiment.align)
-    own = {m: resolved(getattr(experiment, m).encoder) for m in experiment.modalities}
+    own = {m: encoder_facts(getattr(experiment, m).encoder) for m in experiment.modalities}
     parents = {m: encoder.digest for m, encoder in encoders.items()}
     key = canonical_json([chosen, own, experiment.pools, parents])
     return Learnt(encoders, _once(known, key, lambda: align(study, encoders, suffix)))
@@ -82,14 +83,11 @@ def _learn(study: Study, suffix: str, known: dict[str, Artifact | None], *, alig
 
 def _learning(experiment: Experiment, modality: str) -> dict[str, Any]:
     part = getattr(experiment, modality)
-    return {"encoder": resolved(part.encoder), "pretrain": None if part.pretrain is None else deciding(part.pretrain)}
+    pretrain = None if part.pretrain is None else deciding(part.pretrain)
+    return {"encoder": encoder_facts(part.encoder), "pretrain": pretrain}
 
 
 def _once(known: dict[str, Artifact | None], key: str, make: Callable[[], Artifact | None]) -> Artifact | None:
     if key not in known:
         known[key] = make()
     return known[key]
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

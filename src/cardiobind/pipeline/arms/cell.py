@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import label_subset
-from cardiobind.config import ArmConfig, deciding, resolved
+from cardiobind.config import ArmConfig, deciding
 from cardiobind.errors import InputError
 from cardiobind.models import Tower, load_weights
 from cardiobind.objectives.endpoints import ENDPOINTS, EndpointObjective
 from cardiobind.pipeline.components import Study, build_towers
+from cardiobind.pipeline.first_weights import encoder_facts
 from cardiobind.pipeline.networks import load_state
 from cardiobind.tasks import KINDS, TASKS, Kind, Task
 
@@ -103,7 +104,7 @@ class Cell:
         return {
             "arm": deciding(self.arm),
             "training": deciding(self.arm.training or experiment.finetune) | deciding(experiment.training),
-            "encoders": {m: resolved(getattr(experiment, m).encoder) for m in self.modalities},
+            "encoders": {m: encoder_facts(getattr(experiment, m).encoder) for m in self.modalities},
             "pool": experiment.pools,
             "inputs": list(self.inputs),
             "fraction": self.fraction,
