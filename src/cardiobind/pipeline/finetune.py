@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cardiobind.artifact import Artifact
+from cardiobind.config import ArmConfig
 from cardiobind.config.names import slug
-from cardiobind.pipeline.arms import ARMS, Cell
+from cardiobind.pipeline.arms import ARMS, Cell, members_of
 from cardiobind.pipeline.components import ARM_ROOMS, Study
 from cardiobind.pipeline.variants import Learnt, start_of, varied
 
@@ -35,12 +36,20 @@ def cells(
     for fraction in study.experiment.label_fractions:
         for seed in study.experiment.seeds:
             for arm in study.experiment.arms:
-                own = varied(study, arm.variant)
-                yield Cell(own, arm, fraction, seed, start_of(learnt, arm, own))
+                yield _cell(study, arm, fraction, seed, learnt)
+
+
+def _cell(
+    study: Study, arm: ArmConfig, fraction: float, seed: int, learnt: Mapping[str | None, Learnt]
+) -> Cell:  # fmt: skip
+    own = varied(study, arm.variant)
+    members = (_cell(study, one, fraction, seed, learnt) for one in members_of(study.experiment, arm))
+    return Cell(own, arm, fraction, seed, start_of(learnt, arm, own), tuple(members))
 
 
 def _fit(cell: Cell) -> Artifact:
     parents = {found.digest: found for found, _ in cell.start.values()}
+    parents |= {found.digest: found for found in map(_fit, cell.members)}
     name = f"predictor-{slug(cell.arm.name)}-{cell.fraction * 100:g}pct-seed{cell.seed}"
     return cell.study.workspace.obtain(
         name, "predictor", lambda stage: ARMS.get(cell.arm.kind).fit(cell, stage), config=cell.description(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cardiobind.config import Experiment
+from cardiobind.config import ArmConfig, Experiment
 from cardiobind.errors import ConfigError
 from cardiobind.objectives.endpoints import ENDPOINTS
 from cardiobind.pipeline.arms.cell import Cell
@@ -27,6 +27,7 @@ class Arm:
         given: how many parameters of `takes`, from the first, are no options.
         exportable: whether its predictor is a network, of which a bundle can be made.
         together: whether several processes can compute it together.
+        members: the arms of an experiment that one is made of, which are fitted first; None where it is made of none.
     """
 
     fit: Callable[[Cell, Stage], None]
@@ -35,6 +36,7 @@ class Arm:
     given: int = 1
     exportable: bool = False
     together: bool = False
+    members: Callable[[Experiment, ArmConfig], tuple[ArmConfig, ...]] | None = None
 
 
 ARMS: Registry[Arm] = Registry("arm")
@@ -58,6 +60,17 @@ def check_arms(experiment: Experiment) -> None:
         if arm.name == experiment.export and not kind.exportable:
             hint = "export an arm of kind " + " | ".join(name for name in ARMS if ARMS.get(name).exportable)
             raise ConfigError("this arm is no network that could be exported", where="export", got=arm.name, hint=hint)
+        members_of(experiment, arm)
+
+
+def members_of(experiment: Experiment, arm: ArmConfig) -> tuple[ArmConfig, ...]:
+    """Return the arms that an arm is made of, none for most.
+
+    Raises:
+        ConfigError: they are not there, or cannot be put together.
+    """
+    found = ARMS.get(arm.kind).members
+    return () if found is None else found(experiment, arm)
 
 
 def _no_options() -> None:

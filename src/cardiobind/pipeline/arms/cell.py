@@ -31,6 +31,7 @@ class Cell:
         fraction: share of the training labels.
         seed: of the choice of labels and of the training.
         start: artefacts that hold the first weights, by modality; none for an arm from scratch.
+        members: the same cell of the arms that this one is made of.
     """
 
     study: Study
@@ -38,6 +39,7 @@ class Cell:
     fraction: float
     seed: int
     start: Mapping[str, tuple[Artifact, str]]
+    members: tuple[Cell, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:
