@@ -1,4 +1,4 @@
-"""What it costs a predictor when a modality is missing at prediction."""
+"""What it costs a predictor when a modality is missing at prediction, and so what each modality adds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DROPPED = ("auroc", "balanced_accuracy", "brier_recalibrated", "r2", "mae", "con
 
 
 def missing_inputs(cells: Sequence[Cell], sampler: Resampler) -> list[dict[str, Any]]:
-    """Return the differences fewer inputs - all inputs of the same predictor, on the subjects who have all.
+    """Return the differences fewer inputs - more inputs of the same predictor, on the subjects who have the more.
 
     An arm is one predictor at each fraction and seed, scored on several sets of inputs; thresholds and recalibration
-    are those of the inputs shown. A set that is part of no other one of the arm is taken as all inputs.
+    are those of the inputs shown. Each two sets of an arm of which one is part of the other are compared.
 
     Args:
         cells: all cells.
@@ -31,8 +31,7 @@ def missing_inputs(cells: Sequence[Cell], sampler: Resampler) -> list[dict[str, 
 
 def _taken_away(group: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
     sets = {id(cell): frozenset(cell.inputs.split("+")) for cell in group}
-    whole = [cell for cell in group if not any(sets[id(cell)] < other for other in sets.values())]
-    return [(full, cell) for full in whole for cell in group if sets[id(cell)] < sets[id(full)]]
+    return [(full, cell) for full in group for cell in group if sets[id(cell)] < sets[id(full)]]
 
 
 def _drop(full: Cell, shown: Cell, sampler: Resampler) -> list[dict[str, Any]]:

@@ -12,17 +12,19 @@ from cardiobind.evaluation.figures.numbers import Agreement, agreement
 from cardiobind.evaluation.figures.results import forest, label_efficiency
 from cardiobind.evaluation.figures.retrieval import Recall, retrieval_chart
 from cardiobind.evaluation.figures.style import png_base64, svg
-from cardiobind.evaluation.figures.survival import RiskScores, events_by_risk
+from cardiobind.evaluation.figures.survival import BrierCurve, RiskScores, brier_over_time, events_by_risk
 from cardiobind.evaluation.figures.training import training_curves
 
 __all__ = [
     "Agreement",
+    "BrierCurve",
     "Curve",
     "Difference",
     "FlowStep",
     "Recall",
     "RiskScores",
     "agreement",
+    "brier_over_time",
     "cine_choice",
     "cine_montage",
     "cohort_flow",

@@ -25,7 +25,7 @@ from cardiobind.evaluation.metrics import METRICS
 from cardiobind.evaluation.tables import estimate_text, percent
 
 CHANCE = {"auroc": 0.5, "balanced_accuracy": 0.5, "balanced_accuracy_at_half": 0.5, "concordance": 0.5}
-_MOST_COLUMNS = 3
+_MOST_COLUMNS = 2
 
 
 @styled
@@ -95,7 +95,7 @@ def label_efficiency(
     styles = looks(arms[:MOST_COLOURED] if shown is None else list(shown)[:MOST_COLOURED])
     columns = min(_MOST_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = new_figure(3.8 * columns + 0.6, 3.4 * rows + 0.25 * len(styles) + 0.4)
+    figure = new_figure(5.0 * columns + 0.6, 3.6 * rows + 0.25 * len(styles) + 0.4)
     every_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, panel in zip(every_axes, panels, strict=False):
         own = [cell for cell in cells if _panel_name(metrics, cell) == panel]

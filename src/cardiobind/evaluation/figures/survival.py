@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
-from cardiobind.evaluation.figures.style import COLOURS, new_figure, quiet_grid, styled
+from cardiobind.evaluation.figures.style import COLOURS, MUTED, Look, new_figure, quiet_grid, styled
 from cardiobind.evaluation.time_to_event import kaplan_meier, risk_groups
 
 Floats = NDArray[np.float64]
@@ -68,8 +68,59 @@ def events_by_risk(models: Sequence[RiskScores]) -> Figure:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.legend(loc="upper left")
         quiet_grid(axes)
-    every_axes[0].set_ylim(0, 1.5 * every_axes[0].get_ylim()[1])  # the legend stands above the curves
+    top = every_axes[0].get_ylim()[1]
+    every_axes[0].set_ylim(0, 1.5 * top)  # the legend stands above the curves
+    every_axes[0].set_yticks([share for share in every_axes[0].get_yticks() if share <= min(1.0, top)])
     for axes in every_axes[len(models) :]:
         axes.set_visible(False)
     every_axes[0].set_ylabel("had the event (Kaplan-Meier)")
+    return figure
+
+
+@dataclass(frozen=True)
+class BrierCurve:
+    """How wrong the risks of one model are at each time.
+
+    Attributes:
+        name: of the model.
+        days: (times,).
+        brier: (times,) censoring-weighted Brier score.
+        reference: (times,) that of one risk for all, the Kaplan-Meier estimate.
+        look: colour and marker.
+    """
+
+    name: str
+    days: Sequence[float]
+    brier: Sequence[float]
+    reference: Sequence[float]
+    look: Look
+
+
+@styled
+def brier_over_time(models: Sequence[BrierCurve], *, title: str = "") -> Figure:
+    """Return the Brier score over time of each model below that of one risk for all.
+
+    Args:
+        models: at least one, on the same subjects.
+        title: above.
+
+    Raises:
+        InputError: there is nothing to draw.
+
+    Source: Graf et al. 1999, Statistics in Medicine 18:2529-2545.
+    """
+    if not models:
+        raise InputError("nothing to draw", where="brier_over_time", expected="at least one model")
+    figure = new_figure(5.6, 4.2 + 0.17 * len(models))
+    axes = figure.subplots()
+    first = models[0]
+    years = np.asarray(first.days) / DAYS_PER_YEAR
+    axes.plot(years, first.reference, color=MUTED, linestyle="--", label="one risk for all (Kaplan-Meier)")
+    for model in models:
+        years = np.asarray(model.days) / DAYS_PER_YEAR
+        axes.plot(years, model.brier, color=model.look.colour, linewidth=1.6, label=model.name)
+    axes.set(xlabel="years since the visit", ylabel="Brier score (lower is better)", xlim=(0, None), ylim=(0, None))
+    axes.set_title(title)
+    quiet_grid(axes)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left")
     return figure

@@ -30,11 +30,10 @@ def comparisons(report: Report) -> str:
             html.paragraph(
                 "Both models are scored on the same test subjects under the same resamples, so what is hard for "
                 f"both cancels out. p is two-sided, from the bootstrap; it cannot be smaller than 2 / ({resamples} "
-                f"resamples + 1). {_correction(entries)} Other metrics are compared in metrics.json."
+                f"resamples + 1). {_correction(entries, resamples)} Other metrics are compared in metrics.json."
             ),
             *_pictures(entries, resamples),
             html.paper_table(table),
-            html.bullets(list(table.notes)) if table.notes else "",
             html.paragraph(report.source("results", "metrics.json"), "source"),
         ]
     )
@@ -101,13 +100,15 @@ def _shown(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [e for e in metrics.get("comparisons", ()) if e["metric"] in SHOWN]
 
 
-def _correction(entries: Sequence[Mapping[str, Any]]) -> str:
+def _correction(entries: Sequence[Mapping[str, Any]], resamples: int) -> str:
     sizes = {e.get("family_size") for e in entries if e.get("p_holm") is not None}
     if not sizes:
         return "It is not corrected for multiple comparisons."
-    many = ", ".join(str(size) for size in sorted(s for s in sizes if s is not None))
+    known = sorted(int(size) for size in sizes if size is not None)
+    many, largest = ", ".join(map(str, known)), max(known, default=1)
     return (
-        f"p (Holm) is corrected over all comparisons of one metric in this run ({many} of them); intervals are not. "
+        f"p (Holm) is corrected over all comparisons of one metric in this run ({many} of them), so the smallest it "
+        f"can be with these resamples is {min(1.0, 2 * largest / (resamples + 1)):.2g}; intervals are not corrected. "
         "DeLong's test of AUROC is a second opinion that needs no resampling."
     )
 

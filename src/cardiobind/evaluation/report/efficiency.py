@@ -28,7 +28,7 @@ def efficiency(report: Report) -> str:
 def factor_table(metrics: Mapping[str, Any]) -> PaperTable | None:
     """Return how many times the labels the baseline needs to match an arm, or nothing where it is not known."""
     entries = metrics.get("label_efficiency", ())
-    if not entries:
+    if all(entry.get("factor") is None for entry in entries):
         return None
     header = ["Model", "Baseline", "Task", "Inputs", "Labels", "Metric", "Value", "Factor (95 % interval)"]
     rows = [
@@ -46,7 +46,7 @@ def factor_table(metrics: Mapping[str, Any]) -> PaperTable | None:
 def gap_table(metrics: Mapping[str, Any]) -> PaperTable | None:
     """Return what share of the gap between baseline and ceiling an arm closes, or nothing without a ceiling."""
     entries = metrics.get("gap_closed", ())
-    if not entries:
+    if all(entry.get("share") is None for entry in entries):
         return None
     header = [
         "Model", "Baseline", "Task", "Inputs", "Labels", "Metric", "Baseline's", "Model's", "Ceiling",

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cardiobind.evaluation.figures.style import png_base64, svg
 from cardiobind.evaluation.table_files import PaperTable, files_of
 
+LONGEST_OPEN = 40
 STYLE = """
 :root { --ink: #1d2733; --muted: #566270; --rule: #d5dae0; --accent: #0b5394; }
 * { box-sizing: border-box; }
@@ -49,7 +50,9 @@ code { overflow-wrap: anywhere; }
 pre { background: #f5f7f9; padding: 1rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--rule); }
 footer { color: var(--muted); font-size: .85rem; }
+summary { cursor: pointer; color: var(--accent); font-size: .9rem; margin: .8rem 0; }
 @media print {
+  details::details-content { content-visibility: visible; display: block; }
   html { font-size: 10pt; }
   body { max-width: none; padding: 0; }
   nav { display: none; }
@@ -77,7 +80,8 @@ def heading(text: str) -> str:
 
 
 def table(
-    rows: Sequence[Sequence[str]], caption: str, *, text_columns: int = 1, kinds: Sequence[str] = ()
+    rows: Sequence[Sequence[str]], caption: str, *, text_columns: int = 1, kinds: Sequence[str] = (),
+    fold: bool = False,
 ) -> str:  # fmt: skip
     """Return a table with a caption; the first row is the header and the first cell of a row names it.
 
@@ -86,20 +90,24 @@ def table(
         caption: what it shows.
         text_columns: columns from the left that hold words; the others are numbers and stand at the right.
         kinds: CSS class of each row below the header, "" for none; none at all where they are not given.
+        fold: whether a long one is closed until it is asked for.
     """
     header, *body = rows
     head = "".join(f'<th scope="col"{_number(i, text_columns)}>{escape(t)}</th>' for i, t in enumerate(header))
     marks = kinds or [""] * len(body)
     lines = "".join(f"<tr{_class(k)}>{_cells(row, text_columns)}</tr>" for row, k in zip(body, marks, strict=True))
-    return (
+    shown = (
         f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>"
     )
+    if not fold or len(body) <= LONGEST_OPEN:
+        return shown
+    return f"<details><summary>{escape(caption)}: {len(body)} rows</summary>{shown}</details>"
 
 
 def paper_table(table: PaperTable) -> str:
-    """Return a table with its files below it."""
-    return _rows(table) + downloads(table)
+    """Return a table with its notes and its files below it."""
+    return _rows(table) + (bullets(table.notes) if table.notes else "") + downloads(table)
 
 
 def downloads(table: PaperTable) -> str:
@@ -113,7 +121,7 @@ def downloads(table: PaperTable) -> str:
 
 
 def _rows(paper: PaperTable) -> str:
-    return table(paper.rows, paper.caption, text_columns=paper.text_columns)
+    return table(paper.rows, paper.caption, text_columns=paper.text_columns, fold=True)
 
 
 def picture(figure: Figure, alt: str, caption: str = "", *, raster: bool = False) -> str:

@@ -25,8 +25,8 @@ def gains(report: Report) -> str:
         return ""
     words = (
         "The same predictor scores the same test subjects with and without a modality, so the difference is what the "
-        "modality adds for those who have all of the inputs. These subjects differ between the rows: those who have a "
-        "cardiac MRI are not those who have an ECG."
+        "modality adds for those who have all of the inputs in question. These subjects differ between the sets: those "
+        "who have a cardiac MRI are not all who have an ECG. The predictor was trained on all modalities that it knows."
     )
     return "".join(
         [
@@ -151,7 +151,11 @@ def _gain_row(entry: Mapping[str, Any], metrics: Mapping[str, Any]) -> Differenc
     group = f"predicted from {entry['full']}" + (f", {entry['task']}" if tasks else "")
     panel = metric.title if sign > 0 else f"−{metric.title}"
     return Difference(
-        group, f"+ {_removed(entry)}   (n = {entry['n']:,})", panel, sign * float(gain["value"] or 0), *ends
+        group,
+        f"{_removed(entry)}, over {entry['shown']} alone (n = {entry['n']:,})",
+        panel,
+        sign * float(gain["value"] or 0),
+        *ends,
     )
 
 
@@ -176,9 +180,12 @@ def _count(group: Mapping[str, Any]) -> str:
 
 
 def _group_records(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    keys = ("task", "kind", "arm", "inputs", "fraction")
-    return [
-        {**{k: c.get(k) for k in keys}, **{k: g.get(k) for k in ("group", "level", "n", "subjects", "positives")},
-         "metric": name, **record(estimate)}
-        for c in cells for g in c["subgroups"] for name, estimate in g.get("metrics", {}).items()
-    ]  # fmt: skip
+    """Return a line for each cell, group and metric; one without a metric where a group is too small for any."""
+    keys, counts = ("task", "kind", "arm", "inputs", "fraction"), ("group", "level", "n", "subjects", "positives")
+    found = []
+    for cell in cells:
+        for group in cell["subgroups"]:
+            facts = {k: cell.get(k) for k in keys} | {k: group.get(k) for k in counts}
+            measured = group.get("metrics") or {"": {"undefined": group.get("undefined")}}
+            found += [{**facts, "metric": name, **record(estimate)} for name, estimate in measured.items()]
+    return found

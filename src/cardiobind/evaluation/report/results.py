@@ -127,7 +127,7 @@ def estimates(metrics: Mapping[str, Any], names: Sequence[str], caption: str, *,
     words = rows[0].index("Seeds")
     shown = rows if counts else [row[:words] + row[words + 2 :] for row in rows]
     notes = undefined_notes(metrics, [n for n in names if METRICS[n].resampled])
-    return html.table(shown, caption, text_columns=words) + (html.bullets(notes) if notes else "")
+    return html.table(shown, caption, text_columns=words, fold=not counts) + (html.bullets(notes) if notes else "")
 
 
 def _unlike_subjects(metrics: Mapping[str, Any]) -> str:
@@ -148,9 +148,32 @@ def _seed_table(metrics: Mapping[str, Any], names: Sequence[str]) -> str:
         [cell["arm"], cell["inputs"], percent(cell["fraction"]), *(_spread(cell["metrics"][n]) for n in names)]
         for cell in cells
     ]
-    return html.table(
-        [header, *rows], "Spread over training seeds: standard deviation (lowest–highest)", text_columns=3
-    )
+    spread = "Spread over training seeds: standard deviation (lowest–highest)"
+    table = html.table([header, *rows], spread, text_columns=3, fold=True)
+    return table + _named_intervals(metrics, cells, names[0])
+
+
+def _named_intervals(metrics: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Return one metric with each interval by its name, where they were computed."""
+    named: Mapping[str, str] = metrics.get("interval_names", {})
+    if not named or not any(cell["metrics"][name].get("intervals") for cell in cells):
+        return ""
+    header = ["Model", "Inputs", "Labels", METRICS[name].title, *(key.replace("_", " ") for key in named)]
+    rows = [
+        [cell["arm"], cell["inputs"], percent(cell["fraction"]),
+         estimate_text({"value": cell["metrics"][name]["value"]}),
+         *(_bounds(cell["metrics"][name], key) for key in named)]
+        for cell in cells
+    ]  # fmt: skip
+    caption = f"{METRICS[name].title}: which 95 % interval speaks of what"
+    meanings = [f"{key.replace('_', ' ')}: {meaning}" for key, meaning in named.items()]
+    return html.table([header, *rows], caption, text_columns=3, fold=True) + html.bullets(meanings)
+
+
+def _bounds(estimate: Mapping[str, Any], name: str) -> str:
+    found = estimate.get("intervals", {}).get(name, {})
+    whole = estimate_text({"value": estimate["value"], "low": found.get("low"), "high": found.get("high")})
+    return whole.partition("(")[2].rstrip(")") or "–"
 
 
 def _spread(estimate: Mapping[str, Any]) -> str:
