@@ -54,7 +54,7 @@ def test_a_gain_is_what_more_inputs_add(metrics: dict[str, Any]) -> None:
     assert pairs == {(whole, "ecg"), (whole, most), (most, "ecg")}
     row = next(r for r in found.rows[1:] if r[3:6] == [most, "ecg", "AUROC"])
     entry = next(
-        e for e in metrics["missingness"]
+        e for e in metrics["smaller_inputs"]
         if (e["full"], e["shown"], e["metric"], e["arm"], e["fraction"]) == (most, "ecg", "auroc", row[0], 0.1)
     )  # fmt: skip
     assert float(row[9].split(" ")[0].replace("−", "-")) == pytest.approx(-entry["difference"], abs=6e-4)
@@ -138,3 +138,11 @@ def test_risk_over_time_is_shown() -> None:
     assert "Risk by a time" in part
     assert "Observed / expected" in part
     assert "one risk for all" in part
+
+
+def test_smaller_sets_of_inputs_are_those_that_missing_ones_leave(metrics: dict[str, Any]) -> None:
+    pairs = {(e["full"], e["shown"]) for e in metrics["smaller_inputs"]}
+    assert pairs == {("ecg+tabular", "ecg")}
+    assert not pairs & {(e["full"], e["shown"]) for e in metrics["missingness"]}
+    assert {e["n"] for e in metrics["smaller_inputs"]} == {80}
+    assert {e["family"] for e in metrics["smaller_inputs"] if e["metric"] == "auroc"} == {"smaller_inputs: auroc"}

@@ -14,7 +14,7 @@ from cardiobind.evaluation.cells import BINARY, Cell, read_cells
 from cardiobind.evaluation.comparison import compare
 from cardiobind.evaluation.label_efficiency import gap_closed, label_efficiency
 from cardiobind.evaluation.metrics import METRICS, metrics_of
-from cardiobind.evaluation.missing_inputs import missing_inputs
+from cardiobind.evaluation.missing_inputs import missing_inputs, smaller_inputs
 from cardiobind.evaluation.net_benefit import net_benefits
 from cardiobind.evaluation.over_time.horizons import over_time
 from cardiobind.evaluation.resampler import Resampler, estimate
@@ -69,6 +69,7 @@ def evaluate(
     found = {
         "comparisons": compare(cells, comparisons, sampler),
         "missingness": missing_inputs(cells, sampler),
+        "smaller_inputs": smaller_inputs(cells, sampler),
     }
     families = [family for name, entries in found.items() for family in adjust_by_metric(entries, name)]
     return {

@@ -1,4 +1,4 @@
-"""What it costs a predictor when a modality is missing at prediction, and so what each modality adds."""
+"""What it costs a predictor when a modality is missing at prediction."""
 
 from __future__ import annotations
 
@@ -13,25 +13,49 @@ DROPPED = ("auroc", "balanced_accuracy", "brier_recalibrated", "r2", "mae", "con
 
 
 def missing_inputs(cells: Sequence[Cell], sampler: Resampler) -> list[dict[str, Any]]:
-    """Return the differences fewer inputs - more inputs of the same predictor, on the subjects who have the more.
+    """Return the differences fewer inputs - all inputs of the same predictor, on the subjects who have all.
 
     An arm is one predictor at each fraction and seed, scored on several sets of inputs; thresholds and recalibration
-    are those of the inputs shown. Each two sets of an arm of which one is part of the other are compared.
+    are those of the inputs shown. A set that is part of no other one of the arm is taken as all inputs.
 
     Args:
         cells: all cells.
         sampler: draws of the cells.
     """
+    return [entry for group in _predictors(cells) for full, shown in _taken_away(group)
+            for entry in _drop(full, shown, sampler)]  # fmt: skip
+
+
+def smaller_inputs(cells: Sequence[Cell], sampler: Resampler) -> list[dict[str, Any]]:
+    """Return what `missing_inputs` leaves: the same differences between sets none of which is all inputs of the arm.
+
+    So with ECG, table and CMR in all, what the ECG adds to the table, on all who have both.
+
+    Args:
+        cells: all cells.
+        sampler: draws of the cells.
+    """
+    return [entry for group in _predictors(cells) for full, shown in _within(group)
+            for entry in _drop(full, shown, sampler)]  # fmt: skip
+
+
+def _predictors(cells: Sequence[Cell]) -> list[list[Cell]]:
     groups: dict[tuple[str, str, float], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.task, cell.arm, cell.fraction), []).append(cell)
-    return [entry for group in groups.values() for full, shown in _taken_away(group)
-            for entry in _drop(full, shown, sampler)]  # fmt: skip
+    return list(groups.values())
 
 
 def _taken_away(group: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
     sets = {id(cell): frozenset(cell.inputs.split("+")) for cell in group}
-    return [(full, cell) for full in group for cell in group if sets[id(cell)] < sets[id(full)]]
+    whole = [cell for cell in group if not any(sets[id(cell)] < other for other in sets.values())]
+    return [(full, cell) for full in whole for cell in group if sets[id(cell)] < sets[id(full)]]
+
+
+def _within(group: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+    sets = {id(cell): frozenset(cell.inputs.split("+")) for cell in group}
+    parts = [cell for cell in group if any(sets[id(cell)] < other for other in sets.values())]
+    return [(full, cell) for full in parts for cell in group if sets[id(cell)] < sets[id(full)]]
 
 
 def _drop(full: Cell, shown: Cell, sampler: Resampler) -> list[dict[str, Any]]:

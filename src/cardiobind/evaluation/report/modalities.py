@@ -38,7 +38,7 @@ def gains(report: Report) -> str:
 
 def gain_table(metrics: Mapping[str, Any]) -> PaperTable | None:
     """Return what each modality adds, full inputs minus fewer inputs, or nothing where it was not measured."""
-    entries = [e for e in metrics.get("missingness", ()) if e["metric"] in _SHOWN]
+    entries = [e for e in _nested(metrics) if e["metric"] in _SHOWN]
     if not entries:
         return None
     resamples = int(metrics["resamples"])
@@ -55,7 +55,7 @@ def gain_table(metrics: Mapping[str, Any]) -> PaperTable | None:
         for e in entries
     ]  # fmt: skip
     notes = sorted({f"{e['arm']}, {e['full']}: {e['undefined']}" for e in entries if e.get("undefined")})
-    records = [record(e) for e in metrics["missingness"]]
+    records = [record(e) for e in _nested(metrics)]
     return PaperTable(
         "modality_gains", "What a modality adds: all inputs minus fewer inputs, on the same test subjects",
         [header, *rows], records, 6, notes,
@@ -114,6 +114,11 @@ def subgroup_table(metrics: Mapping[str, Any]) -> PaperTable | None:
     return PaperTable("subgroups", "Subgroups of the test subjects", [header, *rows], _group_records(cells), 6, notes)
 
 
+def _nested(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return fewer inputs minus more inputs of the same predictor, each two sets of which one is part of the other."""
+    return [*metrics.get("missingness", ()), *metrics.get("smaller_inputs", ())]
+
+
 def _gain(entry: Mapping[str, Any]) -> dict[str, float | None]:
     """Return full minus fewer inputs, which is minus what `metrics.json` holds."""
     turned = {"value": "difference", "low": "high", "high": "low"}
@@ -126,7 +131,7 @@ def _p(entry: Mapping[str, Any], resamples: int) -> str:
 
 
 def _gain_pictures(metrics: Mapping[str, Any]) -> list[str]:
-    entries = [e for e in metrics["missingness"] if e["metric"] in _SHOWN and e.get("difference") is not None]
+    entries = [e for e in _nested(metrics) if e["metric"] in _SHOWN and e.get("difference") is not None]
     found = []
     for arm in [a for a in shown_arms(metrics) if any(e["arm"] == a for e in entries)][:_DRAWN_ARMS]:
         own = [e for e in entries if e["arm"] == arm]
@@ -147,7 +152,7 @@ def _gain_row(entry: Mapping[str, Any], metrics: Mapping[str, Any]) -> Differenc
     sign = -1.0 if metric.better == "lower" else 1.0
     low, high = (None if gain[k] is None else sign * float(gain[k] or 0) for k in ("low", "high"))
     ends = (low, high) if sign > 0 else (high, low)
-    tasks = len({e["task"] for e in metrics["missingness"]}) > 1
+    tasks = len({e["task"] for e in _nested(metrics)}) > 1
     group = f"predicted from {entry['full']}" + (f", {entry['task']}" if tasks else "")
     panel = metric.title if sign > 0 else f"−{metric.title}"
     return Difference(
