@@ -4,8 +4,8 @@ NAME is ``demo`` or ``ptbxl_mi``. The tables stand between HTML comments in ``do
 so that they are the numbers of ``metrics.json`` and nobody copies them by hand. Above them stand the command, the
 digest of the experiment and of the evaluation, the version of the code and the day on which the evaluation was written.
 
-``python docs/write_results.py --page FILE FOLDER COMMAND`` fills the markers ``run-facts`` and ``run-tables`` of any page
-with all tables of a run, or of a comparison, in the same way.
+``python docs/write_results.py --page FILE FOLDER COMMAND`` fills the markers ``run-facts`` and ``run-tables`` of any
+page with all tables of a run, or of a comparison, in the same way.
 """
 
 from __future__ import annotations
