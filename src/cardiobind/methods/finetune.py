@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cardiobind.data import Batch
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.methods.base import METHODS, Present, Step, having
+from cardiobind.methods.base import METHODS, Present, Step, finite, having
 from cardiobind.methods.stages import stages
 from cardiobind.methods.views import Views
 from cardiobind.models import Tower, build_fusion
@@ -111,8 +111,12 @@ class Finetune(nn.Module):
         return [{name: crops[i % len(crops)] for name, crops in views.items()} for i in range(count)]
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
-        """Return logits and labels."""
-        return {"logit": self.logits(batch), "label": _labels(batch)}
+        """Return logits and labels.
+
+        Raises:
+            TrainingError: a logit is not finite.
+        """
+        return {"logit": finite(self.logits(batch), "validation logits"), "label": _labels(batch)}
 
     def summarise(self, outputs: Outputs) -> dict[str, float]:
         """Return the objective's monitors over the validation subjects; NaN where one is undefined."""

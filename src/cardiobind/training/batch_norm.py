@@ -48,7 +48,7 @@ class JointBatchNorm(nn.modules.batchnorm._BatchNorm):
         """Return the normalised batch, of the shape of the input."""
         if not self.training:
             return super().forward(input)
-        x = input.float()
+        x = input if input.dtype == torch.float64 else input.float()
         shape = [1, -1, *[1] * (x.ndim - 2)]
         others = [d for d in range(x.ndim) if d != 1]
         count = x.new_tensor([x.numel() / x.shape[1]])
