@@ -22,8 +22,9 @@ EXACT: dict[str, dict[str, Any]] = {
     "finetune": {"hidden": 8, "modality_dropout": 0.0},
     "semi_supervised": {"hidden": 8, "modality_dropout": 0.0, "strong_probability": 0.0, "strong_corruption": 0.0},
 }
-"""Methods whose views can be fixed, so that a step is a function of the joint batch; computed in float64, since in float32
-a residual network makes of another order of sums 5e-6 of the gradient (3e-14 in float64)."""
+"""Methods whose views can be fixed, so that a step is a function of the joint batch; computed in float64.
+
+In float32 another order of sums makes 5e-6 of the gradient of a residual network, in float64 3e-14."""
 
 
 class Doubled:
