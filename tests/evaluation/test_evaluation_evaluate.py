@@ -297,6 +297,17 @@ def test_markdown_table_explains_what_is_undefined() -> None:
     assert "at least 3 of each are needed" in text
 
 
+def test_tables_say_which_interval_they_show() -> None:
+    metrics = evaluate(make_predictions(seeds=3), resamples=20)
+    of_subjects, of_both = (markdown_table(metrics, ["auroc"], interval=name) for name in ("test_subjects", "both"))
+    assert "In brackets: 95 % interval over other test subjects, the trained models as they are" in of_subjects
+    assert "over other test subjects and other trainings" in of_both
+    shown = metrics["cells"][0]["metrics"]["auroc"]["intervals"]["both"]
+    assert f"({shown['low']:.3f}–{shown['high']:.3f})" in of_both
+    with pytest.raises(UnknownNameError, match="seeds"):
+        table_rows(metrics, ["auroc"], interval="seed")
+
+
 def test_estimates_read_well() -> None:
     assert estimate_text({"value": 0.8123, "low": 0.77, "high": 0.85}) == "0.812 (0.770–0.850)"
     assert estimate_text({"value": -0.01, "low": -0.02, "high": 0.001}) == "−0.010 (−0.020 to 0.001)"

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 MATCHED = ("auroc", "balanced_accuracy", "r2", "concordance", "macro_auroc")
 """Metrics at which two models are called equal; of each, higher is better."""
+_ROUNDING = 1e-12
 _ONE_FRACTION = "the baseline was trained with one share of the labels"
 _NO_GAP = "the baseline is not below the oracle, so there is no gap"
 _UNDEFINED = "a metric is undefined"
@@ -96,13 +97,13 @@ def labels_needed(fractions: Floats, values: Floats, wanted: Floats) -> Floats:
         wanted: (rows,).
     """
     y, x = rising(values), np.log(fractions)
-    reached = y >= wanted[:, None]
+    reached = y >= wanted[:, None] - _ROUNDING
     after = np.where(reached.any(axis=1), reached.argmax(axis=1), len(x) - 1)
     before, row = np.maximum(after - 1, 0), np.arange(len(y))
     step = y[row, after] - y[row, before]
     part = np.divide(wanted - y[row, before], step, out=np.ones(len(y)), where=step > 0)
     found = x[before] + part * (x[after] - x[before])
-    found = np.where(reached[:, 0] & (y[:, 0] > wanted), -np.inf, found)
+    found = np.where(y[:, 0] > wanted + _ROUNDING, -np.inf, found)
     return np.asarray(np.where(reached.any(axis=1), found, np.inf))
 
 

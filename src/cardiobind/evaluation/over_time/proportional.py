@@ -82,11 +82,16 @@ def fit_over_time(time: Floats, event: Floats, scores: Floats, *, are_risks: boo
         return _none("no finite hazard ratio: the scores order the validation events perfectly")
     if slope <= 0:
         return _none("the score does not rise with the hazard on the validation split")
-    times = np.unique(time[event == 1])
-    at_risk = time[:, None] >= times
-    died = ((time[:, None] == times) & (event[:, None] == 1)).sum(axis=0)
-    hazard = np.cumsum(died / (np.exp(slope * x) @ at_risk))
-    return RiskOverTime(slope, times, hazard, np.cumprod(1 - died / at_risk.sum(axis=0)), are_risks)
+    times, died = np.unique(time[event == 1], return_counts=True)
+    passed = np.searchsorted(times, time, side="right")
+    at_risk, weight = (_still_there(passed, w, len(times)) for w in (np.ones(len(x)), np.exp(slope * x)))
+    return RiskOverTime(slope, times, np.cumsum(died / weight), np.cumprod(1 - died / at_risk), are_risks)
+
+
+def _still_there(passed: NDArray[np.int64], weights: Floats, events: int) -> Floats:
+    """Return the weight of those at risk at each event time, given how many event times each subject has passed."""
+    left_after = np.bincount(passed, weights=weights, minlength=events + 1)
+    return np.asarray(np.cumsum(left_after[::-1])[::-1][1:])
 
 
 def _cox_slope(x: Floats, time: Floats, event: Floats) -> float | None:

@@ -13,8 +13,9 @@ from cardiobind.evaluation.bootstrap import CONFIDENCE
 
 Floats = NDArray[np.float64]
 
+OF_SUBJECTS = "test_subjects"
 INTERVAL_NAMES = {
-    "test_subjects": "95 % interval over other test subjects, the trained models as they are (bootstrap of subjects)",
+    OF_SUBJECTS: "95 % interval over other test subjects, the trained models as they are (bootstrap of subjects)",
     "seeds": "95 % interval over other trainings, the test subjects as they are (Student's t over the seeds)",
     "both": "95 % interval over other test subjects and other trainings (both components of variance)",
 }
@@ -85,8 +86,8 @@ def named_intervals(
     first = {"low": low, "high": high, **({} if of_subjects else {"undefined": _NO_DRAWS})}
     seeds, both, sd = _beyond_subjects(values, _finite(draws), subjects, within, why_one)
     return {
-        "interval": "test_subjects",
-        "intervals": {"test_subjects": first, "seeds": seeds, "both": both},
+        "interval": OF_SUBJECTS,
+        "intervals": {OF_SUBJECTS: first, "seeds": seeds, "both": both},
         "sd": sd,
     }
 
