@@ -169,7 +169,8 @@ def test_of_numbers_agreement_has_closed_forms() -> None:
     g = np.random.default_rng(0)
     keys = pd.DataFrame({
         "subject": [f"SIM-{i:06d}" for i in range(200)], "visit": "2", "arm": "a", "inputs": "ecg", "fraction": 1.0,
-        "seed": 0, "task": "lvef_percent", "kind": "regression", "split": np.where(np.arange(200) < 50, "validation", "test"),
+        "seed": 0, "task": "lvef_percent", "kind": "regression",
+        "split": np.where(np.arange(200) < 50, "validation", "test"),
         "label": 55 + 8 * g.normal(size=200),
     })  # fmt: skip
     frame = keys.assign(score=0.5 * keys["label"] + 30 + g.normal(size=200))

@@ -42,8 +42,8 @@ def fit_line(x: Floats, targets: Floats, counts: Floats) -> Floats:
     z = (x - centre) / scale
     overlap = _overlapping(z, targets, counts)
     line = np.full((len(counts), 2), np.nan)
-    start = np.tile(_newton(z, targets, np.ones((1, len(z))), np.zeros((1, 2))), (len(counts), 1))
-    line[overlap] = _newton(z, targets, counts[overlap], np.nan_to_num(start)[overlap])
+    common = np.nan_to_num(_newton(z, targets, np.ones((1, len(z))), np.zeros((1, 2))))[0]
+    line[overlap] = _newton(z, targets, counts[overlap], _near(z, targets, counts[overlap], common))
     slope = line[:, 1] / scale
     return np.stack([line[:, 0] - slope * centre, slope], axis=1)
 
@@ -59,8 +59,28 @@ def fit_shift(x: Floats, targets: Floats, counts: Floats) -> Floats:
     Returns:
         (resamples,) shift, NaN where a resample has one class only.
     """
-    start = np.nan_to_num(_newton(x, targets, np.ones((1, len(x))), np.array([[0.0, 1.0]]), slope=False))
-    return _newton(x, targets, counts, np.tile(start, (len(counts), 1)), slope=False)[:, 0]
+    common = np.nan_to_num(_newton(x, targets, np.ones((1, len(x))), np.array([[0.0, 1.0]]), slope=False))[0]
+    return _newton(x, targets, counts, _near(x, targets, counts, common, slope=False), slope=False)[:, 0]
+
+
+def _near(z: Floats, targets: Floats, counts: Floats, common: Floats, *, slope: bool = True) -> Floats:
+    """Return a line near each resample's: Newton's step from a common line with Chebyshev's correction of it.
+
+    All resamples share the probabilities of the common line, so their sums are one matrix product.
+    """
+    probability = expit(common[0] + common[1] * z)
+    weight = probability * (1 - probability)
+    powers = z[:, None] ** np.arange(4 if slope else 1)
+    terms = [targets - probability, weight, weight * (1 - 2 * probability)]
+    gradient, curvature, bend = (counts @ (term[:, None] * powers) for term in terms)
+    first = _solved(curvature, gradient)
+    square = np.stack([first[:, 0] ** 2, 2 * first[:, 0] * first[:, 1], first[:, 1] ** 2], axis=1)[
+        :, : 3 if slope else 1
+    ]
+    turned = [(bend[:, k : k + 3] * square).sum(axis=1) for k in range(2 if slope else 1)]
+    step = first - 0.5 * _solved(curvature, np.stack(turned, axis=1))
+    near = np.isfinite(step).all(axis=1) & (np.abs(first).max(axis=1) < 1)
+    return np.asarray(common + np.where(near[:, None], step, 0.0))
 
 
 def _newton(z: Floats, targets: Floats, counts: Floats, start: Floats, *, slope: bool = True) -> Floats:
@@ -83,13 +103,21 @@ def _newton_step(z: Floats, targets: Floats, counts: Floats, line: Floats, slope
     expected = counts * probability
     weight = expected * (1 - probability)
     g0, h00 = counts @ targets - expected.sum(axis=1), weight.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if slope:
-            g1, h01, h11 = counts @ (targets * z) - expected @ z, weight @ z, weight @ (z * z)
-            step = np.stack([h11 * g0 - h01 * g1, h00 * g1 - h01 * g0], axis=1) / (h00 * h11 - h01**2)[:, None]
-        else:
-            step = np.stack([g0 / h00, np.zeros_like(g0)], axis=1)
+    if slope:
+        g1, h01, h11 = counts @ (targets * z) - expected @ z, weight @ z, weight @ (z * z)
+        step = _solved(np.stack([h00, h01, h11], axis=1), np.stack([g0, g1], axis=1))
+    else:
+        step = _solved(h00[:, None], g0[:, None])
     return np.asarray(np.nan_to_num(step, nan=_LONGEST_STEP, posinf=_LONGEST_STEP, neginf=-_LONGEST_STEP))
+
+
+def _solved(curvature: Floats, gradient: Floats) -> Floats:
+    """Return curvature⁻¹ gradient, (resamples, 2), from sums times the powers 0, 1, 2 of the variable, or 0 alone."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if curvature.shape[1] == 1:
+            return np.stack([gradient[:, 0] / curvature[:, 0], np.zeros(len(gradient))], axis=1)
+        (h00, h01, h11), (g0, g1) = curvature.T[:3], gradient.T[:2]
+        return np.asarray(np.stack([h11 * g0 - h01 * g1, h00 * g1 - h01 * g0], axis=1) / (h00 * h11 - h01**2)[:, None])
 
 
 def _overlapping(x: Floats, targets: Floats, counts: Floats) -> NDArray[np.bool_]:

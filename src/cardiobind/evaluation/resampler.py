@@ -17,6 +17,7 @@ from cardiobind.evaluation.uncertainty.components import named_intervals
 Floats = NDArray[np.float64]
 
 _CACHED_ELEMENTS = 200_000
+_REMEMBERED = 8
 ONE_SUBJECT = "no interval: a class has one subject"
 _TOO_OFTEN_UNDEFINED = "no interval: over 5 % of the bootstrap resamples give no finite value"
 _BIASED = "no interval: resampling biases a binned calibration error upwards"
@@ -37,6 +38,7 @@ class Resampler:
         self.resamples, self.seed = resamples, seed
         self._kept: dict[int, dict[str, Floats]] = {id(cell): {} for cell in cells}
         self._values: dict[int, dict[str, Floats]] = {id(cell): {} for cell in cells}
+        self._remembered: dict[bytes, list[NDArray[np.uint16]]] = {}
         self._cells = tuple(cells)  # held, so that no other object gets the id of one of them
 
     def blocks(self, cell: Cell, *, stratified: bool) -> Iterator[Floats]:
@@ -48,12 +50,23 @@ class Resampler:
             cell: whose subjects are drawn.
             stratified: whether each class keeps its size, see `Metric.stratified`.
         """
-        rows = max(1, _CACHED_ELEMENTS // max(1, len(cell.labels)))
-        if len(cell.labels):
-            strata = subject_strata(cell.strata if stratified else np.zeros(len(cell.labels)), cell.subject_index)
-            for drawn in count_blocks(strata, self.resamples, self.seed):
-                for first in range(0, len(drawn), rows):
-                    yield drawn[first : first + rows, cell.subject_index]
+        if not len(cell.labels):
+            return
+        rows = max(1, _CACHED_ELEMENTS // len(cell.labels))
+        strata = subject_strata(cell.strata if stratified else np.zeros(len(cell.labels)), cell.subject_index)
+        for drawn in self._drawn(strata):
+            for first in range(0, len(drawn), rows):
+                yield drawn[first : first + rows, cell.subject_index].astype(np.float64)
+
+    def _drawn(self, strata: NDArray[np.int64]) -> list[NDArray[np.uint16]]:
+        """Return how often each subject is drawn; the last answers are remembered, as cells share their subjects."""
+        key = strata.tobytes()
+        if key not in self._remembered:
+            while len(self._remembered) >= _REMEMBERED:
+                self._remembered.pop(next(iter(self._remembered)))
+            blocks = count_blocks(strata, self.resamples, self.seed)
+            self._remembered[key] = [block.astype(np.uint16) for block in blocks]
+        return self._remembered[key]
 
     def subjects(self, cell: Cell) -> int:
         """Return how many subjects the smaller class has, 0 without rows."""
