@@ -45,6 +45,24 @@ def test_groups_that_are_too_small_are_counted_and_not_measured() -> None:
     assert old["undefined"] == "too few: 6 positive and 0 negative subjects, 10 of each needed"
 
 
+def test_differences_in_a_group_are_those_of_its_subjects_alone() -> None:
+    frame = with_sex(make_predictions(seeds=2, test=400))
+    pair = [("aligned", "scratch")]
+    found = evaluate(frame, resamples=60, comparisons=pair)["subgroup_differences"]
+    women = frame[(frame["group_sex"] == "female") | (frame["split"] == "validation")]
+    alone = evaluate(women, resamples=60, comparisons=pair)["comparisons"]
+    for name in ("auroc", "balanced_accuracy"):
+        one = next(e for e in found if (e["level"], e["metric"]) == ("female", name))
+        other = next(e for e in alone if e["metric"] == name)
+        assert [one[k] for k in ("n", "difference", "low", "high", "p")] == [
+            other[k] for k in ("n", "difference", "low", "high", "p")
+        ]
+        assert one["family"] == f"subgroup_differences: {name}"
+    old = next(e for e in found if e["level"] == "old")
+    assert old["difference"] is None
+    assert "too few" in old["undefined"]
+
+
 def test_without_group_columns_there_are_no_subgroups() -> None:
     assert evaluate(make_predictions(), resamples=5)["cells"][0]["subgroups"] == []
 

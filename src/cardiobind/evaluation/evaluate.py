@@ -18,7 +18,7 @@ from cardiobind.evaluation.missing_inputs import missing_inputs, smaller_inputs
 from cardiobind.evaluation.net_benefit import net_benefits
 from cardiobind.evaluation.over_time.horizons import over_time
 from cardiobind.evaluation.resampler import Resampler, estimate
-from cardiobind.evaluation.subgroups import subgroups
+from cardiobind.evaluation.subgroups import subgroup_differences, subgroups
 from cardiobind.evaluation.threshold import Threshold
 from cardiobind.evaluation.uncertainty.components import INTERVAL_NAMES
 from cardiobind.evaluation.uncertainty.delong import delong_interval
@@ -70,6 +70,7 @@ def evaluate(
         "comparisons": compare(cells, comparisons, sampler),
         "missingness": missing_inputs(cells, sampler),
         "smaller_inputs": smaller_inputs(cells, sampler),
+        "subgroup_differences": subgroup_differences(cells, comparisons, sampler),
     }
     families = [family for name, entries in found.items() for family in adjust_by_metric(entries, name)]
     return {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cardiobind.evaluation.bootstrap import subject_strata
 from cardiobind.evaluation.cells import Cell
+from cardiobind.evaluation.comparison import differences, pairs
 from cardiobind.evaluation.metrics import METRICS
 from cardiobind.evaluation.resampler import Resampler, estimate
 
@@ -20,6 +21,7 @@ SUBGROUP_METRICS: Mapping[str, tuple[str, ...]] = {
     "regression": ("r2", "mae", "bias"),
     "survival": ("concordance",),
 }  # fmt: skip
+COMPARED_IN_GROUPS = ("auroc", "balanced_accuracy", "r2", "concordance", "macro_auroc")
 LEAST_PER_CLASS = 10
 """Subjects that each class (with and without the event) must have for a group to be measured."""
 LEAST_SUBJECTS = 20
@@ -36,6 +38,41 @@ def subgroups(cell: Cell, sampler: Resampler) -> list[dict[str, Any]]:
         for name, levels in cell.groups.items()
         for level in sorted(set(levels))
     ]
+
+
+def subgroup_differences(
+    cells: Sequence[Cell], comparisons: Sequence[tuple[str, str]], sampler: Resampler
+) -> list[dict[str, Any]]:
+    """Return the paired differences arm - baseline of each comparison in each level of each group.
+
+    Args:
+        cells: all cells.
+        comparisons: pairs (arm, baseline).
+        sampler: draws of the cells.
+    """
+    found: list[dict[str, Any]] = []
+    for arm, baseline in comparisons:
+        for a, b in pairs(cells, arm, baseline):
+            rows = a.rows.intersection(b.rows).sort_values()
+            whole_a, whole_b = a.on_rows(rows), b.on_rows(rows)
+            for name, levels in whole_a.groups.items():
+                for level in sorted(set(levels)):
+                    place = np.flatnonzero(levels == level)
+                    names = {
+                        "task": a.task, "arm": arm, "baseline": baseline, "inputs": a.inputs, "fraction": a.fraction,
+                        "group": name, "level": str(level),
+                    }  # fmt: skip
+                    found += [names | e for e in _differences(whole_a.at(place), whole_b.at(place), sampler)]
+    return found
+
+
+def _differences(a: Cell, b: Cell, sampler: Resampler) -> list[dict[str, Any]]:
+    reason = _too_few(a)
+    if reason is None:
+        return list(differences(a, b, COMPARED_IN_GROUPS, sampler))
+    empty = dict.fromkeys(("arm_value", "baseline_value", "difference", "low", "high", "p"))
+    names = [name for name in COMPARED_IN_GROUPS if a.kind in METRICS[name].kinds]
+    return [{"metric": name, "n": len(a.labels), **empty, "undefined": reason} for name in names]
 
 
 def _describe(part: Cell, group: str, level: str, sampler: Resampler) -> dict[str, Any]:

@@ -85,7 +85,8 @@ def fit_over_time(time: Floats, event: Floats, scores: Floats, *, are_risks: boo
     times, died = np.unique(time[event == 1], return_counts=True)
     passed = np.searchsorted(times, time, side="right")
     at_risk, weight = (_still_there(passed, w, len(times)) for w in (np.ones(len(x)), np.exp(slope * x)))
-    return RiskOverTime(slope, times, np.cumsum(died / weight), np.cumprod(1 - died / at_risk), are_risks)
+    curve = np.asarray(np.cumprod(1 - died / at_risk), np.float64)
+    return RiskOverTime(slope, times, np.cumsum(died / weight), curve, are_risks)
 
 
 def _still_there(passed: NDArray[np.int64], weights: Floats, events: int) -> Floats:

@@ -107,8 +107,9 @@ def _how(metrics: Mapping[str, Any]) -> str:
         )
     return (
         f"Thresholds and recalibration come from the {metrics['threshold_from']} split, everything else from the test "
-        f"split. Intervals are percentiles of {metrics['resamples']} bootstrap resamples of test subjects, stratified "
-        "by class; they hold the trained models fixed, so the spread over training seeds is given apart."
+        f"split. Intervals are percentiles of {metrics['resamples']} bootstrap resamples of test subjects, by class "
+        "where a metric does not depend on how many are ill; they hold the trained models fixed, so the spread over "
+        "training seeds is given apart, and intervals over other trainings are in metrics.json."
     )
 
 
