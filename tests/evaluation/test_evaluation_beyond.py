@@ -112,6 +112,8 @@ def test_labels_needed_have_closed_forms() -> None:
     assert share(0.75) == pytest.approx(np.sqrt(0.1))
     assert share(0.81) == np.inf
     assert share(0.59) == 0.0
+    assert np.isnan(share(np.nan))
+    assert np.isnan(share(0.6, np.array([[0.6, np.nan, 0.8]])))
     assert share(0.7, np.array([[0.6, 0.7, 0.7]])) == pytest.approx(0.1)
     assert share(0.65, np.array([[0.7, 0.6, 0.8]])) == pytest.approx(0.01)
 

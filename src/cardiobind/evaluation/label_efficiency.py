@@ -91,6 +91,8 @@ class _Measured:
 def labels_needed(fractions: Floats, values: Floats, wanted: Floats) -> Floats:
     """Return the log of the share at which a curve reaches a value, -inf below the first share and inf beyond the last.
 
+    NaN where the curve or the value is.
+
     Args:
         fractions: (k,) rising.
         values: (rows, k) of the curve at each; made monotone first.
@@ -104,7 +106,8 @@ def labels_needed(fractions: Floats, values: Floats, wanted: Floats) -> Floats:
     part = np.divide(wanted - y[row, before], step, out=np.ones(len(y)), where=step > 0)
     found = x[before] + part * (x[after] - x[before])
     found = np.where(y[:, 0] > wanted + _ROUNDING, -np.inf, found)
-    return np.asarray(np.where(reached.any(axis=1), found, np.inf))
+    unknown = np.isnan(values).any(axis=1) | np.isnan(wanted)
+    return np.asarray(np.where(unknown, np.nan, np.where(reached.any(axis=1), found, np.inf)))
 
 
 def rising(values: Floats) -> Floats:
