@@ -206,8 +206,8 @@ What follows:
   by sqrt(n / (n - 1)) and Student's t, n the smaller class) costs nothing and mends most of it, so it is what
   `metrics.json` holds (`cardiobind.evaluation.bootstrap.interval`). BCa was tried for AUROC and is between the
   two; it would need a jackknife for each metric.
-- With 10 positives the misses of the bootstrap of an AUROC lie on one side, DeLong's intervals cover 92 %, and the paired
-  difference of balanced accuracy, which moves in steps of 1/20, 91 %: compare by the bootstrap of AUROC there.
+- With 10 positives the misses of the bootstrap of an AUROC lie on one side, DeLong's intervals cover 92 %, and the
+  paired difference of balanced accuracy, which moves in steps of 1/20, 91 %: compare by the bootstrap of AUROC there.
 - A bootstrap that keeps the number of positives cannot know that it is an estimate: its intervals of the calibration
   intercept and the Brier score miss the truth far too often. Metrics that depend on how many are ill are therefore
   drawn from all subjects (`stratified` of `cardiobind.evaluation.metrics.Metric`).
