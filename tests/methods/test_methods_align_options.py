@@ -12,7 +12,7 @@ import torch
 
 from cardiobind.config import parse_experiment
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.methods import METHODS, AlignAllPairs, AlignJoint, learn
+from cardiobind.methods import METHODS, AlignAllPairs, AlignJoint, AlignSymile, learn
 from cardiobind.methods.align import cached
 from cardiobind.objectives import gram, info_nce, pairwise_sigmoid, symile
 from cardiobind.training import TrainingSettings
@@ -209,7 +209,10 @@ def test_batch_norm_is_never_cut(method, towers):
 
 @pytest.mark.parametrize("by", ["tabular", "embeddings"])
 @pytest.mark.parametrize("name", ["align_joint", "align_all_pairs", *MANY])
-def test_a_subject_that_is_there_twice_is_no_negative_of_itself(method, cohort, name, by):
+def test_a_subject_that_is_there_twice_is_no_negative_of_itself(method, cohort, monkeypatch, name, by):
+    monkeypatch.setattr(
+        AlignSymile, "_orders", lambda self, z: None
+    )  # all combinations, those with the twin among them
     places = [0, 0, *range(1, 12)]
     batch = cohort(size=12, gaps=False).batch(places)
     m = method(name, alike_above=0.999, alike_by=by).eval()
