@@ -211,6 +211,15 @@ def test_one_positive_subject_leaves_a_value_without_an_interval() -> None:
     assert result["comparisons"][0]["p_holm"] is None
 
 
+def test_a_perfect_model_has_no_interval_of_no_width() -> None:
+    frame = make_predictions(seeds=2, arms={"a": 60.0})
+    found = evaluate(frame, resamples=50)["cells"][0]["metrics"]
+    for name in ("auroc", "sensitivity", "balanced_accuracy"):
+        assert (found[name]["value"], found[name]["low"], found[name]["high"]) == (1.0, None, None)
+        assert "same value" in found[name]["undefined"]
+        assert found[name]["intervals"]["test_subjects"]["low"] is None
+
+
 def test_defect_a_calibration_intercept_knows_that_the_number_of_positives_is_an_estimate() -> None:
     g = np.random.default_rng(3)
     frame = make_predictions(seeds=1, arms={"a": 0.0}, test=400)

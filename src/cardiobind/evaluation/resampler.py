@@ -20,6 +20,7 @@ _CACHED_ELEMENTS = 200_000
 _REMEMBERED = 8
 ONE_SUBJECT = "no interval: a class has one subject"
 _TOO_OFTEN_UNDEFINED = "no interval: over 5 % of the bootstrap resamples give no finite value"
+_ALIKE = "no interval: all bootstrap resamples give the same value, as where nobody was called wrongly"
 _BIASED = "no interval: resampling biases a binned calibration error upwards"
 
 
@@ -107,6 +108,8 @@ def estimate(cell: Cell, metric: Metric, sampler: Resampler) -> dict[str, Any]:
         return {"value": None, "low": None, "high": None, "undefined": reason}
     drawn, subjects = sampler.draws(cell, [metric]).get(metric.name), sampler.subjects(cell)
     bounds = interval(drawn.mean(axis=0), subjects) if drawn is not None else None
+    if alike := bounds is not None and bounds[0] == bounds[1]:
+        bounds = None
     return {
         "value": float(np.mean(values)),
         "low": bounds[0] if bounds else None,
@@ -115,7 +118,7 @@ def estimate(cell: Cell, metric: Metric, sampler: Resampler) -> dict[str, Any]:
         "seed_min": float(np.min(values)),
         "seed_max": float(np.max(values)),
         **named_intervals(values, drawn, bounds, subjects, metric.within),
-        **({} if bounds else {"undefined": why_no_interval(metric, subjects)}),
+        **({} if bounds else {"undefined": _ALIKE if alike else why_no_interval(metric, subjects)}),
     }
 
 
