@@ -20,6 +20,7 @@ from cardiobind.evaluation.figures import (
     label_efficiency,
     retrieval_chart,
     roc,
+    subgroup_forest,
 )
 from cardiobind.evaluation.figures.bands import GRID, precision_band, precision_curve, roc_band, sensitivity_curve
 from cardiobind.evaluation.figures.curves import calibration_bins
@@ -136,3 +137,16 @@ def test_retrieval_stands_beside_chance() -> None:
         assert text in words
     with pytest.raises(InputError, match="no recall"):
         retrieval_chart([])
+
+
+def test_groups_stand_beside_everybody_and_too_few_is_said() -> None:
+    known = {"auroc": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    groups = [
+        {"group": "group_sex", "level": "female", "n": 50, "positives": 12, "metrics": known},
+        {"group": "group_sex", "level": "male", "n": 7, "positives": 1, "metrics": {}},
+    ]
+    words = texts(subgroup_forest({"metrics": known, "subgroups": groups}, metric="auroc"))
+    for text in ("sex: female  (12/50)", "sex: male  (1/7)", "too few", "0.800 (0.700–0.900)", "all test subjects"):
+        assert text in words
+    with pytest.raises(InputError, match="in no group"):
+        subgroup_forest({"metrics": known, "subgroups": groups[1:]}, metric="auroc")

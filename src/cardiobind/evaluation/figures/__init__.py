@@ -7,6 +7,7 @@ from cardiobind.evaluation.figures.differences import Difference, differences
 from cardiobind.evaluation.figures.ecg import ecg_paper, reconstruction
 from cardiobind.evaluation.figures.embeddings import embedding_map
 from cardiobind.evaluation.figures.gaps import table_gaps
+from cardiobind.evaluation.figures.groups import subgroup_forest
 from cardiobind.evaluation.figures.images import cine_montage
 from cardiobind.evaluation.figures.numbers import Agreement, agreement
 from cardiobind.evaluation.figures.results import forest, label_efficiency
@@ -41,6 +42,7 @@ __all__ = [
     "reliability",
     "retrieval_chart",
     "roc",
+    "subgroup_forest",
     "svg",
     "table_gaps",
     "training_curves",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cardiobind.errors import InputError
 from cardiobind.evaluation.figures.style import COLOURS, INK, MUTED, new_figure, quiet_grid, styled
@@ -65,6 +66,7 @@ def differences(rows: Sequence[Difference], *, left: str, right: str, title: str
         quiet_grid(axes)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     names = [row if row else group for group, row in lines]
     every_axes[0].set_yticks([places[line] for line in lines], names)
     every_axes[0].set_ylim(-0.8, len(lines) - 0.2)

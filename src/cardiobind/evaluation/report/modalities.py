@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cardiobind.evaluation.figures import Difference, differences
+from cardiobind.evaluation.figures import Difference, differences, subgroup_forest
 from cardiobind.evaluation.metrics import METRICS
 from cardiobind.evaluation.report import html
 from cardiobind.evaluation.report.choice import shown_arms
@@ -73,7 +73,7 @@ def subgroups(report: Report) -> str:
     )
     return "".join(
         [
-            html.paragraph(words), html.paper_table(table),
+            html.paragraph(words), *_group_pictures(report.metrics), html.paper_table(table),
             html.paragraph(report.source("results", "metrics.json"), "source"),
         ]
     )  # fmt: skip
@@ -112,6 +112,23 @@ def subgroup_table(metrics: Mapping[str, Any]) -> PaperTable | None:
     ]
     notes = sorted({f"{g['group']} {g['level']}: {g['undefined']}" for _, _, _, g in lines if g.get("undefined")})
     return PaperTable("subgroups", "Subgroups of the test subjects", [header, *rows], _group_records(cells), 6, notes)
+
+
+def _group_pictures(metrics: Mapping[str, Any]) -> list[str]:
+    """Return a forest of the first model by subgroup for each task, on the inputs with the most test subjects."""
+    found, first = [], shown_arms(metrics)[:1]
+    cells = [c for c in metrics["cells"] if c.get("subgroups") and c["arm"] in first]
+    for task in dict.fromkeys(c["task"] for c in cells):
+        own = [c for c in cells if c["task"] == task]
+        cell = max(own, key=lambda c: (c["fraction"], c["n"]))
+        name = HEADLINES[str(cell.get("kind", "binary"))][0]
+        if all(g.get("metrics", {}).get(name, {}).get("value") is None for g in cell["subgroups"]):
+            continue
+        title = f"{cell['arm']}, {task}, {cell['inputs']}, {percent(cell['fraction'])} of the labels"
+        alt = f"Forest of {METRICS[name].title} by subgroup: {title}; the numbers are in the table below."
+        caption = "In brackets: positive / all test rows of the group."
+        found.append(html.picture(subgroup_forest(cell, metric=name, title=title), alt, caption))
+    return found
 
 
 def _nested(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -70,7 +70,8 @@ def _answer(report: Report, item: Item) -> Answer:
     text = known.say(report) if known is not None else ""
     if known is None or not text:
         return Answer(item, "open")
-    return Answer(item, known.state, f"{text}{' ' + known.wanting if known.wanting else ''}", known.where(report))
+    sentence = text if text.endswith(".") else f"{text}."
+    return Answer(item, known.state, f"{sentence} {known.wanting}".rstrip(), known.where(report))
 
 
 @dataclass(frozen=True)
