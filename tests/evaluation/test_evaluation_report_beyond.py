@@ -13,6 +13,7 @@ from cardiobind.evaluation import evaluate
 from cardiobind.evaluation.report import Report, render
 from cardiobind.evaluation.report.choice import prominent
 from cardiobind.evaluation.report.efficiency import factor_table, gap_table
+from cardiobind.evaluation.report.group_differences import group_difference_table, group_differences
 from cardiobind.evaluation.report.html import LONGEST_OPEN, table
 from cardiobind.evaluation.report.modalities import gain_table, subgroup_table
 from evaluation_fakes import make_predictions
@@ -146,3 +147,22 @@ def test_smaller_sets_of_inputs_are_those_that_missing_ones_leave(metrics: dict[
     assert not pairs & {(e["full"], e["shown"]) for e in metrics["missingness"]}
     assert {e["n"] for e in metrics["smaller_inputs"]} == {80}
     assert {e["family"] for e in metrics["smaller_inputs"] if e["metric"] == "auroc"} == {"smaller_inputs: auroc"}
+
+
+def test_a_gain_is_shown_in_each_group() -> None:
+    base = {
+        "task": "mi", "arm": "a", "baseline": "b", "inputs": "ecg", "fraction": 1.0, "n": 40, "metric": "auroc",
+        "difference": 0.1, "low": 0.02, "high": 0.2, "p": 0.01, "p_holm": 0.02, "group": "group_sex",
+    }  # fmt: skip
+    few = {"difference": None, "low": None, "high": None, "p": None, "p_holm": None, "undefined": "too few"}
+    entries = [base | {"level": "female"}, base | few | {"level": "male"}]
+    found = group_difference_table({"resamples": 1000, "subgroup_differences": entries})
+    assert found is not None
+    assert [row[:2] for row in found.rows[1:]] == [["sex", "female"], ["sex", "male"]]
+    assert found.rows[1][-3:] == ["0.100 (0.020–0.200)", "0.010", "0.020"]
+    assert found.notes == ["sex male: too few"]
+    assert "does not show that the groups differ" in group_differences(
+        {"resamples": 9, "subgroup_differences": entries}
+    )
+    assert group_difference_table({"resamples": 9, "subgroup_differences": entries[1:]}) is None
+    assert group_differences({"resamples": 9}) == ""

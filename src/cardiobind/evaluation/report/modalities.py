@@ -11,6 +11,7 @@ from cardiobind.evaluation.report import html
 from cardiobind.evaluation.report.choice import shown_arms
 from cardiobind.evaluation.report.content import Report
 from cardiobind.evaluation.report.differences import p_text, record
+from cardiobind.evaluation.report.group_differences import group_differences
 from cardiobind.evaluation.table_files import PaperTable
 from cardiobind.evaluation.tables import HEADLINES, estimate_text, percent
 
@@ -69,11 +70,12 @@ def subgroups(report: Report) -> str:
         return ""
     words = (
         "Each row is one model on the test subjects of one group. Intervals in small groups are wide, and a difference "
-        "between two groups is not tested here. Where a group has too few of one class there is no number."
+        "between two groups is not tested. Where a group has too few of one class there is no number."
     )
     return "".join(
         [
             html.paragraph(words), *_group_pictures(report.metrics), html.paper_table(table),
+            group_differences(report.metrics),
             html.paragraph(report.source("results", "metrics.json"), "source"),
         ]
     )  # fmt: skip
