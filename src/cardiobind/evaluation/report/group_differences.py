@@ -64,7 +64,8 @@ def _picture(metrics: Mapping[str, Any]) -> str:
     ]
     rows = [
         Difference(
-            _name(e), f"{e['level']} (n = {e['n']:,})", METRICS[e["metric"]].title, e["difference"], e["low"], e["high"],
+            _name(e), f"{e['level']} (n = {e['n']:,})", METRICS[e["metric"]].title,
+            e["difference"], e["low"], e["high"],
             "" if e.get("p_holm") is None else f"Holm p {p_text(e['p_holm'])}",
         )
         for metric in panels for e in own if e["metric"] == metric
