@@ -41,6 +41,11 @@ Out = Annotated[Path | None, typer.Option(help="Folder for the artefacts and the
 Prepared = Annotated[
     str | None, typer.Option(help="A cohort prepared elsewhere, folder or s3://...: no raw files are needed.")
 ]
+Only = Annotated[
+    str, typer.Option(help="Fit these cells alone, such as arm=aligned,fraction=0.1,seed=0,task=mi.", metavar="WORDS")
+]
+Part = Annotated[str, typer.Option(help="Fit part I of N of the cells, then run without it.", metavar="I/N")]
+Again = Annotated[bool, typer.Option("--again", help="Fit the chosen cells though they are there.")]
 
 
 @app.command()
@@ -56,10 +61,16 @@ def demo(
 
 
 @app.command()
-def run(experiment: Experiment, overrides: Overrides = None, out: Out = None, cohort: Prepared = None) -> None:
+def run(
+    experiment: Experiment, overrides: Overrides = None, out: Out = None, cohort: Prepared = None, only: Only = "",
+    shard: Part = "", again: Again = False,
+) -> None:  # fmt: skip
     """Walk all stages of an experiment; what is done already is not done again."""
     from cardiobind import pipeline
 
+    if only or shard or again:
+        _until("finetune", experiment, overrides, out, cohort=cohort, cells=(only, shard, again))
+        return
     config = pipeline.load(experiment, overrides or [])
     with _console(joint=True) as console:
         ingest = pipeline.Ingest(cohort=cohort)
@@ -124,9 +135,12 @@ def align(experiment: Experiment, overrides: Overrides = None, out: Out = None, 
 
 
 @app.command()
-def finetune(experiment: Experiment, overrides: Overrides = None, out: Out = None, cohort: Prepared = None) -> None:
+def finetune(
+    experiment: Experiment, overrides: Overrides = None, out: Out = None, cohort: Prepared = None, only: Only = "",
+    shard: Part = "", again: Again = False,
+) -> None:  # fmt: skip
     """Train the predictors of an experiment: every arm at every label fraction and seed."""
-    _until("finetune", experiment, overrides, out, cohort=cohort)
+    _until("finetune", experiment, overrides, out, cohort=cohort, cells=(only, shard, again))
 
 
 @app.command()
@@ -278,10 +292,12 @@ def _shard(text: str, experiment: str, overrides: list[str] | None, out: Path | 
 
 def _until(
     stage: str, experiment: str, overrides: list[str] | None, out: Path | None, ingest: Any = None,
-    cohort: str | None = None,
+    cohort: str | None = None, cells: tuple[str, str, bool] = ("", "", False),
 ) -> None:  # fmt: skip
     from cardiobind import pipeline
 
+    only, shard, again = cells
+    selection = pipeline.Selection.parse(only, shard, again=again)
     config = pipeline.load(experiment, overrides or [])
     with _console(joint=True) as console:
         for found in pipeline.run_until(
@@ -290,6 +306,7 @@ def _until(
             out or Path("runs") / config.name,
             reporter=console,
             ingest=ingest or pipeline.Ingest(cohort=cohort),
+            selection=selection,
         ):
             console.say(f"{found.kind:<12} {found.path}")
 

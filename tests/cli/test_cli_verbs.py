@@ -127,7 +127,7 @@ def test_verify_lists_the_whole_family(call: Call, walked: Walk) -> None:
     done = call(["verify", walked.bundle])
     assert done.code == 0
     lines = done.out.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 9
     assert all(line.startswith("ok  ") for line in lines)
     assert lines[0].split()[1] == "bundle"
 

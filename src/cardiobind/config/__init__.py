@@ -9,178 +9,33 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cardiobind.config.explain import explain, origin
 from cardiobind.config.names import check_apart
 from cardiobind.config.overrides import apply_override
-from cardiobind.config.parts import Component, EncoderConfig, Option, Pool, Strict, pool_in_words
+from cardiobind.config.parts import Component as Component
+from cardiobind.config.parts import EncoderConfig as EncoderConfig
+from cardiobind.config.parts import Pool as Pool
+from cardiobind.config.parts import Strict, pool_in_words
+from cardiobind.config.sections import EXECUTION as EXECUTION
+from cardiobind.config.sections import MODALITIES as MODALITIES
+from cardiobind.config.sections import ArmConfig as ArmConfig
+from cardiobind.config.sections import CmrConfig as CmrConfig
+from cardiobind.config.sections import EcgConfig as EcgConfig
+from cardiobind.config.sections import EndpointConfig as EndpointConfig
+from cardiobind.config.sections import EvaluationConfig as EvaluationConfig
+from cardiobind.config.sections import MachineConfig as MachineConfig
+from cardiobind.config.sections import PartVariant as PartVariant
+from cardiobind.config.sections import ProtocolConfig as ProtocolConfig
+from cardiobind.config.sections import StageConfig as StageConfig
+from cardiobind.config.sections import StageVariant as StageVariant
+from cardiobind.config.sections import TabularConfig as TabularConfig
+from cardiobind.config.sections import TrainingConfig as TrainingConfig
+from cardiobind.config.sections import VariantConfig as VariantConfig
 from cardiobind.errors import ConfigError
-
-EXECUTION = ("accelerator", "devices", "nodes", "alone", "data_workers", "checkpoint_interval_s", "checkpoints_kept")
-"""Options of a training that say how it is executed; what is computed does not depend on them, but for rounding."""
-
-MODALITIES = ("ecg", "cmr", "tabular")
-
-
-class TrainingConfig(Strict):
-    """How one network is trained; the fields are those of `cardiobind.training.TrainingSettings`.
-
-    ``alone`` trains it in one process though several were launched, for a training whose batches are small.
-    """
-
-    batch_size: int = Field(64, ge=1)
-    epochs: int | None = Field(None, ge=1)
-    steps: int | None = Field(None, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
-    warmup_fraction: float = Field(0.1, ge=0, lt=1)
-    clip_norm: float | None = Field(1.0, gt=0)
-    patience: int | None = Field(None, ge=1)
-    min_delta: float = Field(0.0, ge=0)
-    round_steps: int | None = Field(None, ge=1)
-    schedule: Literal["cosine", "constant"] = "cosine"
-    shard_window: int | None = Field(None, ge=1)
-    alone: bool = False
-
-    @model_validator(mode="after")
-    def _one_length(self) -> TrainingConfig:
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("give exactly one of epochs and steps")
-        return self
-
-
-class MachineConfig(Strict):
-    """What holds for every training of an experiment; `precision` as in `cardiobind.training.choose_precision`.
-
-    The other fields, as in `cardiobind.training.TrainingSettings`, say how it is executed (`EXECUTION`).
-    """
-
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = "auto"
-    devices: int | None = Field(None, ge=1)
-    nodes: int | None = Field(None, ge=1)
-    data_workers: int = Field(0, ge=0)
-    checkpoint_interval_s: float = Field(30.0, ge=0)
-    checkpoints_kept: int = Field(2, ge=2)
-
-
-class StageConfig(Strict):
-    """A training method with its settings."""
-
-    method: Component
-    training: TrainingConfig
-
-
-class EcgConfig(Strict):
-    """Preparation of the ECG, its encoder and its pre-training."""
-
-    rate_hz: int = Field(500, ge=50)
-    duration_s: float = Field(10.0, gt=0)
-    clip_sd: float = Field(4.0, gt=0)
-    baseline_lambda: float = Field(1e7, gt=0)
-    baseline_asymmetry: float = Field(0.3, gt=0, lt=1)
-    baseline_iterations: int = Field(5, ge=1)
-    encoder: EncoderConfig
-    pretrain: StageConfig | None = None
-    pool: Pool | None = None
-    sparse = ("pool",)
-
-
-class CmrConfig(Strict):
-    """Preparation of the cine MRI, its encoder and its pre-training."""
-
-    size_px: int = Field(210, ge=16)
-    crop_mm: float = Field(142.0, gt=0)
-    layout: Literal["frames", "slices", "video"] = "frames"
-    video_phases: int = Field(8, ge=2, le=100)
-    long_axis: tuple[Literal["lax_2ch", "lax_3ch", "lax_4ch"], ...] = ()
-    encoder: EncoderConfig
-    pretrain: StageConfig | None = None
-    pool: Pool | None = None
-    sparse = ("pool",)
-
-    @model_validator(mode="after")
-    def _each_view_once(self) -> CmrConfig:
-        if len(set(self.long_axis)) < len(self.long_axis):
-            raise ValueError("long_axis names each view once")
-        return self
-
-
-class TabularConfig(Strict):
-    """Columns of the table, their encoder and its pre-training; `features` may name a set of `feature_presets`."""
-
-    features: tuple[str, ...] | str = "all_inputs"
-    encoder: EncoderConfig
-    pretrain: StageConfig | None = None
-    pool: Pool | None = None
-    sparse = ("pool",)
-
-
-class StageVariant(Strict):
-    """What a variant changes of a training stage; the rest is the experiment's."""
-
-    method: Component | None = None
-    training: TrainingConfig | None = None
-
-
-class PartVariant(Strict):
-    """What a variant changes of a modality; the rest is the experiment's."""
-
-    encoder: EncoderConfig | None = None
-    pretrain: StageVariant | None = None
-    pool: Pool | None = None
-
-
-class VariantConfig(Strict):
-    """Encoders, pre-training or alignment of their own for the arms that name the variant."""
-
-    ecg: PartVariant | None = None
-    cmr: PartVariant | None = None
-    tabular: PartVariant | None = None
-    align: StageVariant | None = None
-
-
-class ProtocolConfig(Strict):
-    """Endpoint and division of the subjects."""
-
-    task: str
-    split: Literal["hash", "official"] = "hash"
-    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
-    seed: int = 0
-    allow_leaks: tuple[str, ...] = ()
-
-
-class ArmConfig(Strict):
-    """One way of making a predictor, a row of the results table.
-
-    ``start`` says where the encoders' weights come from, ``classifier`` whether a network's classifier starts at random
-    or as the best linear one, ``kind`` how the labels are used (see `cardiobind.pipeline.ARMS`), ``objective`` the loss
-    (see `cardiobind.objectives.endpoints`). ``inputs`` are the input sets it is fitted for and scored on, instead of
-    those of the evaluation; ``variant`` names its encoders.
-    """
-
-    name: str
-    kind: str = "network"
-    start: Literal["scratch", "pretrained", "aligned"] = "scratch"
-    classifier: Literal["random", "probe"] = "random"
-    options: dict[str, Option] = Field(default_factory=dict)
-    objective: dict[str, Option] = Field(default_factory=dict)
-    training: TrainingConfig | None = None
-    inputs: tuple[str, ...] | None = None
-    variant: str | None = None
-    sparse = ("inputs", "objective", "variant")
-
-
-class EvaluationConfig(Strict):
-    """Input sets to score, comparisons to test, size of the bootstrap."""
-
-    inputs: tuple[str, ...]
-    comparisons: tuple[tuple[str, str], ...] = ()
-    resamples: int = Field(1000, ge=100)
 
 
 class Experiment(Strict):
@@ -206,7 +61,8 @@ class Experiment(Strict):
     export: str | None = None
     evaluation: EvaluationConfig
     variants: dict[str, VariantConfig] = Field(default_factory=dict)
-    sparse = ("variants",)
+    endpoints: tuple[EndpointConfig, ...] = ()
+    sparse = ("variants", "endpoints")
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
@@ -216,6 +72,7 @@ class Experiment(Strict):
             _check_start(self, arm)
             if arm.inputs is not None:
                 _check_inputs(f"inputs of arm {arm.name!r}", arm.inputs, self.modalities)
+        _check_endpoints(self)
         if not all(0 < f <= 1 for f in self.label_fractions):
             raise ValueError("label_fractions lie in (0, 1]")
         for name, values in {"seeds": self.seeds, "label_fractions": self.label_fractions}.items():
@@ -236,6 +93,11 @@ class Experiment(Strict):
         every = pool_in_words(self.pool)
         return every if alone and isinstance(every, str) else own
 
+    def per_endpoint(self) -> tuple[Experiment, ...]:
+        """Return an experiment for each endpoint, that of `protocol.task` first; only that one is exported."""
+        first = self.model_copy(update={"endpoints": ()})
+        return (first, *(_of_endpoint(first, endpoint) for endpoint in self.endpoints))
+
     def varied(self, variant: str | None) -> Experiment:
         """Return the experiment with the encoders, pre-trainings and alignment of one of its variants.
 
@@ -254,6 +116,28 @@ class Experiment(Strict):
         if chosen.align is not None:
             changed["align"] = _varied_stage(self.align, chosen.align, f"{where}.align")
         return self.model_copy(update=changed)
+
+
+def _of_endpoint(experiment: Experiment, endpoint: EndpointConfig) -> Experiment:
+    narrowed = [_narrowed(arm, endpoint) for arm in experiment.arms]
+    arms = tuple(arm for arm in narrowed if arm is not None)
+    names, evaluation = {arm.name for arm in arms}, experiment.evaluation
+    pairs = tuple(pair for pair in evaluation.comparisons if set(pair) <= names)
+    changed = {"comparisons": pairs} | ({"inputs": endpoint.inputs} if endpoint.inputs else {})
+    return experiment.model_copy(update={
+        "protocol": experiment.protocol.model_copy(update={"task": endpoint.task}), "arms": arms, "export": None,
+        "evaluation": evaluation.model_copy(update=changed),
+    })  # fmt: skip
+
+
+def _narrowed(arm: ArmConfig, endpoint: EndpointConfig) -> ArmConfig | None:
+    """Return an arm as an endpoint has it; None where it has no input set of the endpoint."""
+    inputs = endpoint.inputs or arm.inputs
+    if endpoint.inputs and arm.inputs:
+        inputs = tuple(chosen for chosen in arm.inputs if chosen in endpoint.inputs)
+        if not inputs:
+            return None
+    return arm.model_copy(update={"inputs": inputs, "objective": endpoint.objective})
 
 
 def _varied_part(experiment: Experiment, modality: str, change: PartVariant, where: str) -> Any:
@@ -284,6 +168,17 @@ def _check_arms(experiment: Experiment) -> None:
     wanted = {name for pair in experiment.evaluation.comparisons for name in pair} | {experiment.export or names[0]}
     for unknown in sorted(wanted - set(names)):
         raise ValueError(f"no arm is called {unknown!r}; arms are {names}")
+
+
+def _check_endpoints(experiment: Experiment) -> None:
+    tasks = [experiment.protocol.task, *(endpoint.task for endpoint in experiment.endpoints)]
+    if len(set(tasks)) != len(tasks):
+        raise ValueError(f"endpoints and protocol.task name each task once; they are {tasks}")
+    for endpoint in experiment.endpoints:
+        if endpoint.inputs is not None:
+            _check_inputs(f"inputs of endpoint {endpoint.task!r}", endpoint.inputs, experiment.modalities)
+        if all(_narrowed(arm, endpoint) is None for arm in experiment.arms):
+            raise ValueError(f"no arm has an input set of endpoint {endpoint.task!r}")
 
 
 def _check_start(experiment: Experiment, arm: ArmConfig) -> None:

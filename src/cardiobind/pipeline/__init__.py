@@ -11,6 +11,7 @@ from cardiobind.pipeline.pretrain import align, pretrain
 from cardiobind.pipeline.report import report_file
 from cardiobind.pipeline.results import evaluate_cells, evaluate_file
 from cardiobind.pipeline.run import Result, load, run, run_shard, run_until
+from cardiobind.pipeline.selection import Selection
 from cardiobind.pipeline.withdrawals import count_withdrawn
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Compared",
     "Ingest",
     "Result",
+    "Selection",
     "align",
     "compare_files",
     "count_withdrawn",

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from cardiobind import rng
+from cardiobind.artifact import Artifact
 from cardiobind.cohort import Cohort, Protocol
 from cardiobind.config import CmrConfig, EcgConfig, Experiment, MachineConfig, TrainingConfig
 from cardiobind.config.parts import Component
@@ -55,12 +56,17 @@ class Study:
         workspace: where artefacts go.
         cohort: prepared records.
         protocol: splits, table contract, labels.
+        division: splits and table contract alone, what learning without labels depends on: endpoints of one experiment
+            share it; None where the protocol stands for it.
+        endpoint: name in the names of stages, empty for the experiment's first endpoint.
     """
 
     experiment: Experiment
     workspace: Workspace
     cohort: Cohort
     protocol: Protocol
+    division: Artifact | None = None
+    endpoint: str = ""
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -74,7 +80,11 @@ def check_names(experiment: Experiment) -> None:
     Raises:
         ConfigError: a name or an option is unknown; the message suggests the nearest.
     """
-    check_options(SOURCES.get(experiment.source.kind), experiment.source.options, "source.options")
+    source = SOURCES.get(experiment.source.kind)
+    check_options(source, experiment.source.options, "source.options")
+    if experiment.evaluation.ceiling and not hasattr(source, "best_scores"):
+        raise ConfigError("only a source that knows the truth has a ceiling", where="evaluation.ceiling",
+                          got=experiment.source.kind)  # fmt: skip
     KINDS.get(TASKS.get(experiment.protocol.task).kind)
     for modality in experiment.modalities:
         part = getattr(experiment, modality)

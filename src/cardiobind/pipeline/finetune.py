@@ -24,7 +24,7 @@ def finetune(
         aligned: aligned encoders, or None.
         variants: what the variants that arms name have learnt.
     """
-    return [_fit(cell) for cell in cells(study, encoders, aligned, variants)]
+    return [fit(cell) for cell in cells(study, encoders, aligned, variants)]
 
 
 def cells(
@@ -47,12 +47,28 @@ def _cell(
     return Cell(own, arm, fraction, seed, start_of(learnt, arm, own), tuple(members))
 
 
-def _fit(cell: Cell) -> Artifact:
+def fit(cell: Cell, *, again: bool = False) -> Artifact:
+    """Return the predictor of a cell, fitted unless it is there.
+
+    Args:
+        cell: of the results table.
+        again: delete it first, so that it is fitted whether or not it is there.
+    """
     parents = {found.digest: found for found, _ in cell.start.values()}
-    parents |= {found.digest: found for found in map(_fit, cell.members)}
-    name = f"predictor-{slug(cell.arm.name)}-{cell.fraction * 100:g}pct-seed{cell.seed}"
+    parents |= {found.digest: found for found in map(fit, cell.members)}
+    every = [cell.study.cohort.artifact, cell.study.protocol.artifact, *parents.values()]
+    name, config = _name(cell), cell.description()
+    if again:
+        cell.study.workspace.forget(
+            cell.study.workspace.stage(name, "predictor", config=config, rooms=ARM_ROOMS, parents=every)
+        )
     return cell.study.workspace.obtain(
-        name, "predictor", lambda stage: ARMS.get(cell.arm.kind).fit(cell, stage), config=cell.description(),
-        rooms=ARM_ROOMS, parents=[cell.study.cohort.artifact, cell.study.protocol.artifact, *parents.values()],
+        name, "predictor", lambda stage: ARMS.get(cell.arm.kind).fit(cell, stage), config=config, rooms=ARM_ROOMS,
+        parents=every,
         together=ARMS.get(cell.arm.kind).together and not (cell.arm.training or cell.study.experiment.finetune).alone,
     )  # fmt: skip
+
+
+def _name(cell: Cell) -> str:
+    endpoint = f"{cell.study.endpoint}-" if cell.study.endpoint else ""
+    return f"predictor-{endpoint}{slug(cell.arm.name)}-{cell.fraction * 100:g}pct-seed{cell.seed}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +30,7 @@ from cardiobind.pipeline.workspace import Stage, Workspace
 from cardiobind.sources import Source
 
 WORKERS = 2
+DIVISION = ("splits.parquet", "table_contract.json")
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,28 @@ def prepare(experiment: Experiment, workspace: Workspace, ingest: Ingest = _USUA
         LabelLeakageError: a feature gives the label away and is not allowed.
         SplitLeakageError: a subject would be in two splits.
     """
+    return prepare_each(experiment.model_copy(update={"endpoints": ()}), workspace, ingest)[0]
+
+
+def prepare_each(experiment: Experiment, workspace: Workspace, ingest: Ingest = _USUAL) -> list[Study]:
+    """Prepare an experiment once for all of its endpoints, see `Experiment.per_endpoint`; arguments as of `prepare`.
+
+    Returns:
+        A study for each endpoint, all on the same subjects in the same splits.
+    """
     if ingest.cohort is None:
         _check_folders(experiment, workspace)
         cohort = _cohort(experiment, workspace, ingest)
     else:
         cohort = prepared_cohort(experiment, ingest.cohort)
-    return Study(experiment, workspace, cohort, _protocol(experiment, workspace, cohort))
+    first, *others = experiment.per_endpoint()
+    studies = [_study(first, workspace, cohort, "")]
+    return studies + [_study(other, workspace, cohort, other.protocol.task) for other in others]
+
+
+def _study(experiment: Experiment, workspace: Workspace, cohort: Cohort, endpoint: str) -> Study:
+    protocol = _protocol(experiment, workspace, cohort, endpoint)
+    return Study(experiment, workspace, cohort, protocol, _division(experiment, workspace, protocol), endpoint)
 
 
 def prepared_cohort(experiment: Experiment, path: Path | str) -> Cohort:
@@ -286,7 +304,7 @@ def _warn_of_outdated(workspace: Workspace, config: Mapping[str, Any]) -> None:
         )
 
 
-def _protocol(experiment: Experiment, workspace: Workspace, cohort: Cohort) -> Protocol:
+def _protocol(experiment: Experiment, workspace: Workspace, cohort: Cohort, endpoint: str) -> Protocol:
     choices = experiment.protocol
     config = {"protocol": resolved(choices), "features": feature_names(experiment)}
 
@@ -298,6 +316,34 @@ def _protocol(experiment: Experiment, workspace: Workspace, cohort: Cohort) -> P
         )  # fmt: skip
 
     found = workspace.obtain(
-        "protocol", "protocol", build, config=config, rooms=COHORT_ROOMS, parents=[cohort.artifact]
-    )
+        f"protocol-{endpoint}" if endpoint else "protocol", "protocol", build, config=config, rooms=COHORT_ROOMS,
+        parents=[cohort.artifact],
+    )  # fmt: skip
     return Protocol.open(found.path, cohort)
+
+
+def _division(experiment: Experiment, workspace: Workspace, protocol: Protocol) -> Artifact:
+    """Return what of a protocol does not depend on its endpoint: who is in which split, and the contract of the table.
+
+    Raises:
+        ArtifactError: the protocol of another endpoint of the same experiment has divided the subjects otherwise.
+    """
+    own = {"split", "fractions", "seed"}
+    chosen = experiment.protocol.model_dump(mode="json", include=own)
+    config = {"division": chosen, "features": feature_names(experiment)}
+
+    def build(stage: Stage) -> None:
+        with stage.commit() as folder:
+            for name in DIVISION:
+                shutil.copyfile(protocol.artifact.file(name), folder / name)
+
+    found = workspace.obtain(
+        "division", "division", build, config=config, rooms=COHORT_ROOMS, parents=[protocol.cohort.artifact]
+    )
+    for name in DIVISION:
+        if found.file(name).read_bytes() != protocol.artifact.file(name).read_bytes():
+            raise ArtifactError(
+                "two endpoints of one experiment divide the subjects or read the table in different ways",
+                where=protocol.artifact.path, hint=f"delete the folders {found.path.name} and protocol-*",
+            )  # fmt: skip
+    return found

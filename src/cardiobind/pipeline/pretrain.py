@@ -20,10 +20,12 @@ from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, o
 from cardiobind.pipeline.first_weights import encoder_facts, first_encoder
 from cardiobind.pipeline.networks import load_state, save_arrays, save_network
 from cardiobind.pipeline.workspace import Stage
-from cardiobind.tasks import KINDS, TASKS, kind_of
+from cardiobind.tasks import TASKS
 from cardiobind.training import History
 
 EMBEDDED_SUBJECTS = 1000
+ROWS = "rows"
+"""Name, among the embeddings of test subjects, of their places in the cohort."""
 
 
 def pretrain(study: Study, modality: str, suffix: str = "") -> Artifact | None:
@@ -223,9 +225,8 @@ def _embeddings(study: Study, towers: Mapping[str, Tower], crop_s: float | None)
     rows = study.protocol.rows("test")[:EMBEDDED_SUBJECTS]
     rows = study.cohort.rows_with(rows, study.modalities)
     found: dict[str, NDArray[Any]] = dict(embed(towers, dataset(study, rows, study.modalities), crop_s=crop_s))
-    labels, marks = study.protocol.labels, KINDS.get(kind_of(study.protocol.task)).marks
-    return found if labels is None or marks is None else {**found, "label": marks(labels[rows])}
+    return {**found, ROWS: rows}
 
 
 def _parents(study: Study) -> list[Artifact]:
-    return [study.cohort.artifact, study.protocol.artifact]
+    return [study.cohort.artifact, study.division or study.protocol.artifact]

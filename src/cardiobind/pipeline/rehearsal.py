@@ -20,10 +20,11 @@ def check_words(experiment: Experiment) -> None:
         ConfigError: a name or an option is unknown, the message suggests the nearest; or no bundle can be made of the
             endpoint.
     """
-    check_names(experiment)
-    for variant in experiment.variants:
-        check_names(experiment.varied(variant))
-    check_arms(experiment)
+    for own in experiment.per_endpoint():
+        check_names(own)
+        for variant in own.variants:
+            check_names(own.varied(variant))
+        check_arms(own)
     if experiment.export is not None:
         check_exported(TASKS.get(experiment.protocol.task))
 

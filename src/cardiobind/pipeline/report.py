@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,28 @@ from cardiobind.evaluation.report import Reconstruction, Report, write_papers, w
 from cardiobind.methods.contrast import EVALUATED
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.networks import load_arrays, load_history
-from cardiobind.pipeline.pretrain import EMBEDDED_SUBJECTS
+from cardiobind.pipeline.pretrain import ROWS
 from cardiobind.pipeline.results import evaluate_file, read_predictions
-from cardiobind.tasks import TASKS, Task, describe_codes
+from cardiobind.tasks import KINDS, TASKS, Task, describe_codes, kind_of
 
 _TWO_VIEWS = ("simclr", "scarf")
 SHOWN_KINDS = ("encoder", "aligned")
 _EJECTION_FRACTION = "lvef_percent"
 
 
-def write_page(study: Study, metrics: Artifact) -> tuple[Path, Path]:
+def write_page(study: Study, metrics: Artifact, endpoints: Sequence[Study] = ()) -> tuple[Path, Path]:
     """Write ``report.html``, ``metrics.json``, ``tables/``, model card and checklist beside the artefacts of a run.
 
     Args:
         study: the experiment at work; its workspace knows all artefacts.
         metrics: the evaluation.
+        endpoints: a study for each endpoint that was evaluated, where there are several.
 
     Returns:
         Paths of the page and of the metrics.
     """
     page, numbers = study.workspace.out / "report.html", study.workspace.out / "metrics.json"
-    report = build_report(study, metrics)
+    report = build_report(study, metrics, endpoints or [study])
     write_report(page, report)
     write_papers(study.workspace.out, report)
     shutil.copyfile(metrics.file("metrics.json"), numbers)
@@ -75,12 +76,13 @@ def report_file(
     return write_report(out, report)
 
 
-def build_report(study: Study, metrics: Artifact) -> Report:
+def build_report(study: Study, metrics: Artifact, endpoints: Sequence[Study]) -> Report:
     """Return all that the page shows.
 
     Args:
         study: the experiment at work.
         metrics: the evaluation.
+        endpoints: a study for each endpoint that was evaluated.
     """
     used, experiment = study.workspace.used, study.experiment
     aligned = used.get("align")
@@ -90,7 +92,7 @@ def build_report(study: Study, metrics: Artifact) -> Report:
         title=experiment.title,
         metrics=metrics.json("metrics.json"),
         description=experiment.description,
-        label_definition=define(TASKS.get(experiment.protocol.task)),
+        label_definition=" ".join(define(TASKS.get(own.experiment.protocol.task)) for own in endpoints),
         cohort=study.cohort.summary,
         counts=study.cohort.counts,
         quarantine_examples=study.cohort.quarantine_examples,
@@ -168,13 +170,13 @@ def _reconstruction(study: Study) -> Reconstruction | None:
 
 
 def _embeddings(study: Study, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    label = arrays.get("label")
-    embedded = {m: z for m, z in arrays.items() if m != "label"}
+    label = _marks(study, arrays[ROWS]) if ROWS in arrays else None
+    embedded = {m: z for m, z in arrays.items() if m != ROWS}
     rows = {m: np.isfinite(z).all(axis=1) for m, z in embedded.items()}
     found: dict[str, Any] = {"embeddings": {m: z[rows[m]] for m, z in embedded.items()}}
     if label is not None:
         found["embedding_labels"] = {m: label[rows[m]] for m in embedded}
-    colours = _colours(study) if embedded else {}
+    colours = _colours(study, arrays[ROWS]) if embedded else {}
     found["embedding_colours"] = {
         name: {m: values[rows[m]] for m in embedded}
         for name, values in colours.items()
@@ -183,10 +185,8 @@ def _embeddings(study: Study, arrays: Mapping[str, NDArray[Any]]) -> dict[str, A
     return found
 
 
-def _colours(study: Study) -> dict[str, NDArray[np.float64]]:
+def _colours(study: Study, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """Return what colours the embedded test subjects: sex, age and ejection fraction, NaN where unknown."""
-    test = study.protocol.rows("test")[:EMBEDDED_SUBJECTS]
-    rows = study.cohort.rows_with(test, study.modalities)
     table = study.cohort.table.iloc[rows]
     found: dict[str, NDArray[np.float64]] = {}
     if "sex" in table:
@@ -196,6 +196,11 @@ def _colours(study: Study) -> dict[str, NDArray[np.float64]]:
     if _EJECTION_FRACTION in study.cohort.summary.get("tasks", {}):
         found["LVEF (%)"] = np.asarray(study.cohort.label_matrix((_EJECTION_FRACTION,))[rows, 0], np.float64)
     return found
+
+
+def _marks(study: Study, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    labels, marks = study.protocol.labels, KINDS.get(kind_of(study.protocol.task)).marks
+    return None if labels is None or marks is None else marks(labels[rows])
 
 
 def _retrieval(study: Study, aligned: Artifact) -> list[dict[str, object]]:

@@ -29,23 +29,23 @@ EVALUATION_ROOMS = (
 CEILING = "oracle ceiling"
 
 
-def evaluate_cells(study: Study, predictors: Sequence[Artifact], ceiling: Artifact | None = None) -> Artifact:
+def evaluate_cells(study: Study, predictors: Sequence[Artifact], ceilings: Sequence[Artifact] = ()) -> Artifact:
     """Gather the scores of all predictors and measure them; evaluation reads that table alone.
 
     Args:
         study: the experiment at work.
         predictors: artefacts with ``predictions.parquet``.
-        ceiling: on simulated data, the scores of one who knows the truth.
+        ceilings: on simulated data, the scores of one who knows the truth, for some of the endpoints.
     """
     chosen, seed = study.experiment.evaluation, study.experiment.seed
-    parents = [*predictors, *([] if ceiling is None else [ceiling])]
+    parents = [*predictors, *ceilings]
     config = {"comparisons": [list(p) for p in chosen.comparisons], "resamples": chosen.resamples, "seed": seed}
 
     def build(stage: Stage) -> None:
         predictions = with_groups(_gather(predictors), study.cohort)
         metrics = evaluate(
             predictions, resamples=chosen.resamples, seed=seed, comparisons=chosen.comparisons,
-            ceiling=None if ceiling is None else _gather([ceiling]),
+            ceiling=_gather(ceilings) if ceilings else None,
         )  # fmt: skip
         with stage.commit() as folder:
             predictions.to_parquet(folder / "predictions.parquet", index=False)

@@ -12,14 +12,17 @@ from cardiobind.cohort import Shard
 from cardiobind.cohort.remote import is_url
 from cardiobind.config import Experiment, load_experiment
 from cardiobind.errors import ConfigError
+from cardiobind.pipeline.arms import Cell
+from cardiobind.pipeline.ceiling import known_ceiling
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.export import BUNDLE_ROOMS, export_predictor
-from cardiobind.pipeline.finetune import finetune
-from cardiobind.pipeline.prepare import Ingest, prepare, prepare_part
+from cardiobind.pipeline.finetune import cells, fit
+from cardiobind.pipeline.prepare import Ingest, prepare_each, prepare_part
 from cardiobind.pipeline.progress import Reporter
 from cardiobind.pipeline.rehearsal import check_words, rehearse
 from cardiobind.pipeline.report import write_page
 from cardiobind.pipeline.results import evaluate_cells, table
+from cardiobind.pipeline.selection import Selection
 from cardiobind.pipeline.variants import learn_without_labels
 from cardiobind.pipeline.workspace import Stage, Workspace
 from cardiobind.registry import did_you_mean
@@ -73,7 +76,7 @@ def load(experiment: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 
 def run(
     experiment: Experiment, out: Path | str, *, reporter: Reporter | None = None,
-    ceiling: Callable[[Study], Artifact] | None = None, ingest: Ingest | None = None,
+    ceiling: Callable[[Study], Artifact | None] | None = None, ingest: Ingest | None = None,
 ) -> Result:  # fmt: skip
     """Walk all stages of an experiment; a stage whose inputs, config and code have not changed is not done again.
 
@@ -81,7 +84,8 @@ def run(
         experiment: what to do.
         out: folder of the artefacts and the report.
         reporter: receives progress.
-        ceiling: makes the scores of one who knows the truth, for simulated data.
+        ceiling: makes the scores of one who knows the truth, for simulated raw files; a source that knows the truth
+            itself needs none.
         ingest: how raw files are read, or a cohort that is there already.
 
     Raises:
@@ -90,11 +94,10 @@ def run(
     _check_export(experiment, ingest)
     team, workspace = _join(experiment), Workspace(out, reporter)
     with workspace.locked(), computing_on(experiment.training.accelerator):
-        study = prepare(experiment, workspace, ingest or Ingest())
-        rehearse(study)
-        _tell_precision(experiment, workspace)
-        predictors = _predictors(study)
-        return team.by_leader(lambda: _result(study, predictors, ceiling))
+        studies = prepare_each(experiment, workspace, ingest or Ingest())
+        _rehearse(studies)
+        predictors = [fit(cell) for cell in _cells(studies)]
+        return team.by_leader(lambda: _result(studies, predictors, ceiling))
 
 
 def run_until(
@@ -104,6 +107,7 @@ def run_until(
     *,
     reporter: Reporter | None = None,
     ingest: Ingest | None = None,
+    selection: Selection | None = None,
 ) -> list[Artifact]:
     """Walk the stages of an experiment up to and including one, and return the artefacts of that one.
 
@@ -113,6 +117,8 @@ def run_until(
         out: folder of the artefacts.
         reporter: receives progress.
         ingest: how raw files are read.
+        selection: of the predictors that are fitted, for finetune; others may be at work on other predictors in the
+            same folder, and a stage that several need is computed by one of them. None for all predictors.
 
     Returns:
         The artefacts of that stage; for prepare the cohort and the protocol; none where the experiment has no such
@@ -124,15 +130,15 @@ def run_until(
     if stage not in STAGES:
         raise ConfigError("unknown stage", got=stage, expected=" | ".join(STAGES))
     _join(experiment)
-    workspace = Workspace(out, reporter)
-    with workspace.locked(), computing_on(experiment.training.accelerator):
-        study = prepare(experiment, workspace, ingest or Ingest())
+    workspace, chosen = Workspace(out, reporter), selection or Selection()
+    with workspace.locked(shared=not chosen.everything), computing_on(experiment.training.accelerator):
+        studies = prepare_each(experiment, workspace, ingest or Ingest())
+        study = studies[0]
         if stage == "prepare":
-            return [study.cohort.artifact, study.protocol.artifact]
-        rehearse(study)
-        _tell_precision(experiment, workspace)
+            return [study.cohort.artifact, *(own.protocol.artifact for own in studies)]
+        _rehearse(studies)
         if stage == "finetune":
-            return _predictors(study)
+            return [fit(cell, again=chosen.again) for cell in chosen.of(_cells(studies))]
         learnt = learn_without_labels(study, until=stage).values()
         if stage == "align":
             return _distinct(own.aligned for own in learnt)
@@ -169,10 +175,12 @@ def _join(experiment: Experiment) -> Team:
 
 
 def _result(
-    study: Study, predictors: Sequence[Artifact], ceiling: Callable[[Study], Artifact] | None
+    studies: Sequence[Study], predictors: Sequence[Artifact], ceiling: Callable[[Study], Artifact | None] | None
 ) -> Result:  # fmt: skip
-    metrics = evaluate_cells(study, predictors, None if ceiling is None else ceiling(study))
-    page, numbers = write_page(study, metrics)
+    study = studies[0]
+    best = [(ceiling or known_ceiling)(own) for own in studies if ceiling or own.experiment.evaluation.ceiling]
+    metrics = evaluate_cells(study, predictors, [one for one in best if one is not None])
+    page, numbers = write_page(study, metrics, studies)
     bundle = _bundle(study, predictors)
     headers, rows = table(metrics)
     return Result(study.experiment.title, headers, rows, page, numbers, bundle)
@@ -191,9 +199,19 @@ def _tell_precision(experiment: Experiment, workspace: Workspace) -> None:
     workspace.reporter.say(f"precision of the trainings: {choose_precision(training.precision, training.accelerator)}")
 
 
-def _predictors(study: Study) -> list[Artifact]:
-    learnt = learn_without_labels(study)
-    return finetune(study, learnt[None].encoders, learnt[None].aligned, learnt)
+def _rehearse(studies: Sequence[Study]) -> None:
+    for study in studies:
+        rehearse(study)
+    _tell_precision(studies[0].experiment, studies[0].workspace)
+
+
+def _cells(studies: Sequence[Study]) -> list[Cell]:
+    """Return all cells, after what they start from has been learnt, once for all endpoints."""
+    found: list[Cell] = []
+    for study in studies:
+        learnt = learn_without_labels(study)
+        found += cells(study, learnt[None].encoders, learnt[None].aligned, learnt)
+    return found
 
 
 def _distinct(found: Iterable[Artifact | None]) -> list[Artifact]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import tempfile
 import uuid
@@ -64,7 +65,7 @@ class Workspace:
 
     @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
-        """Hold the folder for this process, or, if `shared`, together with other shards of one preparation.
+        """Hold the folder for this process, or, if `shared`, together with others that do other parts of one work.
 
         Raises:
             ArtifactError: another run is at work there, or no folder can be made there.
@@ -121,10 +122,11 @@ class Workspace:
             CorruptArtifactError: a stage that was done was altered since.
         """
         stage = self.stage(name, kind, config=config, rooms=rooms, parents=parents)
-        cached = current().tell(stage.path.exists())
-        self.reporter.start(name)
-        if not cached:
-            _build(build, stage, together=together)
+        with ExitStack() as held:
+            cached = current().by_leader(lambda: stage.path.exists() or _done_elsewhere(stage, held))
+            self.reporter.start(name)
+            if not cached:
+                _build(build, stage, together=together)
         found = _opened(stage.path, kind)
         current().by_leader(lambda: shutil.rmtree(stage.work, ignore_errors=True))
         self.used[name] = found
@@ -139,6 +141,11 @@ class Workspace:
         path = self.out / f"{name}-{key[:8]}"
         return Stage(name, kind, path, self.out / ".work" / path.name, config, parents, key)
 
+    def forget(self, stage: Stage) -> None:
+        """Delete the artefact of a stage, if it is there, and what an interrupted computation of it has left."""
+        for folder in (stage.path, stage.work):
+            current().by_leader(lambda folder=folder: shutil.rmtree(folder, ignore_errors=True))  # type: ignore[misc]
+
     def forget_others(self, stage: Stage) -> None:
         """Delete what interrupted computations of the same stage from other inputs have left."""
         for folder in stage.work.parent.glob(f"{stage.name}-*"):
@@ -151,6 +158,15 @@ class Workspace:
         fresh.symlink_to(found.path.name)
         fresh.replace(link)
         return link
+
+
+def _done_elsewhere(stage: Stage, held: ExitStack) -> bool:
+    """Wait until nobody else computes a stage, keep others from it, and return whether it has been done meanwhile."""
+    stage.work.mkdir(parents=True, exist_ok=True)
+    folder = os.open(stage.work, os.O_RDONLY)
+    held.callback(os.close, folder)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    return stage.path.exists()
 
 
 def _build(build: Callable[[Stage], object], stage: Stage, *, together: bool) -> None:

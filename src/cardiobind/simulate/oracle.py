@@ -49,6 +49,12 @@ ENDPOINTS: dict[str, tuple[tuple[str, ...], str]] = {
     "stroke": (("I60", "I61", "I63", "I64"), "any"),
     "diabetes": (("E10", "E11", "E12", "E13", "E14"), "any"),
 }
+TIMES = {f"{name}_survival": f"{name}_incident" for name in ("mi",)}
+"""Times to an event whose order is scored by the probability of the event until the end of the records."""
+NUMBERS = ("lvef_percent", "lvedv_ml", "lvesv_ml", "lv_mass_g")
+"""Latent numbers that are endpoints themselves."""
+KNOWN = (*ENDPOINTS, *TIMES, *NUMBERS)
+"""Tasks with a ceiling."""
 _ECG = (
     *segment_columns("front"), "heart_rate_bpm", "axis_turn_deg", "rotation_deg", "voltage", "pr_ms", "qrs_ms",
     "qtc_ms", "t_amplitude", "strain", "af_now", "lbbb", "rbbb",
@@ -64,17 +70,18 @@ def oracle(settings: SimulationSettings, task: str, fit_subjects: int = FIT_SUBJ
 
     Args:
         settings: of the cohort; who has which recording does not matter here.
-        task: one of `ENDPOINTS`.
+        task: one of `KNOWN`.
         fit_subjects: size of the independent sample.
 
     Returns:
-        Columns subject, inputs ("ecg", "cmr", "ecg+tabular", ..., see `input_sets`), score in [0, 1].
+        Columns subject, inputs ("ecg", "cmr", "ecg+tabular", ..., see `input_sets`), score in [0, 1], or a number
+        in its unit.
 
     Raises:
         ConfigError: unknown task.
     """
-    if task not in ENDPOINTS:
-        raise ConfigError("there is no ceiling for this task", where=task, expected=" | ".join(ENDPOINTS))
+    if task not in KNOWN:
+        raise ConfigError("there is no ceiling for this task", where=task, expected=" | ".join(KNOWN))
     other = SimulationSettings(
         2 * fit_subjects, integer(settings.seed, "simulate.oracle") >> 20, settings.mi_prevalence
     )
@@ -82,11 +89,12 @@ def oracle(settings: SimulationSettings, task: str, fit_subjects: int = FIT_SUBJ
     fitted, judge, wanted = (expressed(hearts) for hearts in cohorts)
     labels, truth = endpoint(cohorts[0], task), endpoint(cohorts[1], task)
     best: dict[str, Candidate] = {}
+    candidates = _numbers if task in NUMBERS else _candidates
     for inputs in input_sets():
         chosen = inputs.split("+")
         x, x_judge, x_wanted = (np.hstack([part[m] for m in chosen]) for part in (fitted, judge, wanted))
         smaller = [best[few] for few in best if set(few.split("+")) < set(chosen)]
-        best[inputs] = _chosen(_candidates(x, labels, x_judge, truth, x_wanted), smaller)
+        best[inputs] = _chosen(candidates(x, labels, x_judge, truth, x_wanted), smaller)
     parts = [pd.DataFrame({"subject": cohorts[2]["subject"], "inputs": s, "score": best[s][1]}) for s in best]
     return pd.concat(parts, ignore_index=True)
 
@@ -111,6 +119,14 @@ def _candidates(x: Array, labels: Array, x_judge: Array, truth: Array, x_wanted:
     return [(_log_loss(truth[judged], at[judged]), scores) for at, scores in pairs]
 
 
+def _numbers(x: Array, labels: Array, x_judge: Array, truth: Array, x_wanted: Array) -> list[Candidate]:
+    """Return (squared error of each judging subject, values of the cohort) of the same three models of a number."""
+    models = [model.fit(x, labels) for model in (_line(), _boosted_number())]
+    at_judge, at_cohort = (np.stack([m.predict(part) for m in models]) for part in (x_judge, x_wanted))
+    pairs = zip([*at_judge, at_judge.mean(0)], [*at_cohort, at_cohort.mean(0)], strict=True)
+    return [(np.square(truth - at), values) for at, values in pairs]
+
+
 def _log_loss(labels: Array, score: Array) -> Array:
     return np.asarray(-np.log(np.clip(np.where(labels == 1, score, 1 - score), 1e-12, 1)))
 
@@ -132,6 +148,23 @@ def _boosted() -> Any:
     )  # fmt: skip
 
 
+def _line() -> Any:
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), Ridge(alpha=1.0))  # type: ignore[no-untyped-call]
+
+
+def _boosted_number() -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(  # type: ignore[no-untyped-call]
+        learning_rate=0.07, max_iter=100, max_leaf_nodes=12, min_samples_leaf=40, l2_regularization=5.0,
+        early_stopping=False, random_state=0,
+    )  # fmt: skip
+
+
 def input_sets() -> tuple[str, ...]:
     """Return all sets of modalities, small ones first, as "ecg", "ecg+tabular" (alphabetical within a set)."""
     sets = (combination for size in (1, 2, 3) for combination in combinations(sorted(MODALITIES), size))
@@ -139,8 +172,10 @@ def input_sets() -> tuple[str, ...]:
 
 
 def endpoint(hearts: pd.DataFrame, task: str) -> Array:
-    """Return the label of each heart: 1, 0, or NaN where the event lies on the wrong side of the visit."""
-    prefixes, timing = ENDPOINTS[task]
+    """Return the label of each heart: 1, 0, or NaN where the event lies on the wrong side of the visit; or a number."""
+    if task in NUMBERS:
+        return np.asarray(hearts[task], dtype=float)
+    prefixes, timing = ENDPOINTS[TIMES.get(task, task)]
     events = simulate_events(hearts)
     first_dates = events[events["code"].str.startswith(prefixes)].groupby("subject")["date"].min()
     first = first_dates.reindex(hearts["subject"]).to_numpy()

@@ -86,6 +86,14 @@ class LongAxisSource(Protocol):
         """Return the views of a recording's study that can be read, and the reason code of each that is damaged."""
 
 
+@runtime_checkable
+class TruthfulSource(Protocol):
+    """A source that knows what no data set tells: the best that can be said of each subject."""
+
+    def best_scores(self, task: str) -> pd.DataFrame | None:
+        """Return subject, inputs, score of the best predictor of each set of modalities; None if it is not known."""
+
+
 SOURCES: Registry[Callable[..., Source]] = Registry("source")
 
 

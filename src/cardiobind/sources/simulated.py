@@ -15,12 +15,14 @@ from cardiobind.simulate import (
     SimulationSettings,
     availability,
     draw_hearts,
+    oracle,
     simulate_cine,
     simulate_ecg,
     simulate_events,
     simulate_table,
     simulate_visits,
 )
+from cardiobind.simulate.oracle import KNOWN
 from cardiobind.simulate.table import LAST_FOLLOW_UP
 from cardiobind.sources.base import EVENT_COLUMNS, SOURCES, RecordRef
 
@@ -96,6 +98,10 @@ class SimulatedSource:
     def visits(self) -> pd.DataFrame:
         """Return the imaging visits."""
         return simulate_visits(self._hearts)
+
+    def best_scores(self, task: str) -> pd.DataFrame | None:
+        """Return the ceiling's scores, see `cardiobind.simulate.oracle`; None for a task that has no ceiling."""
+        return oracle(self.settings, task) if task in KNOWN else None
 
     def issues(self) -> list[dict[str, Any]]:
         """Return nothing: a simulated cohort has no problem of its files."""
