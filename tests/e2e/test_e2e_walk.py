@@ -54,7 +54,16 @@ def test_every_arm_is_measured_on_every_input_set(walked: Walk) -> None:
 
 
 def test_every_stage_left_its_artefact(walked: Walk) -> None:
-    wanted = {"cohort": 1, "protocol": 1, "encoder": 3, "aligned": 1, "predictor": 3, "ceiling": 1, "evaluation": 1}
+    wanted = {
+        "cohort": 1,
+        "protocol": 1,
+        "division": 1,
+        "encoder": 3,
+        "aligned": 1,
+        "predictor": 3,
+        "ceiling": 1,
+        "evaluation": 1,
+    }
     assert {kind: len(walked.artifacts(kind)) for kind in wanted} == wanted
     counts = walked.artifacts("cohort")[0].json("counts.json")
     assert all(c["read"] == c["kept"] + c["quarantined"] for c in counts.values())
@@ -71,7 +80,7 @@ def test_a_second_run_finds_everything_done(walked: Walk, monkeypatch: pytest.Mo
     )
     assert told.computed == {"simulate"}
     assert told.worked <= {"simulate"}
-    assert len(told.finished) == 13
+    assert len(told.finished) == 14
     assert len(pages) == 1
     assert again == walked.result
     assert again.metrics.read_bytes() == before
@@ -89,7 +98,7 @@ def test_the_bundle_walks_back_to_the_cohort(walked: Walk) -> None:
     family = [a.kind for a in artifact.verify(walked.bundle)]
     assert family[0] == "bundle"
     assert sorted(family) == sorted(["bundle", "predictor", "aligned", "encoder", "encoder", "encoder", "protocol",
-                                     "cohort"])  # fmt: skip
+                                     "division", "cohort"])  # fmt: skip
 
 
 def test_a_flipped_byte_in_any_artefact_is_named(copied: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_cohort_prepared_elsewhere_is_used_without_raw_files(make: Make, prepa
     ingest = Ingest(cohort=folder)
     cohort, protocol = run_until("prepare", make("data_root=/nowhere"), tmp_path / "out", ingest=ingest)
     assert cohort.path == folder
-    assert [p.name.split("-")[0] for p in (tmp_path / "out").glob("[!.]*")] == ["protocol"]
+    assert {p.name.split("-")[0] for p in (tmp_path / "out").glob("[!.]*")} == {"protocol", "division"}
     assert protocol.manifest["parents"][0]["digest"] == cohort.digest
 
 
