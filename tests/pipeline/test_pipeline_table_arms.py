@@ -16,6 +16,7 @@ from cardiobind.artifact import Artifact
 from cardiobind.cohort import Cohort, Protocol
 from cardiobind.config import Experiment
 from cardiobind.errors import ArtifactError, ConfigError
+from cardiobind.modalities.ecg.measurements import MEASUREMENTS
 from cardiobind.modalities.features.presets import RISK_FACTORS
 from cardiobind.modalities.tabular.design import Design
 from cardiobind.pipeline.arms.risk_score import risk_factors
@@ -25,12 +26,13 @@ SETS = '["tabular","ecg+tabular"]'
 ARMS = (
     f'arms.0={{name="risk score",kind="risk_score",inputs={SETS}}}',
     f'arms.1={{name="boosted table",kind="boosted_table",inputs={SETS}}}',
+    'arms.2={name="boosted both",kind="boosted_ecg_table",inputs=["ecg+tabular"]}',
 )
 
 
 def only_tables(make: Make, *words: str) -> Experiment:
     experiment = make(*ARMS, "ecg.pretrain=none", *words)
-    return experiment.model_copy(update={"arms": experiment.arms[:2]})
+    return experiment.model_copy(update={"arms": experiment.arms[:3]})
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def scores(predictor: Artifact) -> pd.DataFrame:
 
 def test_both_score_the_same_subjects_and_smaller_sets_alike(fitted: dict[str, Artifact]) -> None:
     keys = ["subject", "visit", "inputs", "split", "label"]
-    first, second = (scores(found) for found in fitted.values())
+    first, second, _ = (scores(found) for found in fitted.values())
     pd.testing.assert_frame_equal(first[keys], second[keys])
     for frame in (first, second):
         wide = frame.pivot(index=["subject", "visit"], columns="inputs", values="score")
@@ -77,6 +79,18 @@ def test_the_trees_that_were_chosen_are_written_down(fitted: dict[str, Artifact]
     assert {"leaves", "subjects"} <= set(chosen)
 
 
+def test_what_is_measured_is_measured_once_for_all_ecgs(fitted: dict[str, Artifact]) -> None:
+    folder = fitted["boosted both"].path.parent
+    (found,) = folder.glob("ecg-measurements-*")
+    measured = pd.read_parquet(found / "measurements.parquet")
+    assert tuple(measured) == MEASUREMENTS
+    cohort = Cohort.open(next(folder.glob("cohort-*")))
+    assert len(measured) == cohort.has("ecg").sum()
+    assert measured["heart_rate_bpm"].between(30, 150).all()
+    both, table = scores(fitted["boosted both"]), scores(fitted["boosted table"]).query("inputs == 'ecg+tabular'")
+    assert both["subject"].tolist() == table["subject"].tolist()
+
+
 def test_a_table_model_cannot_be_exported(fitted: dict[str, Artifact], tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="only a network can be exported"):
         pipeline.export_predictor(fitted["boosted table"].path, tmp_path / "bundle")
@@ -87,6 +101,7 @@ def test_a_table_model_cannot_be_exported(fitted: dict[str, Artifact], tmp_path:
     [
         (('arms.0={name="risk score",kind="risk_score"}',), "not in the inputs"),
         (('arms.1={name="b",kind="boosted_table",inputs=["ecg"]}',), "not in the inputs"),
+        (('arms.2={name="b",kind="boosted_ecg_table",inputs=["ecg"]}',), "not in the inputs"),
         (('arms.0={name="r",kind="risk_score",inputs=["tabular"],options={columns=["age"]}}',), "no such column"),
         (("tabular.features=['height_cm']",), "none of the risk factors"),
         (('arms.0={name="r",kind="risk_score",inputs=["tabular"],options={column=["age"]}}',), "unknown option"),

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cardiobind.errors import ConfigError
 from cardiobind.methods.boosting import Boosted, boosted_of
+from cardiobind.modalities.ecg import ECG_UNIT_UV
+from cardiobind.modalities.ecg.measurements import MEASUREMENTS, measure_ecg
 from cardiobind.modalities.tabular.design import gaps_as_nan
 from cardiobind.pipeline.arms.base import ARMS, Arm
 from cardiobind.pipeline.arms.cell import Cell
 from cardiobind.pipeline.arms.on_features import Features, check_inputs, fit_on_features
+from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.workspace import Stage
+
+MEASUREMENT_ROOMS = ("modalities", "cohort/store", "pipeline/arms")
+BLOCK = 256
 
 
 def table_features(cell: Cell) -> Features:
@@ -23,6 +31,35 @@ def table_features(cell: Cell) -> Features:
     if contract is None:
         raise ConfigError("the arm needs a table", where=cell.arm.name, hint="add a section [tabular]")
     return lambda wanted: gaps_as_nan(contract.encode(cohort.table.iloc[wanted]))
+
+
+def ecg_features(cell: Cell) -> Features:
+    """Return how samples that have an ECG become what is measured in it, NaN where it cannot be measured."""
+    stored, rows = ecg_measurements(cell.study), np.flatnonzero(cell.study.cohort.has("ecg"))
+    return lambda wanted: np.asarray(stored[np.searchsorted(rows, wanted)], dtype=np.float32)
+
+
+def ecg_measurements(study: Study) -> NDArray[np.float32]:
+    """Return the measurements of all ECGs, (ECGs, len(MEASUREMENTS)), computed once for all cells."""
+
+    def build(stage: Stage) -> None:
+        with stage.commit() as folder:
+            measured = pd.DataFrame(list(_measured(study, stage.name)), columns=list(MEASUREMENTS), dtype=np.float32)
+            measured.to_parquet(folder / "measurements.parquet", index=False)
+
+    found = study.workspace.obtain(
+        "ecg-measurements", "features", build, config={}, rooms=MEASUREMENT_ROOMS, parents=[study.cohort.artifact]
+    )
+    return pd.read_parquet(found.file("measurements.parquet")).to_numpy(np.float32)
+
+
+def _measured(study: Study, title: str) -> Iterator[NDArray[np.float64]]:
+    rows = np.flatnonzero(study.cohort.has("ecg"))
+    rate_hz = float(study.cohort.spec("ecg").rate_hz or 0)
+    for start in range(0, len(rows), BLOCK):
+        for counts in study.cohort.read("ecg", rows[start : start + BLOCK]):
+            yield measure_ecg(counts * (ECG_UNIT_UV / 1000), rate_hz)
+        study.workspace.reporter.advance(title, min(start + BLOCK, len(rows)), len(rows))
 
 
 def rehearse_boosted(cell: Cell, sees: tuple[str, ...]) -> None:
@@ -46,7 +83,7 @@ def _chosen(model: Boosted) -> dict[str, object]:
     return {"trees": [{**asdict(trees), "rounds": rounds} for trees, rounds in outputs]}
 
 
-FEATURES = {"tabular": table_features}
+FEATURES: Mapping[str, Callable[[Cell], Features]] = {"ecg": ecg_features, "tabular": table_features}
 
 
 def _register(name: str, *sees: str) -> None:
@@ -54,3 +91,5 @@ def _register(name: str, *sees: str) -> None:
 
 
 _register("boosted_table", "tabular")
+_register("boosted_ecg", "ecg")
+_register("boosted_ecg_table", "ecg", "tabular")
