@@ -16,7 +16,7 @@ SHORT = {
 HEAD = """# All features and their roles
 
 Written by `docs/write_features.py` from `cardiobind.modalities.features`; [tables](tables.md) says what roles and codes
-mean.
+mean. Field 0: UK Biobank has none.
 
 | feature | field | role | allowed values | missing codes | in sets |
 | --- | --- | --- | --- | --- | --- |

@@ -6,7 +6,6 @@ import copy
 import difflib
 import hashlib
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cardiobind.config.explain import explain, origin
+from cardiobind.config.files import read_tree
 from cardiobind.config.names import check_apart
 from cardiobind.config.overrides import apply_override
 from cardiobind.config.parts import Component as Component
@@ -208,21 +208,14 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experime
     """Read an experiment and apply overrides.
 
     Args:
-        path: TOML file.
+        path: TOML file; it may extend another (`cardiobind.config.files`).
         overrides: words such as ``ecg.rate_hz=100``; the value is TOML, or text where it is not; ``none`` takes an
             option or a section away, so that its default holds.
 
     Raises:
         ConfigError: the file is absent or not TOML, or a field is unknown, missing, of the wrong type or out of range.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError("no experiment file there", where=path, hint="give the path of a TOML file")
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"the experiment is not valid TOML: {error}", where=path) from error
-    return parse_experiment(data, overrides, where=str(path))
+    return parse_experiment(read_tree(Path(path)), overrides, where=str(path))
 
 
 def parse_experiment(data: dict[str, Any], overrides: Sequence[str] = (), where: str = "experiment") -> Experiment:

@@ -9,9 +9,10 @@ from cardiobind.sources.mimic_iv_ecg import MimicIvEcgSource
 from cardiobind.sources.mnms import MnmsSource
 from cardiobind.sources.ptbxl import PtbxlSource
 from cardiobind.sources.simulated import SimulatedSource
+from cardiobind.sources.uci_heart import UciHeartSource
 from cardiobind.sources.ukb import UkbSource
 
 __all__ = [
     "SOURCES", "AcdcSource", "FolderSource", "MimicIvEcgSource", "MnmsSource", "PtbxlSource", "RecordRef",
-    "SimulatedSource", "Source", "UkbSource",
+    "SimulatedSource", "Source", "UciHeartSource", "UkbSource",
 ]  # fmt: skip

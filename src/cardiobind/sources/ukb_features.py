@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cardiobind.formats.tables.ukb_headers import Column
 from cardiobind.modalities.features import Feature
+from cardiobind.modalities.features.feature import NOT_IN_UKB
 from cardiobind.sources.ukb_codes import SAME_QUESTION, answers, to_code_sets, to_codes
 
 Columns = Mapping[int, Sequence[Column]]
@@ -34,6 +35,8 @@ class Values:
 
 def field_groups(feature: Feature) -> list[tuple[int, ...]]:
     """Return the data fields that a feature is read from: those of a group count alike, a later group fills gaps."""
+    if feature.ukb_field == NOT_IN_UKB:
+        return []
     groups = [SAME_QUESTION.get(feature.ukb_field, (feature.ukb_field,))]
     return groups if feature.ukb_fallback is None else [*groups, (feature.ukb_fallback,)]
 

@@ -34,6 +34,7 @@ SOURCES_OF_CODES = {
     "compiled": "compiled for this package from the codings that UK Biobank publishes (ICD, OPCS-4, self-report)",
     "register": "death register: date of death (field 40000), whatever the cause",
     "acdc": "Bernard et al., ACDC (IEEE TMI 37:2514, 2018): the group of each patient",
+    "uci": "Janosi et al. (1988), UCI heart disease: num above 0",
     "ptbxl": "Wagner et al., PTB-XL (Scientific Data 2020): diagnostic superclasses",
     "imaging": "phenotypes that UK Biobank derives from the cine MRI, as features of the role `label`",
 }
@@ -165,5 +166,11 @@ _disease("death", "Death of any cause", death(), "register", survival=True)
 for _group, _title in ACDC_GROUPS.items():
     _name = f"acdc_{_group.lower()}"
     TASKS.register(_name)(Task(_name, "binary", "auroc", _title, CodeSet((("acdc", _group),)), source="acdc"))
+TASKS.register("uci_heart_disease")(
+    Task(
+        "uci_heart_disease", "binary", "auroc", "A coronary artery narrowed by more than half on angiography",
+        CodeSet((("uci", "NARROWED"),)), source="uci",
+    )
+)  # fmt: skip
 for _name, _title in PHENOTYPES.items():
     TASKS.register(_name)(Task(_name, "regression", "mae", _title, column=_name, source="imaging"))

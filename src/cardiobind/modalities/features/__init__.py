@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cardiobind.modalities.features.cardiology import CARDIOLOGY_FEATURES
 from cardiobind.modalities.features.cmr import CMR_FEATURES, CMR_SCAN_FEATURES
 from cardiobind.modalities.features.core import CORE_FEATURES
 from cardiobind.modalities.features.feature import Feature, Kind, Role
@@ -12,6 +13,7 @@ from cardiobind.modalities.features.measurements import BODY_FEATURES, ECG_INTER
 FEATURES: tuple[Feature, ...] = (
     *CORE_FEATURES, *CMR_FEATURES, *CMR_SCAN_FEATURES, *BODY_FEATURES, *PULSE_WAVE_FEATURES, *ECG_INTERVAL_FEATURES,
     *ACTIVITY_FEATURES, *FOOD_AND_TOBACCO_FEATURES, *HISTORY_FEATURES,
+    *CARDIOLOGY_FEATURES,
 )  # fmt: skip
 FEATURE_BY_NAME = {feature.name: feature for feature in FEATURES}
 INPUT_FEATURES = tuple(feature.name for feature in FEATURES if feature.role == "input")

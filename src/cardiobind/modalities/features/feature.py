@@ -19,7 +19,7 @@ class Feature:
         role: ``input``; ``leak`` where it states or follows a diagnosis and is refused unless allowed; ``label`` where
             it is itself a quantity to predict, read off the images, and no input of anything; ``identifier`` where it
             names a person or a day.
-        ukb_field: UK Biobank data field.
+        ukb_field: UK Biobank data field, `NOT_IN_UKB` where there is none.
         low, high: plausible range of a number, in the unit of the name; outside it a value is a data error.
         categories: labels of a category in the order of `ukb_codes`.
         ukb_codes: codes of the categories; for a flag the codes that mean yes.
@@ -47,6 +47,8 @@ class Feature:
     ukb_fallback: int | None = None
 
 
+NOT_IN_UKB = 0
+"""Stands for the field of a feature that UK Biobank does not have."""
 LESS_THAN_ONE = ((-10, 0.5),)
 UNSURE = (-1, -3)
 
