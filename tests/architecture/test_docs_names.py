@@ -101,7 +101,11 @@ def test_experiments_and_overrides_in_commands_are_valid(repository: Path) -> No
     lines = [words for words in command_lines(repository) if words[0] in shipped]
     assert lines
     for name, *words in lines:
-        assert isinstance(load_experiment(shipped[name], [w for w in words if "=" in w]), Experiment)
+        assert isinstance(load_experiment(shipped[name], overrides_of(words)), Experiment)
+
+
+def overrides_of(words: list[str]) -> list[str]:
+    return [word for word in words if "=" in word and not word.startswith("--")]
 
 
 def whole_experiments(repository: Path) -> list[str]:
@@ -122,10 +126,7 @@ def test_overrides_that_are_shown_fit_the_experiment_that_is_shown(repository: P
     lines = [words for words in command_lines(repository) if words[0] == "my.toml" and len(words) > 1]
     assert lines
     for words in lines:
-        parse_experiment(
-            tomllib.loads(whole_experiments(repository)[0]),
-            [w for w in words[1:] if "=" in w and not w.startswith("--")],
-        )
+        parse_experiment(tomllib.loads(whole_experiments(repository)[0]), overrides_of(words[1:]))
 
 
 def test_python_that_is_shown_can_be_parsed(repository: Path) -> None:

@@ -273,3 +273,29 @@ def test_an_error_names_several_problems_and_the_misspelt_name_first() -> None:
     assert text.index("nam: ") < text.index("name: ") < text.index("seed: ")
     assert "3 more" in text
     assert "did you mean 'name'" in text
+
+
+def test_an_experiment_may_extend_another(tmp_path: Path) -> None:
+    (tmp_path / "below.toml").write_text(MINIMAL)
+    (tmp_path / "over.toml").write_text('extends = "below"\nseeds = [4, 5]\n[ecg.encoder]\noptions = { width = 32 }\n')
+    below, over = load_experiment(tmp_path / "below.toml"), load_experiment(tmp_path / "over.toml")
+    assert over.seeds == (4, 5)
+    assert over.ecg is not None
+    assert below.ecg is not None
+    assert over.ecg.encoder.kind == below.ecg.encoder.kind
+    assert over.ecg.encoder.options == {**below.ecg.encoder.options, "width": 32}
+    assert over.model_copy(update={"seeds": below.seeds, "ecg": below.ecg}) == below
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('extends = "circle"', "extends itself"),
+        ('extends = "nowhere"', "no experiment file"),
+        ("extends = 3", "one other"),
+    ],
+)
+def test_what_cannot_be_extended_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "circle.toml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_experiment(tmp_path / "circle.toml")
