@@ -221,3 +221,61 @@ def test_several_processes_share_a_cache(tmp_path):
     left = [f for f in (tmp_path / "shards").iterdir() if not f.name.startswith(".")]
     assert sum(f.stat().st_size for f in left) <= 3000
     assert all(hashlib.sha256(f.read_bytes()).hexdigest() == f.name for f in left)
+
+
+class StoreError(Exception):
+    """As of botocore: no OSError, with the answer of the server."""
+
+    def __init__(self, status):
+        super().__init__(f"an error occurred ({status})")
+        self.response = {"ResponseMetadata": {"HTTPStatusCode": status}}
+
+
+class NoCredentialsError(Exception):
+    pass
+
+
+class HttpError(Exception):
+    """As of gcsfs or azure."""
+
+    def __init__(self, code):
+        super().__init__("an error occurred")
+        self.code = code
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (StoreError(403), PermissionError), (StoreError(404), FileNotFoundError), (StoreError(503), OSError),
+        (NoCredentialsError(), PermissionError), (HttpError("401"), PermissionError), (HttpError(None), OSError),
+        (ValueError("connection reset"), OSError),
+    ],
+)  # fmt: skip
+def test_errors_of_object_stores_are_those_of_a_disk(error, kind):
+    found = remote.as_os_error(error)
+    assert type(found) is kind
+    assert type(error).__name__ in str(found)
+
+
+@pytest.mark.parametrize(("times", "status", "passes"), [(2, 503, True), (9, 503, False), (1, 403, False)])
+@pytest.mark.parametrize("name", ["manifest.json", "ecg/shard-00000.npy"])
+def test_what_passes_by_itself_is_tried_again(local, url, monkeypatch, name, times, status, passes):
+    system, tried = fsspec.filesystem("memory"), []
+    get = type(system).get_file
+
+    def get_file(self, place, target, **options):
+        if place.endswith(name):
+            tried.append(place)
+            if len(tried) <= times:
+                raise StoreError(status)
+        return get(self, place, target, **options)
+
+    monkeypatch.setattr(type(system), "get_file", get_file)
+    monkeypatch.setattr("cardiobind.cohort.shard_cache.PAUSE_S", 0.0)
+    if passes:
+        assert len(read_all(url)) == int(local.has("ecg").sum())
+        assert len(tried) == times + 1
+    else:
+        with pytest.raises(ArtifactError, match=r"cannot be (reached|fetched)[\s\S]*StoreError"):
+            read_all(url)
+        assert len(tried) == (3 if status == 503 else 1)

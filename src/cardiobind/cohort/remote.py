@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cardiobind.artifact import MANIFEST, Artifact, read_manifest
-from cardiobind.cohort.shard_cache import ShardCache, fetch_checked, is_whole
+from cardiobind.cohort.shard_cache import ShardCache, fetch_checked, fetch_tried, is_whole
 from cardiobind.errors import ArtifactError, ConfigError, CorruptArtifactError
 
 CACHE_BYTES = 50 * 2**30
@@ -95,15 +95,47 @@ def open_remote(url: str, kind: str, *, cache: Path | None = None, limit_bytes: 
 
 def _fetch_manifest(url: str, folder: Path) -> dict[str, Any]:
     try:
-        _download(f"{url}/{MANIFEST}", folder / MANIFEST)
-    except OSError as error:
+        fetch_tried(folder / MANIFEST, lambda to: _download(f"{url}/{MANIFEST}", to))
+    except FileNotFoundError as error:
         raise ArtifactError("no artefact here", where=url, expected=f"a folder with {MANIFEST}", got=error) from error
+    except OSError as error:
+        raise ArtifactError(
+            "the place cannot be reached", where=url, got=error, hint="check address, network and credentials"
+        ) from error
     return read_manifest(folder)
 
 
 def _download(url: str, target: Path) -> None:
     system, place = _place(url.rpartition("/")[0])
-    system.get_file(f"{place}/{url.rpartition('/')[2]}", str(target))
+    try:
+        system.get_file(f"{place}/{url.rpartition('/')[2]}", str(target))
+    except OSError:
+        raise
+    except Exception as error:  # the libraries of object stores have errors of their own that are no OSError
+        raise as_os_error(error) from error
+
+
+def as_os_error(error: Exception) -> OSError:
+    """Return an error of the library of an object store as the OSError it would be of a disk.
+
+    What will not pass by itself, a file that is not there or credentials that are refused, becomes FileNotFoundError or
+    PermissionError; all else may be tried again.
+
+    Args:
+        error: of botocore, aiohttp, google-cloud or azure; its status is read where it has one.
+    """
+    words = f"{type(error).__module__}.{type(error).__name__}: {error}"
+    status = _status(error)
+    if status in (401, 403) or "Credential" in type(error).__name__:
+        return PermissionError(words)
+    return FileNotFoundError(words) if status in (404, 410) else OSError(words)
+
+
+def _status(error: Exception) -> int | None:
+    response = getattr(error, "response", None)
+    answer = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    found = [answer.get("HTTPStatusCode"), *(getattr(error, name, None) for name in ("status", "status_code", "code"))]
+    return next((int(str(value)) for value in found if str(value).isdigit()), None)
 
 
 @cache

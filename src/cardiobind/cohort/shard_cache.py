@@ -18,6 +18,7 @@ Fetch = Callable[[Path], None]
 """Writes a file to the path it is given; raises OSError."""
 
 _TRIES = 3
+PAUSE_S = 0.5
 _ABANDONED_S = 3600.0
 
 
@@ -104,13 +105,28 @@ def fetch_checked(target: Path, sha256: str, fetch: Fetch, where: str) -> None:
         ArtifactError: it cannot be fetched, or the disk is full.
         CorruptArtifactError: what was fetched has another hash.
     """
-    for left in reversed(range(_TRIES)):
+    for _ in range(_TRIES):
         try:
-            fetch(target)
+            fetch_tried(target, fetch)
         except OSError as error:
-            if left == 0 or isinstance(error, FileNotFoundError | PermissionError):
-                raise ArtifactError("a file of the cohort cannot be fetched", where=where, got=error) from error
-            continue
+            raise ArtifactError("a file of the cohort cannot be fetched", where=where, got=error) from error
         if file_sha256(target) == sha256:
             return
     raise CorruptArtifactError("a file was altered: its hash differs", where=where)
+
+
+def fetch_tried(target: Path, fetch: Fetch) -> None:
+    """Fetch a file, trying again after a pause what may pass by itself.
+
+    Raises:
+        OSError: of the last try, or at once that the file is not there or may not be read.
+    """
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return fetch(target)
+        except (FileNotFoundError, PermissionError):
+            raise
+        except OSError:
+            if attempt == _TRIES:
+                raise
+            time.sleep(attempt * PAUSE_S)
