@@ -110,3 +110,16 @@ def test_a_variant_that_cannot_be(make: Make, words: tuple[str, ...], message: s
 def test_names_within_a_variant_are_looked_up(make: Make) -> None:
     with pytest.raises(UnknownNameError, match="unknown encoder"):
         make("variants.x.ecg.encoder={kind='vti'}")
+
+
+def test_a_variant_that_only_starts_from_scratch_need_not_suit_the_pretraining(
+    make: Make, prepared: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    other = "variants.other.ecg.encoder={kind='resnet1d'}"
+    arm = "name='other',variant='other',inputs=['ecg']"
+    told, found = walk(make(other, "finetune.epochs=1", arms(arm)), tmp_path)
+    assert set(found) == {"other"}
+    with pytest.raises(ConfigError, match="masked"):
+        walk(make(other, "finetune.epochs=1", arms(f"{arm},start='pretrained'")), tmp_path)
+    assert not any("other" in name for name in told.computed if name.startswith("pretrain"))

@@ -43,11 +43,16 @@ def rehearse(study: Study) -> None:
                 "no training subject has this modality", where=modality,
                 hint=f"leave [{modality}] out of the experiment, or look at the quarantine of the cohort",
             )  # fmt: skip
-    for own in (study, *(own for _, own in varied_studies(study))):
+    for own in (study, *(own for variant, own in varied_studies(study) if _learns(study, variant))):
         _rehearse_stages(own)
     for cell in cells(study, {}, None):
         if cell.seed == study.experiment.seeds[0]:
             ARMS.get(cell.arm.kind).rehearse(cell)
+
+
+def _learns(study: Study, variant: str) -> bool:
+    """Return whether an arm of a variant starts from what the variant learns without labels."""
+    return any(arm.start != "scratch" for arm in study.experiment.arms if arm.variant == variant)
 
 
 def _rehearse_stages(study: Study) -> None:
