@@ -6,6 +6,7 @@ one works the others wait, unless several are told to go at once.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -17,6 +18,10 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PEAK_SIZES = (512, 1024)
+COUNTED = 4
+"""Samples whose operations are counted."""
+CHILDREN: list[Child] = []
+"""All children that were not ended."""
 
 
 class Child:
@@ -28,11 +33,13 @@ class Child:
         batch: samples of a repetition.
         precision: of ours.
         threads: of the process.
+        wait: until it is built; if not, the first answer to `receive` says that it is.
         options: further arguments of the builder.
     """
 
     def __init__(
-        self, work: str, side: str, batch: int, precision: str = "32-true", threads: int = 1, **options: Any
+        self, work: str, side: str, batch: int, precision: str = "32-true", threads: int = 1, *, wait: bool = True,
+        **options: Any,
     ) -> None:  # fmt: skip
         self.batch = batch
         order = {"work": work, "side": side, "batch": batch, "precision": precision, "options": options}
@@ -42,10 +49,12 @@ class Child:
             [sys.executable, __file__, json.dumps(order)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=environment,
         )  # fmt: skip
-        self.start = self.receive()
+        CHILDREN.append(self)
+        if wait:
+            self.receive()
 
     def send(self, word: str) -> None:
-        """Send a word: ``go`` for a repetition, ``peak`` for the matmul peak, ``end``."""
+        """Send a word: ``go`` for a repetition, ``peak`` for the matmul peak, ``memory``, ``operations`` or ``end``."""
         assert self._process.stdin is not None
         self._process.stdin.write(word + "\n")
         self._process.stdin.flush()
@@ -66,8 +75,14 @@ class Child:
     def end(self) -> float:
         """Stop the process; return the most memory it held, in GB."""
         peak: float = self.ask("end")
-        self._process.wait()
+        self.kill()
         return peak
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        CHILDREN.remove(self)
+        self._process.kill()
+        self._process.wait()
 
 
 def matmul_peak(precision: str, device: str = "cpu") -> float:
@@ -86,7 +101,10 @@ def matmul_peak(precision: str, device: str = "cpu") -> float:
 
 
 def operations(run: Any) -> float:
-    """Return the floating-point operations of the matrix products and convolutions of one repetition."""
+    """Return the floating-point operations of the matrix products and convolutions of one repetition.
+
+    Of one in float32, where nothing is computed twice: products that are made anew in the backward pass are no work.
+    """
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -110,12 +128,15 @@ def serve(order: dict[str, Any]) -> None:
 
     torch.manual_seed(0)
     work, batch, precision = WORKS[order["work"]], order["batch"], order["precision"]
-    run = work.reference(batch) if order["side"] == "reference" else work.ours(batch, precision, **order["options"])
+    ours = functools.partial(work.ours, **order["options"])
+    run = work.reference(batch) if order["side"] == "reference" else ours(batch, precision)
     repetition(run)
+    counted = min(batch, COUNTED)
     answers = {
         "go": lambda: repetition(run),
         "peak": lambda: matmul_peak(precision),
-        "operations": lambda: operations(run),
+        "memory": lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "operations": lambda: operations(ours(counted, "32-true")) / counted,
     }
     print(json.dumps(torch.get_num_threads()), flush=True)
     for line in sys.stdin:
@@ -123,7 +144,7 @@ def serve(order: dict[str, Any]) -> None:
         if word == "end":
             break
         print(json.dumps(answers[word]()), flush=True)
-    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6), flush=True)
+    print(json.dumps(answers["memory"]()), flush=True)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ WORKS = {
     "baseline": Work(
         "ALS baseline 12 x 5000", 2, 1, views.baseline_reference, views.baseline_ours, 9.0, products=False
     ),
+    "ecg_mae_shared": Work("ECG MAE, gradients shared by processes", 16, 4, no_reference, ecg.mae_shared, 0.0),
     "cmr_simclr": Work("SimCLR of CMR, two views", 8, 2, no_reference, contrast.simclr_ours, 0.0),
 }  # fmt: skip
 

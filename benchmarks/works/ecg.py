@@ -44,6 +44,26 @@ def mae_ours(batch: int, precision: str, **options: Any) -> Run:
     return training(found.parameters(), lambda: found.training_step(held).loss, precision)
 
 
+class _Step(torch.nn.Module):
+    """A training step as a network whose output is the loss, as distributed training takes it."""
+
+    def __init__(self, found: Any) -> None:
+        super().__init__()
+        self.method = found
+
+    def forward(self, held: Any) -> torch.Tensor:
+        return self.method.training_step(held).loss  # type: ignore[no-any-return]
+
+
+def mae_shared(batch: int, precision: str, *, rank: int, count: int, store: str) -> Run:
+    """Return a step of one of `count` processes that share their gradients through gloo."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=count)
+    found = method()
+    shared = torch.nn.parallel.DistributedDataParallel(_Step(found))
+    held = batch_of(ecg=ecgs(batch))
+    return training(found.parameters(), lambda: shared(held), precision)
+
+
 def embedding_reference(batch: int) -> Run:
     network = plain(method()).encoder
     return inference(torch.nn.Sequential(network, MeanPool()), ecgs(batch))
