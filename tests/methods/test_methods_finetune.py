@@ -181,6 +181,18 @@ def test_embeddings_are_nan_where_a_modality_is_absent(towers, cohort):
         np.testing.assert_allclose(values[data.present[name]], expected.numpy(), atol=1e-5)
 
 
+def test_embeddings_and_scores_in_half_precision_are_near_those_in_float32_which_is_the_default(method, towers, cohort):
+    data, built, m = cohort(size=8, gaps=False), towers(), method("finetune").eval()
+    for name, values in embed(built, data).items():
+        assert np.array_equal(values, embed(built, data, precision="32-true")[name])
+        half = embed(built, data, precision="bf16-mixed")[name]
+        assert not np.array_equal(values, half)
+        assert np.linalg.norm(values - half) < 0.03 * np.linalg.norm(values)
+    exact = predict(m, data)
+    assert np.array_equal(exact, predict(m, data, precision="32-true"))
+    np.testing.assert_allclose(predict(m, data, precision="bf16-mixed"), exact, atol=0.1)
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [

@@ -10,7 +10,7 @@ import torch
 
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.models import S4
-from cardiobind.models.s4 import DiagonalStateSpace
+from cardiobind.models.s4 import CircularConvolution, DiagonalStateSpace
 from cardiobind.testing import example_spec
 
 
@@ -50,6 +50,23 @@ def test_both_directions_are_the_recurrence_from_either_end() -> None:
     expected += model.skip.detach().double().numpy()[:, None] * u
     got = model(torch.from_numpy(u).float()[None])[0].detach().numpy()
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8])
+def test_the_convolution_and_its_gradients_are_those_of_its_definition(length: int) -> None:
+    torch.manual_seed(2)
+    u = torch.randn(2, 3, length, dtype=torch.float64, requires_grad=True)
+    response = torch.randn(3, 2 * length, dtype=torch.float64, requires_grad=True)
+    lags = (torch.arange(length)[:, None] - torch.arange(length)) % (2 * length)
+    expected, found = torch.einsum("cts,bcs->bct", response[:, lags], u), CircularConvolution.apply(u, response)
+    torch.testing.assert_close(found, expected)
+    weight = torch.randn_like(expected)
+    for one, other in zip(
+        torch.autograd.grad((found * weight).sum(), (u, response)),
+        torch.autograd.grad((expected * weight).sum(), (u, response)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_same_system_at_twice_the_rate_is_the_same_function_of_time() -> None:

@@ -26,6 +26,7 @@ from cardiobind.modalities.cmr.preparation import prepare_cmr
 from cardiobind.modalities.ecg.preparation import ecg_quality, normalise_by_lead_group, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.models import Fusion
+from cardiobind.training import PrecisionName, choose_precision, multiplying
 
 NOTICE = "Research use only: not a medical device, not for decisions about a patient."
 
@@ -85,10 +86,13 @@ class Predictor:
         artifact: the bundle.
         contract: what it expects.
         fusion: the network, in evaluation mode.
+        precision: as of a training; scores are those of the report to the bit in ``32-true`` alone.
     """
 
-    def __init__(self, artifact: Artifact, contract: BundleContract, fusion: Fusion) -> None:
-        self.artifact, self.contract, self.fusion = artifact, contract, fusion
+    def __init__(
+        self, artifact: Artifact, contract: BundleContract, fusion: Fusion, *, precision: PrecisionName = "32-true"
+    ) -> None:
+        self.artifact, self.contract, self.fusion, self.precision = artifact, contract, fusion, precision
 
     def predict(
         self,
@@ -137,9 +141,9 @@ class Predictor:
             present: per modality (B,) bool.
         """
         views = self._crops(signals)
-        with torch.inference_mode():
+        with torch.inference_mode(), multiplying(self.precision, torch.device("cpu")):
             logits = [self.fusion(view, present) for view in views]
-            found: NDArray[np.float64] = torch.stack(logits).mean(dim=0).double().numpy()
+            found: NDArray[np.float64] = torch.stack(logits).float().mean(dim=0).double().numpy()
         return found
 
     def _crops(self, signals: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
@@ -213,14 +217,18 @@ def _there(role: str, location: Path | str) -> Path:
     return Path(location)
 
 
-def load(path: Path | str) -> Predictor:
+def load(path: Path | str, *, precision: PrecisionName = "32-true") -> Predictor:
     """Open a bundle for prediction.
 
     Args:
         path: folder of the bundle.
+        precision: ``auto`` or ``bf16-mixed`` is faster where the hardware multiplies well in bfloat16; only in
+            ``32-true`` a score is that of the report to the bit.
 
     Raises:
+        ConfigError: there is no such precision.
         ArtifactError, CorruptArtifactError: there is no bundle, or a file of it is not what was written.
         InputError: the weights do not fit the network of the contract.
     """
-    return Predictor(*open_bundle(path))
+    choose_precision(precision, "cpu")
+    return Predictor(*open_bundle(path), precision=precision)

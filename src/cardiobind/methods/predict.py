@@ -15,12 +15,13 @@ from cardiobind.methods.base import finite
 from cardiobind.methods.finetune import Finetune
 from cardiobind.methods.views import Views
 from cardiobind.models import Tower
-from cardiobind.training import computing
+from cardiobind.training import PrecisionName, computing, multiplying
 
 
 def predict(
-    method: Finetune, dataset: CohortDataset, modalities: Sequence[str] | None = None, *, batch_size: int = 64
-) -> NDArray[np.float64]:
+    method: Finetune, dataset: CohortDataset, modalities: Sequence[str] | None = None, *, batch_size: int = 64,
+    precision: PrecisionName = "32-true",
+) -> NDArray[np.float64]:  # fmt: skip
     """Return the logits of each subject, in evaluation mode; `EndpointObjective.predicted` says what they mean.
 
     Args:
@@ -28,6 +29,7 @@ def predict(
         dataset: the subjects; labels are not needed.
         modalities: those to look at, the others are taken as absent; None for all that both method and dataset know.
         batch_size: subjects at a time.
+        precision: as of a training; a score is that of `cardiobind.load` to the bit in ``32-true`` alone.
 
     Returns:
         (n, outputs) logits, NaN for a subject that has none of the modalities; (n,) where the network has one output.
@@ -42,7 +44,7 @@ def predict(
         raise InputError("these modalities cannot be predicted from", got=", ".join(chosen), expected=" | ".join(known))
     method.train(False)
     parts = []
-    with computing(method) as device, torch.inference_mode():
+    with computing(method) as device, torch.inference_mode(), multiplying(precision, device):
         for batch in _batches(dataset, batch_size):
             some = torch.stack([batch.present[name] for name in chosen]).any(dim=0)
             logits = np.full((batch.size, method.objective.outputs), np.nan)
@@ -55,8 +57,9 @@ def predict(
 
 
 def embed(
-    towers: Mapping[str, Tower], dataset: CohortDataset, *, batch_size: int = 64, crop_s: float | None = None
-) -> dict[str, NDArray[np.float32]]:
+    towers: Mapping[str, Tower], dataset: CohortDataset, *, batch_size: int = 64, crop_s: float | None = None,
+    precision: PrecisionName = "32-true",
+) -> dict[str, NDArray[np.float32]]:  # fmt: skip
     """Return the embedding of each subject by each tower, in evaluation mode.
 
     Args:
@@ -64,6 +67,7 @@ def embed(
         dataset: the subjects.
         batch_size: subjects at a time.
         crop_s: length of the central ECG crop, None for the whole record.
+        precision: as of a training: ``auto`` multiplies in bfloat16 where the hardware does that well.
 
     Returns:
         per modality (n, width), NaN for a subject that lacks it.
@@ -77,7 +81,7 @@ def embed(
     start = 0
     for tower in towers.values():
         tower.eval()
-    with computing(*towers.values()) as device, torch.inference_mode():
+    with computing(*towers.values()) as device, torch.inference_mode(), multiplying(precision, device):
         for batch in _batches(dataset, batch_size):
             for name, tower in towers.items():
                 if len(batch.signals[name]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -59,10 +59,36 @@ class DiagonalStateSpace(nn.Module):
         """Return y (B, width, N) of u (B, width, N), in float32 whatever the precision around it."""
         with torch.autocast(u.device.type, enabled=False):
             u, length = u.float(), u.shape[2]
-            responses = torch.fft.rfft(self.kernel(length), n=2 * length)
-            response = responses[0] if len(responses) == 1 else responses[0] + responses[1].conj()
-            y: Tensor = torch.fft.irfft(torch.fft.rfft(u, n=2 * length) * response, n=2 * length)[..., :length]
-            return y.add(self.skip[:, None] * u)
+            past, *future = F.pad(self.kernel(length), (0, length))
+            response = past + F.pad(self.skip[:, None], (0, 2 * length - 1))
+            if future:
+                response = response + future[0].flip(1).roll(1, 1)
+            y: Tensor = CircularConvolution.apply(u, response)  # type: ignore[no-untyped-call]
+            return y
+
+
+class CircularConvolution(torch.autograd.Function):
+    """Convolution over time of signals (B, width, N) with responses (width, 2 N), whose second half looks back.
+
+    The gradients are convolutions too. Torch would take those of a real transform by a complex one, at twice the time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, response: Tensor) -> Tensor:
+        """Return y (B, width, N)."""
+        size = response.shape[1]
+        spectrum, factor = torch.fft.rfft(u, n=size), torch.fft.rfft(response)
+        ctx.save_for_backward(spectrum, factor)
+        ctx.sizes = u.shape[2], size
+        return torch.fft.irfft(spectrum * factor, n=size)[..., : u.shape[2]]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of both."""
+        (spectrum, factor), (length, size) = ctx.saved_tensors, ctx.sizes
+        gradient = torch.fft.rfft(gradients[0], n=size)
+        of_response = torch.fft.irfft((spectrum.conj() * gradient).sum(dim=0), n=size)
+        return torch.fft.irfft(gradient.mul_(factor.conj()), n=size)[..., :length], of_response
 
 
 class S4Block(nn.Module):

@@ -4,7 +4,7 @@ from cardiobind.training.device import computing, computing_device, computing_on
 from cardiobind.training.fit import fit, weights_digest
 from cardiobind.training.history import History
 from cardiobind.training.optimiser import decay_groups
-from cardiobind.training.precision import Precision, choose_precision
+from cardiobind.training.precision import Precision, PrecisionName, choose_precision, multiplying
 from cardiobind.training.protocol import Method, Progress, Step
 from cardiobind.training.settings import TrainingSettings, learning_rate_factor
 
@@ -12,6 +12,7 @@ __all__ = [
     "History",
     "Method",
     "Precision",
+    "PrecisionName",
     "Progress",
     "Step",
     "TrainingSettings",
@@ -22,5 +23,6 @@ __all__ = [
     "decay_groups",
     "fit",
     "learning_rate_factor",
+    "multiplying",
     "weights_digest",
 ]

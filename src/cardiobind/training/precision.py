@@ -52,6 +52,20 @@ def choose_precision(wanted: PrecisionName = "auto", accelerator: str = "auto") 
     return Precision("bf16-mixed", f"this {device} has {fast}")
 
 
+def multiplying(wanted: PrecisionName, device: torch.device) -> torch.autocast:
+    """Return the context in which networks multiply in a precision.
+
+    Args:
+        wanted: as in `choose_precision`.
+        device: that they are on.
+
+    Raises:
+        ConfigError: there is no such precision.
+    """
+    half = choose_precision(wanted, device.type).name == "bf16-mixed"
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+
 def _gpu_multiplies_bf16() -> str | None:
     if not torch.cuda.is_available() or not torch.cuda.is_bf16_supported(including_emulation=False):
         return None
