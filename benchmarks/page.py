@@ -108,8 +108,8 @@ def _tokens(lines: list[dict[str, Any]]) -> str:
 def _cheaper(lines: list[dict[str, Any]]) -> str:
     rows = [[c["title"], rate(c["per_s"]), f"{c['ratio']:.2f}", f"{c['operations'] / 1e9:.2f}"] for c in lines]
     return (
-        "## Fewer operations\n\nThese change what is computed, so they owe a check of accuracy, **which was not made**: "
-        "compare the experiments `fast` ([fast.toml](../../src/cardiobind/experiments/fast.toml)), which has all of "
+        "## Fewer operations\n\nThese change what is computed, so they owe a check of accuracy, **which was not made**"
+        ": compare the experiments `fast` ([fast.toml](../../src/cardiobind/experiments/fast.toml)), which has all of "
         "them, and `paper` on validation subjects. Ratios are to the first line of the same work.\n\n"
         + table(("change", "samples a second", "ratio", "GFLOP a sample"), rows)
     )  # fmt: skip
