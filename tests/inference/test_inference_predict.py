@@ -19,7 +19,14 @@ from cardiobind.artifact import commit, open_artifact
 from cardiobind.cli import app
 from cardiobind.cohort import Cohort, Protocol
 from cardiobind.data import CohortDataset
-from cardiobind.errors import CardiobindError, CorruptArtifactError, DataContractError, InputError, RecordError
+from cardiobind.errors import (
+    CardiobindError,
+    ConfigError,
+    CorruptArtifactError,
+    DataContractError,
+    InputError,
+    RecordError,
+)
 from cardiobind.evaluation.calibration import PlattScaling
 from cardiobind.inference.answers import calibrated
 from cardiobind.inference.bundle import Calibration, write_bundle
@@ -108,6 +115,15 @@ def test_only_the_size_of_the_batch_may_differ(
     for subject in scores.index[:2]:
         raw = predictor.predict(**raw_files(walked, str(subject), inputs)).logit
         assert raw == pytest.approx(logits(place[[subject]].to_numpy())[0], abs=1e-6)
+
+
+def test_a_score_in_half_precision_is_near_that_in_float32_and_no_other_word_is_taken(walked: Walk) -> None:
+    exact, half = inference.load(walked.bundle), inference.load(walked.bundle, precision="bf16-mixed")
+    found = [predictor.predict(table={"age_years": 61.0, "sex": "male"}).logit for predictor in (exact, half)]
+    assert found[0] is not None
+    assert found[1] == pytest.approx(found[0], abs=0.1)
+    with pytest.raises(ConfigError, match="precision"):
+        inference.load(walked.bundle, precision="fp8")  # type: ignore[arg-type]
 
 
 def test_the_calibrated_risk_is_a_risk_at_any_logit() -> None:

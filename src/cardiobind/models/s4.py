@@ -80,7 +80,8 @@ class CircularConvolution(torch.autograd.Function):
         spectrum, factor = torch.fft.rfft(u, n=size), torch.fft.rfft(response)
         ctx.save_for_backward(spectrum, factor)
         ctx.sizes = u.shape[2], size
-        return torch.fft.irfft(spectrum * factor, n=size)[..., : u.shape[2]]
+        y: Tensor = torch.fft.irfft(spectrum * factor, n=size)[..., : u.shape[2]]
+        return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
