@@ -45,7 +45,7 @@ def kernel_features(study: Study, options: dict[str, Any]) -> NDArray[np.float32
     The kernels are random; their biases are quantiles of training ECGs alone.
     """
     config = {"options": options, "seed": study.experiment.seed}
-    parents = [study.cohort.artifact, study.protocol.artifact]
+    parents = [study.cohort.artifact, study.division or study.protocol.artifact]
 
     def build(stage: Stage) -> None:
         kernels = _kernels(study, options)
