@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,6 +20,9 @@ from cardiobind.errors import ArtifactError, ConfigError
 from cardiobind.pipeline import Selection, run_until
 from cardiobind.pipeline.selection import WORDS
 from cardiobind.pipeline.workspace import Stage, Workspace
+from cardiobind.simulate import draw_hearts, oracle
+from cardiobind.sources import SimulatedSource
+from cardiobind.sources.base import TruthfulSource
 from cardiobind.tasks import TASKS
 from walking import Recorder
 
@@ -170,3 +174,13 @@ def test_endpoints_that_cannot_be_are_refused(make: Make, endpoints: str, messag
 def test_a_ceiling_needs_a_source_that_knows_the_truth() -> None:
     with pytest.raises(ConfigError, match="ceiling"):
         pipeline.load("ptbxl_mi", ["evaluation.ceiling=true"])
+
+
+def test_the_simulated_source_knows_the_best_scores_of_some_tasks() -> None:
+    source = SimulatedSource(subjects=30)
+    assert isinstance(source, TruthfulSource)
+    assert {"mi", "mi_survival", "lvef_percent"} <= set(source.ceilings) <= set(TASKS.names())
+    best = oracle(source.settings, "lvef_percent", 300)
+    truth = draw_hearts(source.settings)["lvef_percent"].to_numpy()
+    errors = {str(k): float(np.abs(rows["score"].to_numpy() - truth).mean()) for k, rows in best.groupby("inputs")}
+    assert errors["cmr"] < errors["ecg"] < np.abs(truth - truth.mean()).mean() + 1

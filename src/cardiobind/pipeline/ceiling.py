@@ -34,9 +34,9 @@ def simulated_ceiling(study: Study, settings: SimulationSettings) -> Artifact:
 def known_ceiling(study: Study) -> Artifact | None:
     """Return the best scores of the held-out subjects that the experiment's source knows; None where it knows none."""
     source, task = build_source(study.experiment), study.experiment.protocol.task
-    if not isinstance(source, TruthfulSource) or (known := source.best_scores(task)) is None:
+    if not isinstance(source, TruthfulSource) or task not in source.ceilings:
         return None
-    return _ceiling(study, {"source": resolved(study.experiment.source)}, lambda: known)
+    return _ceiling(study, {"source": resolved(study.experiment.source)}, lambda: source.best_scores(task))
 
 
 def _ceiling(study: Study, origin: dict[str, Any], best: Callable[[], pd.DataFrame]) -> Artifact:

@@ -90,8 +90,12 @@ class LongAxisSource(Protocol):
 class TruthfulSource(Protocol):
     """A source that knows what no data set tells: the best that can be said of each subject."""
 
-    def best_scores(self, task: str) -> pd.DataFrame | None:
-        """Return subject, inputs, score of the best predictor of each set of modalities; None if it is not known."""
+    @property
+    def ceilings(self) -> tuple[str, ...]:
+        """Tasks of which it knows that."""
+
+    def best_scores(self, task: str) -> pd.DataFrame:
+        """Return subject, inputs, score of the best predictor of each set of modalities, for one of `ceilings`."""
 
 
 SOURCES: Registry[Callable[..., Source]] = Registry("source")

@@ -99,9 +99,14 @@ class SimulatedSource:
         """Return the imaging visits."""
         return simulate_visits(self._hearts)
 
-    def best_scores(self, task: str) -> pd.DataFrame | None:
-        """Return the ceiling's scores, see `cardiobind.simulate.oracle`; None for a task that has no ceiling."""
-        return oracle(self.settings, task) if task in KNOWN else None
+    @property
+    def ceilings(self) -> tuple[str, ...]:
+        """Tasks that have a ceiling."""
+        return KNOWN
+
+    def best_scores(self, task: str) -> pd.DataFrame:
+        """Return the ceiling's scores, see `cardiobind.simulate.oracle`."""
+        return oracle(self.settings, task)
 
     def issues(self) -> list[dict[str, Any]]:
         """Return nothing: a simulated cohort has no problem of its files."""
