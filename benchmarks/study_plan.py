@@ -131,6 +131,7 @@ def _with_budget(tree: Tree, numbers: Mapping[str, int]) -> Tree:
     for modality in ("ecg", "cmr", "tabular"):
         if "pretrain" in tree.get(modality, {}):
             _limit(tree[modality]["pretrain"]["training"], numbers, "pretrain")
+            _last_as_long(tree[modality]["pretrain"]["method"], numbers["pretrain_steps"])
     if "align" in tree:
         _limit(tree["align"]["training"], numbers, "align")
     _limit(tree["finetune"], numbers, "finetune")
@@ -141,6 +142,12 @@ def _limit(training: Tree, numbers: Mapping[str, int], stage: str) -> None:
     steps = numbers[f"{stage}_steps"]
     rounds = 15 if stage == "finetune" else 10
     training |= {"steps": steps, "batch_size": numbers[f"{stage}_batch"], "round_steps": max(1, steps // rounds)}
+
+
+def _last_as_long(method: Tree, steps: int) -> None:
+    """Let the schedule of a method's own, such as that of a teacher's momentum, end with the training."""
+    if "momentum_steps" in method.get("options", {}):
+        method["options"]["momentum_steps"] = steps
 
 
 def _shrink(experiment: Tree) -> None:

@@ -142,3 +142,10 @@ def test_a_tiny_study_runs_and_is_found_again(tmp_path: Path, cohort: str) -> No
     for _ in range(2):
         subprocess.run([*command, "--tiny", "--resamples", "100"], check=True)
     assert (tmp_path / "results" / "methods.md").is_file()
+
+
+def test_the_momentum_of_a_teacher_lasts_as_long_as_its_training() -> None:
+    plan = study_plan.read_plan(PLAN, "ecg", budget={"pretrain_steps": 777})
+    jepa = [job.tree["ecg"]["pretrain"] for job in plan.jobs if job.name.startswith("jepa")]
+    assert jepa
+    assert all(p["method"]["options"]["momentum_steps"] == p["training"]["steps"] == 777 for p in jepa)
