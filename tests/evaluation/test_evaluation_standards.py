@@ -10,6 +10,7 @@ import pytest
 
 from cardiobind.evaluation import evaluate
 from cardiobind.evaluation.report import Report, write_papers
+from cardiobind.evaluation.report.standards import facts
 from cardiobind.evaluation.report.standards.checklist import answers, checklist, checklist_table
 from cardiobind.evaluation.report.standards.items import ITEMS
 from cardiobind.evaluation.report.standards.model_card import card_markdown, main_model, model_card
@@ -39,6 +40,7 @@ SETTINGS: dict[str, Any] = {
     "digest": "0123456789abcdef", "source": {"kind": "ukb"}, "seeds": [0, 1], "export": "aligned",
     "ecg": {"rate_hz": 100, "duration_s": 10.0, "clip_sd": 4.0, "encoder": {"kind": "vit"}},
     "tabular": {"features": "paper_33", "encoder": {"kind": "tabular_mlp"}},
+    "arms": [{"name": "aligned", "kind": "network"}, {"name": "scratch", "kind": "network"}],
 }  # fmt: skip
 
 
@@ -93,7 +95,52 @@ def test_nothing_is_claimed_of_models_made_elsewhere(outside: Report) -> None:
     states = {a.item.number: a.state for a in answers(outside)}
     for number in ("5a", "7", "9a", "11", "12a", "12b", "12c", "13", "16", "20b", "22", "27a"):
         assert states[number] == "open", number
-    assert states["12e"] == "filled"
+    assert states["12e"] == states["12f"] == states["15"] == states["24"] == "filled"
+    assert not any("one source" in a.text for a in answers(outside))
+    assert "one source" not in card_markdown(outside)
+
+
+def test_no_threshold_nor_recalibration_is_claimed_where_nothing_was_settled() -> None:
+    frame = make_predictions(test=60, seeds=1)
+    bare = Report("Test rows alone", evaluate(frame[frame["split"] == "test"], resamples=5))
+    found = {a.item.number: a for a in answers(bare)}
+    for number in ("12f", "15", "24"):
+        assert found[number].state == "open", number
+    assert "Balanced accuracy," not in found["12e"].text
+    assert "decision curves" not in found["12e"].text
+    assert "AUROC" in found["12e"].text
+    limits = found["26"].text
+    assert "Neither a threshold nor a recalibration could be settled" in limits
+    assert "validation subjects" not in limits
+    assert "trained with" not in limits
+    assert "Threshold: highest" not in card_markdown(bare)
+
+
+def test_gaps_are_told_of_the_kinds_of_arms_that_there_are(run: Report) -> None:
+    def missing(*kinds: str) -> str:
+        settings = {**SETTINGS, "arms": [{"name": kind, "kind": kind} for kind in kinds]}
+        return next(a.text for a in answers(replace(run, settings=settings)) if a.item.number == "11")
+
+    assert "median" not in missing("network")
+    assert "impute nothing" in missing("network")
+    assert "median" in missing("risk_score", "network")
+    assert "impute" not in missing("risk_score")
+    assert missing("network", "of_a_plug_in") == ""
+
+
+def test_every_kind_of_arm_says_how_it_handles_gaps(run: Report) -> None:
+    from cardiobind.pipeline.arms import ARMS
+
+    for kind in ARMS.names():
+        assert facts.gaps(replace(run, settings={"arms": [{"kind": kind}]})), kind
+
+
+def test_an_official_split_may_be_of_another_hospital(run: Report) -> None:
+    own = replace(run, protocol={**(run.protocol or {}), "split": "official"})
+    found = {a.item.number: a for a in answers(own)}
+    assert found["16"].state == "open"
+    assert "no other hospital" not in found["26"].text
+    assert "no other hospital" in next(a.text for a in answers(run) if a.item.number == "26")
 
 
 def test_open_items_are_seen(run: Report) -> None:

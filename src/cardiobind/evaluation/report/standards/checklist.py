@@ -147,11 +147,11 @@ def _sample_size(report: Report) -> str:
 def _missing(report: Report) -> str:
     if not report.settings:
         return ""
-    return (
-        "An absent modality is a learnt token in the network, an absent value of the table an input of its own; "
-        "nothing is imputed. A row is scored where it has all inputs of the set. Records left out: "
-        f"{facts.flow(report) or 'none'}."
-    )
+    handled = facts.gaps(report)
+    if not handled:
+        return ""
+    left = facts.flow(report) or "none"
+    return f"{handled} A row is scored where it has all inputs of the set. Records left out: {left}."
 
 
 def _divided(report: Report) -> str:
@@ -175,12 +175,14 @@ def _models(report: Report) -> str:
 
 def _measures(report: Report) -> str:
     compared = " Paired differences by bootstrap and DeLong." if report.metrics.get("comparisons") else ""
-    plots = "ROC, precision-recall, reliability, decision curves" if facts.is_binary(report) else "plots by endpoint"
+    recalibrated = ", reliability, decision curves" if facts.has_settled(report, "recalibration") else ""
+    plots = f"ROC, precision-recall{recalibrated}" if facts.is_binary(report) else "plots by endpoint"
     return f"{facts.metrics_measured(report)}; {plots}.{compared}"
 
 
 def _updated(report: Report) -> str:
-    return "Logistic recalibration, fitted on validation; not by groups." if facts.is_binary(report) else ""
+    settled = facts.has_settled(report, "recalibration")
+    return "Logistic recalibration, fitted on validation; not by groups." if settled else ""
 
 
 def _computed(report: Report) -> str:
@@ -209,14 +211,14 @@ def _fair(report: Report) -> str:
 def _output(report: Report) -> str:
     if not facts.is_binary(report):
         return "A number or a risk, no class."
-    return (
-        "A score in [0, 1], recalibrated to a risk. Class: above the threshold of the highest balanced accuracy on "
-        "validation."
-    )
+    if not facts.has_settled(report, "thresholds"):
+        return ""
+    risk = ", recalibrated to a risk" if facts.has_settled(report, "recalibration") else ""
+    return f"A score in [0, 1]{risk}. Class: above the threshold of the highest balanced accuracy on validation."
 
 
 def _differ(report: Report) -> str:
-    if not report.protocol:
+    if not report.protocol or facts.is_official(report):
         return ""
     return "Same source, eligibility, outcome and predictors: evaluation is internal, on subjects not used in training."
 
@@ -256,7 +258,8 @@ def _performance(report: Report) -> str:
 
 
 def _recalibrated(report: Report) -> str:
-    return "Calibration before and after, in the section Calibration and decisions." if facts.is_binary(report) else ""
+    settled = facts.has_settled(report, "recalibration")
+    return "Calibration before and after, in the section Calibration and decisions." if settled else ""
 
 
 def _limits(report: Report) -> str:

@@ -9,6 +9,17 @@ from cardiobind.evaluation.metrics import METRICS
 from cardiobind.evaluation.report.content import Report
 from cardiobind.evaluation.tables import kinds_of, percent
 
+_GAPS: Mapping[str, tuple[str, ...]] = {
+    "Networks impute nothing: they are told what is absent.": ("network", "semi_supervised"),
+    "Risk scores take an absent value for the median of the training rows (of categories, the commonest), and a column "
+    "tells the gap.": ("risk_score",),
+    "Boosted trees learn which way a gap goes.": ("boosted_table", "boosted_ecg", "boosted_ecg_table"),
+    "Linear models of features are fitted on those who have all modalities they see.": (
+        "linear_probe", "random_kernels",
+    ),
+    "An ensemble does as its members do.": ("ensemble",),
+}  # fmt: skip
+"""How what is absent is handled -> kinds of arms that do so."""
 FEW_EVENTS = 100
 """Events that a test set should have: Vergouwe et al. 2005, J Clin Epidemiol 58:475-483."""
 
@@ -86,8 +97,9 @@ def preparation(report: Report) -> str:
 
 
 def metrics_measured(report: Report) -> str:
-    """Return the titles of all metrics of the run."""
-    names = list(dict.fromkeys(name for cell in report.metrics["cells"] for name in cell["metrics"]))
+    """Return the titles of all metrics that have a value in the run."""
+    cells = report.metrics["cells"]
+    names = dict.fromkeys(name for c in cells for name, m in c["metrics"].items() if m.get("value") is not None)
     return ", ".join(METRICS[name].title for name in names if name in METRICS)
 
 
@@ -102,6 +114,28 @@ def is_binary(report: Report) -> bool:
     return "binary" in kinds_of(report.metrics)
 
 
+def has_settled(report: Report, key: str) -> bool:
+    """Tell whether validation settled anything for any model.
+
+    Args:
+        report: what is known.
+        key: "thresholds" or "recalibration".
+    """
+    return any(_settled(cell, key) for cell in report.metrics["cells"])
+
+
+def is_official(report: Report) -> bool:
+    """Tell whether the source itself says who is tested, so that these may be of another hospital."""
+    return (report.protocol or {}).get("split") == "official"
+
+
+def gaps(report: Report) -> str:
+    """Return how the arms of the experiment handle what is absent, "" where one is of a kind not known here."""
+    kinds = {str(arm.get("kind")) for arm in report.settings.get("arms", ())}
+    known = {kind for same in _GAPS.values() for kind in same}
+    return " ".join(words for words, same in _GAPS.items() if kinds & set(same)) if kinds <= known else ""
+
+
 def weaknesses(report: Report) -> list[str]:
     """Return what the numbers of the run themselves say against it."""
     cells: Sequence[Mapping[str, Any]] = report.metrics["cells"]
@@ -111,14 +145,29 @@ def weaknesses(report: Report) -> list[str]:
     events = [cell["positives"] for cell in cells if cell["positives"] is not None]
     if events and min(events) < FEW_EVENTS:
         said.append(f"Some results rest on {min(events):,} test subjects with the endpoint, fewer than {FEW_EVENTS}.")
-    chosen = [c["validation"]["positives"] for c in cells if c.get("validation", {}).get("positives") is not None]
+    settled = [c for c in cells if _settled(c, "thresholds") or _settled(c, "recalibration")]
+    chosen = [c["validation"]["positives"] for c in settled if c.get("validation", {}).get("positives") is not None]
     if chosen and min(chosen) < FEW_EVENTS:
         said.append(
             f"Threshold and recalibration rest on as few as {min(chosen):,} validation subjects with the endpoint."
         )
+    if is_binary(report) and not settled:
+        said.append("Neither a threshold nor a recalibration could be settled: no decision was measured.")
     if any(len(cell["seeds"]) == 1 for cell in cells):
-        said.append("Some models were trained with one seed: how much another training would differ is not known.")
+        said.append("Of some models there is one seed: how much another training would differ is not known.")
     if not groups(report):
         said.append("No subgroup was measured.")
-    said.append("All data come from one source; no other hospital or country was tested.")
-    return said
+    return said + _one_source(report)
+
+
+def _one_source(report: Report) -> list[str]:
+    if not report.cohort:
+        return []
+    if is_official(report):
+        return ["All data come from one source; the run does not know whether its test part is of another hospital."]
+    return ["All data come from one source; no other hospital or country was tested."]
+
+
+def _settled(cell: Mapping[str, Any], key: str) -> bool:
+    value = "value" if key == "thresholds" else "slope"
+    return any(found.get(value) is not None for found in cell.get(key, ()))

@@ -109,7 +109,7 @@ def _metrics(report: Report) -> CardSection:
         f"{facts.metrics_measured(report)}.",
         f"Intervals: {report.metrics['resamples']} bootstrap resamples of test subjects; spread over seeds apart.",
     ]
-    if facts.is_binary(report):
+    if facts.has_settled(report, "thresholds"):
         known.append("Threshold: highest balanced accuracy on validation, never on test.")
     return CardSection("Metrics", known)
 
