@@ -115,6 +115,17 @@ def test_tables_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
         compare_files(both, tmp_path / "out", only=["frction=1"])
 
 
+@pytest.mark.parametrize("only", ["subject=9000001", "visit=9000001", "patient=9000001", "9000001"])
+def test_what_rows_to_keep_is_no_way_for_a_number_into_an_error(tmp_path: Path, only: str) -> None:
+    predictions(1.0).assign(visit="2").to_csv(tmp_path / "a.csv", index=False)
+    both = [f"{name}={tmp_path / 'a.csv'}" for name in ("one", "two")]
+    with pytest.raises(InputError, match=r"no such column|no row has that value") as caught:
+        compare_files(both, tmp_path / "out", only=[only])
+    assert "9000001" not in str(caught.value)
+    with pytest.raises(InputError, match="got: split=tset"):
+        compare_files(both, tmp_path / "out", only=["split=tset"])
+
+
 def test_numbers_and_times_are_compared_too(tmp_path: Path) -> None:
     frame = predictions(1.0)
     value = frame.assign(label=50 + 10 * frame["label"], score=50 + 10 * frame["score"], kind="regression", task="lvef")

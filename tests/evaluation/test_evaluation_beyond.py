@@ -13,6 +13,7 @@ from sklearn.isotonic import IsotonicRegression
 from cardiobind.errors import InputError
 from cardiobind.evaluation import evaluate
 from cardiobind.evaluation.label_efficiency import labels_needed, rising
+from cardiobind.evaluation.subgroups import SMALL_LEVELS
 from evaluation_fakes import make_predictions
 
 ECG_AND_TABLE = "ecg+tabular"
@@ -29,7 +30,8 @@ def test_subgroups_count_all_rows_and_equal_the_evaluation_of_their_rows() -> No
     frame = with_sex(make_predictions(seeds=2, arms={"a": 1.0}, test=400))
     groups = evaluate(frame, resamples=60)["cells"][0]["subgroups"]
     assert [(g["group"], g["level"], g["n"], g["positives"]) for g in groups] == [
-        ("sex", "female", 100, 20), ("sex", "male", 300, 60), ("age", "old", 6, 6), ("age", "unknown", 394, 74),
+        ("sex", "female", 100, 20), ("sex", "male", 300, 60), ("age", "unknown", 394, 74),
+        ("age", SMALL_LEVELS, 6, None),
     ]  # fmt: skip
     women = frame[(frame["group_sex"] == "female") | (frame["split"] == "validation")]
     alone = evaluate(women.drop(columns=["group_sex", "group_age"]), resamples=60)["cells"][0]
@@ -38,11 +40,30 @@ def test_subgroups_count_all_rows_and_equal_the_evaluation_of_their_rows() -> No
         assert estimate["low"] == pytest.approx(alone["metrics"][name]["low"])
 
 
-def test_groups_that_are_too_small_are_counted_and_not_measured() -> None:
-    groups = evaluate(with_sex(make_predictions(seeds=1, test=400)), resamples=20)["cells"][0]["subgroups"]
-    old = next(g for g in groups if g["level"] == "old")
-    assert old["metrics"] == {}
-    assert old["undefined"] == "too few: 6 positive and 0 negative subjects, 10 of each needed"
+def test_groups_with_too_few_of_a_class_are_counted_and_not_measured() -> None:
+    frame = make_predictions(seeds=1, test=400)
+    old = frame["subject"].str[-3:].astype(int).between(71, 95)
+    groups = evaluate(frame.assign(group_age=np.where(old, "old", "young")), resamples=20)["cells"][0]["subgroups"]
+    assert (groups[0]["level"], groups[0]["n"], groups[0]["metrics"]) == ("old", 25, {})
+    assert groups[0]["undefined"] == "too few: 9 positive and 16 negative subjects, 10 of each needed"
+
+
+def test_nobody_is_known_by_a_level() -> None:
+    frame = make_predictions(seeds=1, validation=5, test=15)
+    named = frame.assign(group_patient=frame["subject"])
+    found = evaluate(named, resamples=5, comparisons=[("aligned", "scratch")])
+    assert "SIM-" not in json.dumps(found)
+    (alone,) = found["cells"][0]["subgroups"]
+    assert (alone["level"], alone["n"], alone["positives"], alone["metrics"]) == (SMALL_LEVELS, 15, None, {})
+    assert found["subgroup_differences"] == []
+
+
+def test_a_column_of_too_many_levels_is_refused_without_a_word_of_them() -> None:
+    frame = make_predictions(seeds=1)
+    with pytest.raises(InputError, match="too many levels") as caught:
+        evaluate(frame.assign(group_patient=frame["subject"]), resamples=5)
+    assert "group_patient" in str(caught.value)
+    assert "SIM-" not in str(caught.value)
 
 
 def test_differences_in_a_group_are_those_of_its_subjects_alone() -> None:
@@ -58,9 +79,7 @@ def test_differences_in_a_group_are_those_of_its_subjects_alone() -> None:
             other[k] for k in ("n", "difference", "low", "high", "p")
         ]
         assert one["family"] == f"subgroup_differences: {name}"
-    old = next(e for e in found if e["level"] == "old")
-    assert old["difference"] is None
-    assert "too few" in old["undefined"]
+    assert {(e["group"], e["level"]) for e in found} == {("sex", "female"), ("sex", "male"), ("age", "unknown")}
 
 
 def test_without_group_columns_there_are_no_subgroups() -> None:

@@ -35,6 +35,8 @@ COLUMNS = ("arm", "inputs", "fraction", "seed", "task", "split", "subject", "vis
 KEY = ["task", "arm", "inputs", "fraction"]
 BINARY = "binary"
 GROUP = "group_"
+MOST_LEVELS = 20
+"""Levels that a column of groups may have: one of more may be a person's number."""
 _ROW = ["subject", "visit"]
 _OPTIONAL = {"kind": BINARY, "output": ""}
 
@@ -125,7 +127,8 @@ def read_cells(predictions: pd.DataFrame) -> list[Cell]:
 
     Raises:
         InputError: a column, a split, a score or a label is not as above; a row appears twice; labels of one subject
-            and visit differ between models; seeds of a cell were tested on different rows.
+            and visit differ between models; seeds of a cell were tested on different rows; a column of groups has more
+            levels than `MOST_LEVELS`.
         SplitLeakageError: a subject is in validation and test.
     """
     _check_columns(predictions)
@@ -133,6 +136,7 @@ def read_cells(predictions: pd.DataFrame) -> list[Cell]:
     for kind, rows in frame.groupby("kind", sort=False):
         CELLS.get(str(kind)).check(rows)
     _check_rows(frame)
+    _check_groups(frame)
     groups = frame.groupby([*KEY, "kind"], sort=False)
     return [cell for key, group in groups for cell in CELLS.get(str(key[-1])).read(key[:-1], group)]
 
@@ -187,6 +191,17 @@ def _check_rows(frame: pd.DataFrame) -> None:
     both = int((frame.groupby(["task", "subject"])["split"].nunique() > 1).sum())
     if both:
         raise SplitLeakageError("subjects are in validation and test", where="predictions", got=f"{both} subjects")
+
+
+def _check_groups(frame: pd.DataFrame) -> None:
+    for name in _group_columns(frame):
+        levels = int(frame[name].nunique())
+        if levels > MOST_LEVELS:
+            raise InputError(
+                "a column of groups has too many levels", where=f"predictions, {re.sub(r'[0-9]{4,}', '*', name)}",
+                expected=f"at most {MOST_LEVELS}", got=f"{levels:,}",
+                hint="make bands of numbers; what names a subject is no group: leave it out",
+            )  # fmt: skip
 
 
 def _check_numbers(frame: pd.DataFrame) -> None:
@@ -277,8 +292,14 @@ def _plain(key: tuple[object, ...], group: pd.DataFrame, kind: str, columns: lis
 
 
 def _groups(rows: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
-    names = [str(name) for name in rows.columns if str(name).startswith(GROUP)]
-    return {name.removeprefix(GROUP): rows[name].fillna("unknown").astype(str).to_numpy(dtype=object) for name in names}
+    return {
+        name.removeprefix(GROUP): rows[name].fillna("unknown").astype(str).to_numpy(dtype=object)
+        for name in _group_columns(rows)
+    }
+
+
+def _group_columns(frame: pd.DataFrame) -> list[str]:
+    return [str(name) for name in frame.columns if str(name).startswith(GROUP)]
 
 
 def _wide(test: pd.DataFrame, seeds: tuple[int, ...], where: str) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cardiobind.evaluation.bootstrap import subject_strata
 from cardiobind.evaluation.cells import Cell
@@ -25,19 +26,26 @@ COMPARED_IN_GROUPS = ("auroc", "balanced_accuracy", "r2", "concordance", "macro_
 LEAST_PER_CLASS = 10
 """Subjects that each class (with and without the event) must have for a group to be measured."""
 LEAST_SUBJECTS = 20
-"""Subjects that a group must have where there are no classes."""
+"""Subjects that a group must have where there are no classes, and that a level must have to be named at all."""
+SMALL_LEVELS = f"levels of fewer than {LEAST_SUBJECTS} subjects"
+"""The level that stands for all these: who is alone in one could be known by its name, and by a count of positives."""
 
 
 def subgroups(cell: Cell, sampler: Resampler) -> list[dict[str, Any]]:
     """Return ``group, level, n, subjects, positives, metrics`` of each level of each group, in order of the level.
 
-    Decisions are those of the one threshold of the cell; no group has a threshold of its own.
+    Decisions are those of the one threshold of the cell; no group has a threshold of its own. Small levels are counted
+    together, under `SMALL_LEVELS`.
     """
-    return [
-        _describe(cell.at(np.flatnonzero(levels == level)), name, str(level), sampler)
-        for name, levels in cell.groups.items()
-        for level in sorted(set(levels))
-    ]
+    found: list[dict[str, Any]] = []
+    for name in cell.groups:
+        named = _named_levels(cell, name)
+        found += [_describe(cell.at(place), name, level, sampler) for level, place in named.items()]
+        small = np.ones(len(cell.labels), bool)
+        for place in named.values():
+            small[place] = False
+        found += [_pooled(cell.at(np.flatnonzero(small)), name)] if small.any() else []
+    return found
 
 
 def subgroup_differences(
@@ -55,15 +63,29 @@ def subgroup_differences(
         for a, b in pairs(cells, arm, baseline):
             rows = a.rows.intersection(b.rows).sort_values()
             whole_a, whole_b = a.on_rows(rows), b.on_rows(rows)
-            for name, levels in whole_a.groups.items():
-                for level in sorted(set(levels)):
-                    place = np.flatnonzero(levels == level)
+            for name in whole_a.groups:
+                for level, place in _named_levels(whole_a, name).items():
                     names = {
                         "task": a.task, "arm": arm, "baseline": baseline, "inputs": a.inputs, "fraction": a.fraction,
-                        "group": name, "level": str(level),
+                        "group": name, "level": level,
                     }  # fmt: skip
                     found += [names | e for e in _differences(whole_a.at(place), whole_b.at(place), sampler)]
     return found
+
+
+def _named_levels(cell: Cell, group: str) -> dict[str, NDArray[np.int64]]:
+    levels = cell.groups[group]
+    places = {str(level): np.flatnonzero(levels == level) for level in sorted(set(levels))}
+    return {
+        level: place for level, place in places.items() if len(np.unique(cell.subject_index[place])) >= LEAST_SUBJECTS
+    }
+
+
+def _pooled(part: Cell, group: str) -> dict[str, Any]:
+    return {
+        "group": group, "level": SMALL_LEVELS, "n": len(part.labels), "subjects": len(np.unique(part.subject_index)),
+        "positives": None, "metrics": {}, "undefined": "not told apart, so that nobody is known by them",
+    }  # fmt: skip
 
 
 def _differences(a: Cell, b: Cell, sampler: Resampler) -> list[dict[str, Any]]:

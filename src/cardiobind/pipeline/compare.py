@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from cardiobind.evaluation.external import match, read_model
 from cardiobind.evaluation.report import Report, write_papers, write_report
 from cardiobind.pipeline.results import read_predictions
 from cardiobind.registry import did_you_mean
+
+_SAID = ("task", "split", "kind", "seed", "arm", "inputs", "fraction")
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,23 @@ def _keep(frame: pd.DataFrame, word: str, where: str) -> pd.DataFrame:
     column, mark, value = word.partition("=")
     if not mark or column not in frame:
         hint = did_you_mean(column, [str(c) for c in frame.columns])
-        raise InputError("no such column", where=f"{where}, --only", expected="COLUMN=VALUE", got=word, hint=hint)
+        raise InputError(
+            "no such column", where=f"{where}, --only", expected="COLUMN=VALUE", got=_said(word), hint=hint
+        )
     try:
         wanted = frame[column] == float(value) if pd.api.types.is_numeric_dtype(frame[column]) else None
     except ValueError:
         wanted = None
     kept = frame[frame[column].astype(str) == value if wanted is None else wanted]
     if kept.empty:
-        raise InputError("no row has that value", where=f"{where}, --only", got=word)
+        raise InputError("no row has that value", where=f"{where}, --only", got=_said(word))
     return kept
+
+
+def _said(word: str) -> str:
+    """Return what an error may say of ``COLUMN=VALUE``: the value only of a column that cannot name a person."""
+    column = re.sub(r"\d{4,}", "*", word.partition("=")[0])
+    return word if column in _SAID else column
 
 
 def _baseline(arms: Sequence[str], wanted: str | None) -> str:
