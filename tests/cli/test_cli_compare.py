@@ -105,6 +105,8 @@ def test_tables_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
         match([a, a])
     with pytest.raises(InputError, match="not every model predicts every endpoint"):
         match([a, b.assign(task="af")])
+    with pytest.raises(InputError, match=r"task outcome, column kind[\s\S]*binary, regression"):
+        match([a, b.assign(kind="regression")])
     predictions(1.0).to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(InputError, match="nothing to compare"):
         compare_files([str(tmp_path / "a.csv")], tmp_path / "out")

@@ -98,15 +98,21 @@ def test_missing_modalities_are_compared_with_all_of_them_on_the_same_subjects()
     assert first["low"] < first["difference"] < first["high"]
 
 
-def test_a_modality_that_says_nothing_costs_nothing() -> None:
-    one = make_predictions(inputs=("ecg",), arms={"a": 1.0})
-    both = pd.concat([one, one.assign(inputs=ECG_AND_TABLE), one.assign(inputs="cmr+ecg+tabular")])
-    entries = [e for e in evaluate(both, resamples=30)["missingness"] if e["metric"] == "auroc"]
-    assert [(e["full"], e["shown"]) for e in entries] == [
-        ("cmr+ecg+tabular", "ecg"),
-        ("cmr+ecg+tabular", ECG_AND_TABLE),
-    ]
-    assert {(e["difference"], e["low"], e["high"], e["p"]) for e in entries} == {(0.0, 0.0, 0.0, 1.0)}
+def test_a_modality_that_a_model_does_not_see_is_no_gain_and_no_test() -> None:
+    """A risk score has the table alone, whatever set it is scored on; it shall not make the family larger."""
+    sees = make_predictions(inputs=("tabular", "cmr+ecg+tabular"), arms={"network": 1.0})
+    blind = make_predictions(inputs=("tabular",), arms={"risk score": 1.0})
+    fewer = blind[blind["subject"] < "SIM-100120"]
+    frame = pd.concat([sees, blind, fewer.assign(inputs=ECG_AND_TABLE), fewer.assign(inputs="cmr+ecg+tabular")])
+    found = evaluate(frame, resamples=30)
+    assert {e["arm"] for e in found["missingness"]} == {"network"}
+    assert found["smaller_inputs"] == []
+    assert {e["family_size"] for e in found["missingness"]} == {1}
+    one_seed_differs = frame["score"].where(
+        ~((frame["inputs"] == ECG_AND_TABLE) & (frame["seed"] == 1)), frame["score"] * 0.9
+    )
+    entries = evaluate(frame.assign(score=one_seed_differs), resamples=30)
+    assert {(e["full"], e["shown"]) for e in entries["smaller_inputs"]} == {(ECG_AND_TABLE, "tabular")}
 
 
 def test_other_sets_of_inputs_are_not_missing_ones() -> None:

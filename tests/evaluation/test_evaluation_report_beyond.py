@@ -70,6 +70,8 @@ def test_the_page_has_all_of_it_and_says_which_interval_is_which(
     assert "over other trainings" in section(html, "results")
     assert "p, Holm" in section(html, "comparisons")
     assert "p, DeLong" in section(html, "comparisons")
+    assert "the smallest it can be is at least 2 / (" in section(html, "comparisons")
+    assert "cannot be smaller than" not in html, "with few positives Student's t has a higher floor"
     assert "Label efficiency factor" in section(html, "efficiency")
     assert "Gap closed" in section(html, "efficiency")
     assert "over ecg alone" not in section(html, "modalities"), "words of pictures are pictures"

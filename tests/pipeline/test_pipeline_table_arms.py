@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from cardiobind.modalities.ecg.measurements import MEASUREMENTS
 from cardiobind.modalities.features.presets import RISK_FACTORS
 from cardiobind.modalities.tabular.design import Design
 from cardiobind.pipeline.arms.risk_score import risk_factors
+from cardiobind.pipeline.report import _training_labels
 
 Make = Callable[..., Experiment]
 SETS = '["tabular","ecg+tabular"]'
@@ -55,6 +57,12 @@ def test_both_score_the_same_subjects_and_smaller_sets_alike(fitted: dict[str, A
         assert 0 < len(both) < len(wide)
         np.testing.assert_array_equal(both["tabular"], both["ecg+tabular"])
         assert frame["score"].between(0, 1).all()
+
+
+def test_the_report_knows_with_how_many_labels_each_was_fitted(fitted: dict[str, Artifact]) -> None:
+    known = {arm: json.loads(found.file("probe.json").read_text())["training_labels"] for arm, found in fitted.items()}
+    assert {arm: n for (arm, _), n in _training_labels(fitted.values()).items()} == known
+    assert known["risk score"] > 0
 
 
 def test_the_risk_score_is_the_line_that_it_writes_down(fitted: dict[str, Artifact], prepared: Path) -> None:

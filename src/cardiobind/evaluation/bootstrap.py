@@ -94,7 +94,7 @@ def two_sided_p(differences: Floats, subjects: int | None = None) -> float | Non
     """Return the p value that is below 5 % where the interval of the same arguments leaves zero out.
 
     For many subjects it is twice the share of resamples on the lesser side of zero, never below 2 / (resamples + 1)
-    nor above 1.
+    nor above 1; few subjects have a higher least value, by the tails of Student's t.
 
     Args:
         differences: (resamples,) paired differences, NaN where undefined.

@@ -75,7 +75,7 @@ def match(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, list[str]]:
 
     Raises:
         InputError: two tables have a model of the same name, a model lacks an endpoint, no subject is in all of
-            them, or they disagree about a label.
+            them, or they disagree about a label or about the kind of an endpoint.
     """
     together = pd.concat(tables, ignore_index=True)
     names = [name for table in tables for name in table["model"].unique()]
@@ -98,6 +98,11 @@ def _match_task(task: str, rows: pd.DataFrame, names: Sequence[str]) -> tuple[pd
         raise InputError(
             "not every model predicts every endpoint", where=f"task {task}", got=f"nothing of {', '.join(absent)}",
             hint="keep one endpoint with --only task=NAME",
+        )  # fmt: skip
+    if len(kinds := sorted(rows["kind"].unique())) > 1:
+        raise InputError(
+            "the tables disagree about the kind of an endpoint", where=f"task {task}, column kind",
+            expected="one kind in all tables", got=", ".join(kinds), hint="where the column is absent it is binary",
         )  # fmt: skip
     test = rows[(rows["split"] == "test") & rows["label"].notna()]
     per_key = test.groupby(["subject", "visit"])

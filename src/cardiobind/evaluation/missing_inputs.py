@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cardiobind.evaluation.cells import Cell
 from cardiobind.evaluation.comparison import differences
 from cardiobind.evaluation.resampler import Resampler
 
 DROPPED = ("auroc", "balanced_accuracy", "brier_recalibrated", "r2", "mae", "concordance", "macro_auroc")
+_ROUNDING = (1e-5, 1e-7)  # relative and absolute: other subjects in a batch change the last bits
 
 
 def missing_inputs(cells: Sequence[Cell], sampler: Resampler) -> list[dict[str, Any]]:
     """Return the differences fewer inputs - all inputs of the same predictor, on the subjects who have all.
 
     An arm is one predictor at each fraction and seed, scored on several sets of inputs; thresholds and recalibration
-    are those of the inputs shown. A set that is part of no other one of the arm is taken as all inputs.
+    are those of the inputs shown. A set that is part of no other one of the arm is taken as all inputs. Where all
+    scores are equal but for rounding, the predictor does not see what was taken away: that is no entry.
 
     Args:
         cells: all cells.
         sampler: draws of the cells.
     """
-    return [entry for group in _predictors(cells) for full, shown in _taken_away(group)
-            for entry in _drop(full, shown, sampler)]  # fmt: skip
+    return _drops(cells, sampler, within=False)
 
 
 def smaller_inputs(cells: Sequence[Cell], sampler: Resampler) -> list[dict[str, Any]]:
@@ -35,7 +38,11 @@ def smaller_inputs(cells: Sequence[Cell], sampler: Resampler) -> list[dict[str, 
         cells: all cells.
         sampler: draws of the cells.
     """
-    return [entry for group in _predictors(cells) for full, shown in _within(group)
+    return _drops(cells, sampler, within=True)
+
+
+def _drops(cells: Sequence[Cell], sampler: Resampler, *, within: bool) -> list[dict[str, Any]]:
+    return [entry for group in _predictors(cells) for full, shown in _nested(group, within=within)
             for entry in _drop(full, shown, sampler)]  # fmt: skip
 
 
@@ -46,16 +53,19 @@ def _predictors(cells: Sequence[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def _taken_away(group: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+def _nested(group: Sequence[Cell], *, within: bool) -> list[tuple[Cell, Cell]]:
+    """Return more and fewer inputs; the more are part of others of the group if ``within``, else of none."""
     sets = {id(cell): frozenset(cell.inputs.split("+")) for cell in group}
-    whole = [cell for cell in group if not any(sets[id(cell)] < other for other in sets.values())]
-    return [(full, cell) for full in whole for cell in group if sets[id(cell)] < sets[id(full)]]
+    larger = [cell for cell in group if any(sets[id(cell)] < other for other in sets.values()) == within]
+    return [
+        (full, cell) for full in larger for cell in group if sets[id(cell)] < sets[id(full)] and _differ(full, cell)
+    ]
 
 
-def _within(group: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
-    sets = {id(cell): frozenset(cell.inputs.split("+")) for cell in group}
-    parts = [cell for cell in group if any(sets[id(cell)] < other for other in sets.values())]
-    return [(full, cell) for full in parts for cell in group if sets[id(cell)] < sets[id(full)]]
+def _differ(a: Cell, b: Cell) -> bool:
+    rows = a.rows.intersection(b.rows).sort_values()
+    a, b = a.on_rows(rows), b.on_rows(rows)
+    return a.seeds != b.seeds or not np.allclose(a.values["score"], b.values["score"], *_ROUNDING)
 
 
 def _drop(full: Cell, shown: Cell, sampler: Resampler) -> list[dict[str, Any]]:

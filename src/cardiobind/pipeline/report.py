@@ -25,6 +25,8 @@ from cardiobind.tasks import KINDS, TASKS, Task, describe_codes, kind_of
 
 _TWO_VIEWS = ("simclr", "scarf")
 SHOWN_KINDS = ("encoder", "aligned")
+_LABELS_IN = ("model.json", "probe.json")
+"""Files in which an arm says with how many labels it was trained: a network, a model fitted on features."""
 _EJECTION_FRACTION = "lvef_percent"
 
 
@@ -227,11 +229,15 @@ def _searched(study: Study, pair: str) -> dict[str, int]:
 
 
 def _training_labels(used: Iterable[Artifact]) -> dict[tuple[str, float], int]:
-    """Return with how many labels each arm was trained at each share, the mean over seeds."""
+    """Return with how many labels each arm was trained at each share, the mean over seeds.
+
+    An ensemble has none of its own: those of its members are counted with them.
+    """
     counts: dict[tuple[str, float], list[int]] = {}
     for found in used:
-        if found.kind == "predictor" and "model.json" in found.manifest["files"]:
-            known = found.json("model.json").get("training_labels")
+        facts = [name for name in _LABELS_IN if name in found.manifest["files"]]
+        if found.kind == "predictor" and facts:
+            known = found.json(facts[0]).get("training_labels")
             if known is not None:
                 counts.setdefault((found.config["arm"]["name"], float(found.config["fraction"])), []).append(int(known))
     return {key: round(sum(n) / len(n)) for key, n in counts.items()}

@@ -29,8 +29,9 @@ def comparisons(report: Report) -> str:
         [
             html.paragraph(
                 "Both models are scored on the same test subjects under the same resamples, so what is hard for "
-                f"both cancels out. p is two-sided, from the bootstrap; it cannot be smaller than 2 / ({resamples} "
-                f"resamples + 1). {_correction(entries, resamples)} Other metrics are compared in metrics.json."
+                f"both cancels out. p is two-sided, from the bootstrap; the smallest it can be is at least "
+                f"2 / ({resamples} resamples + 1), and more where few have the endpoint. "
+                f"{_correction(entries, resamples)} Other metrics are compared in metrics.json."
             ),
             *_pictures(entries, resamples),
             html.paper_table(table),
@@ -108,7 +109,8 @@ def _correction(entries: Sequence[Mapping[str, Any]], resamples: int) -> str:
     many, largest = ", ".join(map(str, known)), max(known, default=1)
     return (
         f"p (Holm) is corrected over all comparisons of one metric in this run ({many} of them), so the smallest it "
-        f"can be with these resamples is {min(1.0, 2 * largest / (resamples + 1)):.2g}; intervals are not corrected. "
+        f"can be with these resamples is at least {min(1.0, 2 * largest / (resamples + 1)):.2g}; intervals are not "
+        "corrected. "
         "DeLong's test of AUROC is a second opinion that needs no resampling."
     )
 

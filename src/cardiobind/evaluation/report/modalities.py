@@ -27,7 +27,8 @@ def gains(report: Report) -> str:
     words = (
         "The same predictor scores the same test subjects with and without a modality, so the difference is what the "
         "modality adds for those who have all of the inputs in question. These subjects differ between the sets: those "
-        "who have a cardiac MRI are not all who have an ECG. The predictor was trained on all modalities that it knows."
+        "who have a cardiac MRI are not all who have an ECG. The predictor was trained on all modalities that it "
+        "knows; of one that it does not see there is no row."
     )
     return "".join(
         [
