@@ -75,6 +75,23 @@ def test_trees_learn_an_interaction_with_a_gap(kind: str, monkeypatch: pytest.Mo
     assert np.isfinite(model.predicted(np.full((2, 3), np.nan, np.float32))).all()
 
 
+@pytest.mark.parametrize("kind", sorted(ENDPOINTS))
+def test_a_column_that_no_labelled_subject_has_is_left_out(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boosting, "CANDIDATES", CANDIDATES[2:4])
+    monkeypatch.setattr(boosting, "ROUNDS", 5)
+    train, validation = splits(kind)
+    lacking = Split(train.features.copy(), train.labels)
+    lacking.features[:, 1] = np.nan
+    objective = ENDPOINTS.get(kind).fit(train.labels)
+    model = BOOSTED.get(kind)(objective, lacking, validation, 3)
+    said = model.logits(validation.features)
+    without = validation.features.copy()
+    without[:, 1] = np.nan
+    assert np.isfinite(said).all()
+    assert said.std() > 0
+    np.testing.assert_array_equal(said, model.logits(without))
+
+
 def test_every_kind_of_endpoint_can_be_boosted() -> None:
     assert set(BOOSTED) == set(ENDPOINTS)
 

@@ -2,7 +2,7 @@
 
 Each model is the best on validation of six kinds of trees (`CANDIDATES`) and of its rounds, by the objective's first
 monitor; a network's classifier chooses among as many penalties and among its rounds. Missing values stay missing: a
-split sends them to the side that fits better.
+split sends them to the side that fits better. A column without any value among the labelled few is left out.
 
 Source: Friedman 2001 (Annals of Statistics 29:1189); Ridgeway 1999 for the partial likelihood.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from itertools import islice
 from typing import Any, Protocol
 
@@ -99,6 +99,30 @@ def boosted_of(kind: str, objective: EndpointObjective) -> FitBoosted:
 
 
 @dataclass(frozen=True)
+class _OfSeen:
+    grown: Ensemble
+    seen: NDArray[np.bool_]
+
+    def staged(self, features: Features) -> Iterator[Floats]:
+        return self.grown.staged(_unseen_as_zero(features, self.seen))
+
+
+def _unseen_as_zero(features: Features, seen: NDArray[np.bool_]) -> Features:
+    return np.where(seen, features, np.float32(0))
+
+
+def _of_seen(grow: Grow) -> Grow:
+    """Take a column without any training value as 0 in all subjects: no split uses it, and sklearn cannot bin it."""
+
+    @wraps(grow)
+    def grow_seen(features: Features, labels: Floats, trees: Trees, seed: int) -> Ensemble:
+        seen = np.isfinite(features).any(axis=0)
+        return _OfSeen(grow(_unseen_as_zero(features, seen), labels, trees, seed), seen)
+
+    return grow_seen
+
+
+@dataclass(frozen=True)
 class _Histograms:
     model: Any
     stages: str
@@ -107,6 +131,7 @@ class _Histograms:
         return (np.asarray(stage, np.float64).reshape(-1) for stage in getattr(self.model, self.stages)(features))
 
 
+@_of_seen
 def grow_classes(features: Features, labels: Floats, trees: Trees, seed: int) -> Ensemble:
     """Boost the log odds; both classes weigh the same.
 
@@ -122,6 +147,7 @@ def grow_classes(features: Features, labels: Floats, trees: Trees, seed: int) ->
     return _Histograms(model.fit(features, labels), "staged_decision_function")
 
 
+@_of_seen
 def grow_numbers(features: Features, labels: Floats, trees: Trees, seed: int) -> Ensemble:
     """Boost a number by its squared error."""
     model = HistGradientBoostingRegressor(**_settings(trees, seed))  # type: ignore[no-untyped-call]
@@ -146,6 +172,7 @@ class _Hazards:
             yield eta
 
 
+@_of_seen
 def grow_hazards(features: Features, labels: Floats, trees: Trees, seed: int) -> Ensemble:
     """Boost the log hazard ratio: each tree fits the martingale residuals over the hazards, as a Newton step does."""
     time, event = labels.T
