@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cardiobind.errors import InputError
 from cardiobind.formats import read_ecg
 from cardiobind.modalities.ecg import EcgPreparation, prepare_ecg
-from cardiobind.modalities.ecg.measurements import MEASUREMENTS, RATE_HZ, VOLTAGES, WAVES, measure_ecg
+from cardiobind.modalities.ecg.measurements import MEASUREMENTS, RATE_HZ, WAVES, measure_ecg
 from cardiobind.modalities.records import LEADS, EcgRecord
 from cardiobind.simulate import SimulationSettings, draw_hearts, simulate_ecg
 
@@ -92,11 +92,24 @@ def test_nothing_is_measured_where_there_is_nothing() -> None:
     flat = measured(np.zeros((12, 5000)))
     assert flat.pop("beats") == 0
     assert all(np.isnan(value) for value in flat.values())
-    absent = drawn()
-    absent[LEADS.index("V2")] = 0
-    found = measured(absent)
-    assert all(np.isnan(found[f"V2_{wave}"]) for wave in WAVES)
-    assert np.isfinite([found[name] for name in VOLTAGES]).all()
+
+
+@pytest.mark.parametrize("nothing", [0.0, np.nan])
+@pytest.mark.parametrize(
+    ("lead", "lacking"),
+    [
+        ("I", {"qrs_axis_deg", "t_axis_deg"}), ("II", {"p_mv", "flutter_mv"}), ("aVF", {"qrs_axis_deg", "t_axis_deg"}),
+        ("aVL", {"cornell_mv"}), ("V1", {"sokolow_lyon_mv", "flutter_mv"}), ("V2", set()), ("V3", {"cornell_mv"}),
+        ("V6", {"sokolow_lyon_mv"}),
+    ],
+)  # fmt: skip
+def test_what_needs_an_absent_lead_is_missing_and_nothing_else(lead: str, lacking: set[str], nothing: float) -> None:
+    signal = drawn()
+    signal[LEADS.index("aVL")] = -0.2 * signal[LEADS.index("I")]
+    assert np.isfinite(measure_ecg(signal, RATE_HZ)).all()
+    signal[LEADS.index(lead)] = nothing
+    missing = {name for name, value in measured(signal).items() if np.isnan(value)}
+    assert missing == lacking | {f"{lead}_{wave}" for wave in WAVES}
 
 
 @pytest.mark.parametrize(("shape", "rate_hz"), [((8, 1000), 100.0), ((12, 1000), 50.0), ((12,), 100.0)])

@@ -36,6 +36,12 @@ VOLTAGES = ("p_mv", "sokolow_lyon_mv", "cornell_mv")
 WAVES = ("q_mv", "q_ms", "r_mv", "s_mv", "st_mv", "t_mv")
 MEASUREMENTS = (*RHYTHM, *INTERVALS, *AXES, *VOLTAGES, *(f"{lead}_{wave}" for lead in LEADS for wave in WAVES))
 """Names with their units, in the order of `measure_ecg`."""
+NEEDED_LEADS: Mapping[str, tuple[str, ...]] = {
+    "flutter_mv": ("II", "V1"), "qrs_axis_deg": ("I", "aVF"), "t_axis_deg": ("I", "aVF"), "p_mv": ("II",),
+    "sokolow_lyon_mv": ("V1", "V5", "V6"), "cornell_mv": ("aVL", "V3"),
+    **{f"{lead}_{wave}": (lead,) for lead in LEADS for wave in WAVES},
+}  # fmt: skip
+"""By measurement: the leads without any of which it is not measured; all others are of the leads that are there."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def measure_ecg(amplitude_mv: NDArray[np.floating], rate_hz: float) -> Array:
     """Return the measurements of one ECG, (len(MEASUREMENTS),), NaN where something cannot be measured.
 
     Args:
-        amplitude_mv: (12, samples) finite; a lead that is 0 throughout is absent.
+        amplitude_mv: (12, samples); a lead that is 0 or NaN throughout is absent, and the others are finite.
         rate_hz: samples per second, at least 80.
 
     Raises:
@@ -69,7 +75,14 @@ def measure_ecg(amplitude_mv: NDArray[np.floating], rate_hz: float) -> Array:
             "this ECG cannot be measured", expected=f"(12, samples), at least {SLOWEST_RATE_HZ:g} Hz",
             got=(amplitude_mv.shape, rate_hz),
         )  # fmt: skip
-    fine = resample_spectrum(amplitude_mv, rate_hz, RATE_HZ)
+    there = (np.isfinite(amplitude_mv) & (amplitude_mv != 0)).any(axis=1)
+    found = _found(resample_spectrum(np.where(there[:, None], amplitude_mv, 0.0), rate_hz, RATE_HZ))
+    absent = {lead for lead, known in zip(LEADS, there, strict=True) if not known}
+    lacking = {name for name, leads in NEEDED_LEADS.items() if absent & set(leads)}
+    return np.array([np.nan if name in lacking else found.get(name, np.nan) for name in MEASUREMENTS])
+
+
+def _found(fine: Array) -> dict[str, float]:
     peaks = r_peaks(fine, RATE_HZ)
     found: dict[str, float] = {"beats": float(len(peaks))}
     if len(peaks) >= FEWEST_BEATS:
@@ -77,9 +90,7 @@ def measure_ecg(amplitude_mv: NDArray[np.floating], rate_hz: float) -> Array:
         beat = median_beat(fine, peaks)
         if beat is not None:
             found |= _of_beat(beat)
-            absent = [lead for lead, row in zip(LEADS, amplitude_mv, strict=True) if not row.any()]
-            found |= {f"{lead}_{wave}": np.nan for lead in absent for wave in WAVES}
-    return np.array([found.get(name, np.nan) for name in MEASUREMENTS])
+    return found
 
 
 def _rhythm(fine: Array, peaks: NDArray[np.intp]) -> dict[str, float]:

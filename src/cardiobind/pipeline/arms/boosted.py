@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cardiobind.errors import ConfigError
 from cardiobind.methods.boosting import Boosted, boosted_of
 from cardiobind.modalities.ecg import ECG_UNIT_UV
-from cardiobind.modalities.ecg.measurements import MEASUREMENTS, measure_ecg
+from cardiobind.modalities.ecg.measurements import MEASUREMENTS, SLOWEST_RATE_HZ, measure_ecg
 from cardiobind.modalities.tabular.design import gaps_as_nan
 from cardiobind.pipeline.arms.base import ARMS, Arm
 from cardiobind.pipeline.arms.cell import Cell
@@ -63,9 +63,15 @@ def _measured(study: Study, title: str) -> Iterator[NDArray[np.float64]]:
 
 
 def rehearse_boosted(cell: Cell, sees: tuple[str, ...]) -> None:
-    """Check inputs and kind of endpoint."""
+    """Check inputs, kind of endpoint, and that the ECG can be measured at its rate."""
     check_inputs(cell, sees)
     boosted_of(cell.task.kind, cell.objective())
+    rate_hz = float(cell.study.cohort.spec("ecg").rate_hz or 0) if "ecg" in sees else SLOWEST_RATE_HZ
+    if rate_hz < SLOWEST_RATE_HZ:
+        raise ConfigError(
+            f"the arm {cell.arm.name!r} cannot measure an ECG of that rate", where="ecg.rate_hz",
+            expected=f"at least {SLOWEST_RATE_HZ:g}", got=rate_hz,
+        )  # fmt: skip
 
 
 def fit_boosted(cell: Cell, stage: Stage, sees: tuple[str, ...]) -> None:
