@@ -71,7 +71,8 @@ def _answer(report: Report, item: Item) -> Answer:
     if known is None or not text:
         return Answer(item, "open")
     sentence = text if text.endswith(".") else f"{text}."
-    return Answer(item, known.state, f"{sentence} {known.wanting}".rstrip(), known.where(report))
+    open_part = known.open_part(report)
+    return Answer(item, "partly" if open_part else "filled", f"{sentence} {open_part}".rstrip(), known.where(report))
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ class _Known:
     section: str = ""
     file: str = ""
     wanting: str = ""
+    wanting_elsewhere: str = ""
 
-    @property
-    def state(self) -> State:
-        return "partly" if self.wanting else "filled"
+    def open_part(self, report: Report) -> str:
+        return self.wanting or ("" if report.settings else self.wanting_elsewhere)
 
     def where(self, report: Report) -> str:
         cited = report.source(self.section, self.file) if self.section else ""
@@ -294,10 +295,10 @@ _KNOWN: Mapping[str, _Known] = {
     "15": _Known(_output, "results", "metrics.json"),
     "16": _Known(_differ, "splits", "protocol.json"),
     "18f": _Known(_code, "results", "manifest.json", "Where the analysis itself is published is open."),
-    "20a": _Known(_flow, "quarantine", ""),
+    "20a": _Known(_flow, "quarantine", "", wanting_elsewhere="Who was left out before the predictions is open."),
     "20b": _Known(_characteristics, "cohort", "summary.json", "Dates, treatments and differences by group are open."),
     "20c": _Known(facts.sizes, "splits", "protocol.json", "The distribution of predictors by split is open."),
-    "21": _Known(_analyses, "results", "metrics.json"),
+    "21": _Known(_analyses, "results", "metrics.json", wanting_elsewhere="Numbers in fitting and tuning are open."),
     "22": _Known(_specified, "results", "", "Limits to access and use are open."),
     "23a": _Known(_performance, "results", "metrics.json"),
     "24": _Known(_recalibrated, "results", "metrics.json"),

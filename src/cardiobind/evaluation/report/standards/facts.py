@@ -152,7 +152,9 @@ def weaknesses(report: Report) -> list[str]:
             f"Threshold and recalibration rest on as few as {min(chosen):,} validation subjects with the endpoint."
         )
     if is_binary(report) and not settled:
-        said.append("Neither a threshold nor a recalibration could be settled: no decision was measured.")
+        said.append(
+            "Validation settled neither threshold nor recalibration: no decision at a chosen threshold was measured."
+        )
     if any(len(cell["seeds"]) == 1 for cell in cells):
         said.append("Of some models there is one seed: how much another training would differ is not known.")
     if not groups(report):
