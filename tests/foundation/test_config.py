@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from cardiobind import config
-from cardiobind.config import Experiment, digest, load_experiment, parse_experiment, resolved
+from cardiobind.config import Experiment, digest, files, load_experiment, parse_experiment, resolved
 from cardiobind.errors import ConfigError
 
 MINIMAL = """
@@ -291,7 +291,7 @@ def test_an_experiment_may_extend_another(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('extends = "circle"', "extends itself"),
-        ('extends = "nowhere"', "no experiment file"),
+        ('extends = "nowhere"', "no such experiment to extend"),
         ("extends = 3", "one other"),
     ],
 )
@@ -299,3 +299,18 @@ def test_what_cannot_be_extended_is_refused(tmp_path: Path, text: str, message: 
     (tmp_path / "circle.toml").write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_experiment(tmp_path / "circle.toml")
+
+
+def test_an_experiment_anywhere_may_extend_one_that_comes_with_the_package(tmp_path: Path) -> None:
+    (tmp_path / "table.toml").write_text('extends = "table"\nname = "mine"\nseeds = [7]\n')
+    mine, shipped = load_experiment(tmp_path / "table.toml"), load_experiment(files.SHIPPED / "table.toml")
+    assert mine.seeds == (7,)
+    assert mine.arms == shipped.arms
+
+
+def test_options_of_another_kind_are_not_inherited(tmp_path: Path) -> None:
+    (tmp_path / "below.toml").write_text(MINIMAL)
+    (tmp_path / "over.toml").write_text('extends = "below"\n[ecg.encoder]\nkind = "xresnet1d"\n')
+    over = load_experiment(tmp_path / "over.toml")
+    assert over.ecg is not None
+    assert (over.ecg.encoder.kind, over.ecg.encoder.options) == ("xresnet1d", {})

@@ -54,7 +54,7 @@ def step(name: str, rank: int, world: int) -> dict[str, torch.Tensor]:
     found = {"loss": loss.detach()}
     for parameter_name, parameter in method.named_parameters():
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        if world > 1:
+        if world > 1 and parameter.requires_grad:
             assert parameter.grad is not None, f"{parameter_name} would keep the other processes waiting"
             dist.all_reduce(gradient)
         found[parameter_name] = gradient / world

@@ -82,6 +82,12 @@ def test_members_of_different_subjects_are_refused() -> None:
         mean_frame([frame([0.1, 0.2, 0.6, 0.9]), frame([0.1, 0.2])], SCALES.get("binary"))
 
 
+def test_without_validation_subjects_there_is_no_common_scale() -> None:
+    tested = frame([0.1, 0.2, 0.6, 0.9]).assign(split="test")
+    with pytest.raises(InputError, match="needs validation subjects"):
+        mean_frame([tested, tested], SCALES.get("binary"))
+
+
 def test_an_ensemble_in_an_experiment(make: Make, prepared: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(prepared, tmp_path / "run")
     experiment = both(make, '{members=["risk score","boosted table"]}')

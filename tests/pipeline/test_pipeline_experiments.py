@@ -11,6 +11,7 @@ import pytest
 from cardiobind.config import Experiment
 from cardiobind.errors import CardiobindError, ConfigError, InputError, UnknownNameError
 from cardiobind.modalities.features.presets import preset
+from cardiobind.models.encoder import encoder_options
 from cardiobind.pipeline import load, run_until
 from cardiobind.pipeline.components import feature_names
 from cardiobind.pipeline.run import SHIPPED
@@ -41,6 +42,15 @@ def test_a_layout_that_the_encoder_cannot_take_is_refused(tmp_path: Path) -> Non
         load("demo", words)
     spatial = ["cmr.encoder.kind=resnet_places", "cmr.encoder.options={depth=10}", "cmr.layout=video"]
     assert load("demo", [*words, *spatial]).cmr.long_axis == ("lax_4ch",)
+
+
+def test_the_full_table_has_the_encoders_of_the_paper(tmp_path: Path) -> None:
+    full, paper = (load(name, [f"data_root={tmp_path}"]) for name in ("table_full", "paper"))
+    for modality in ("ecg", "cmr", "tabular"):
+        own, theirs = (getattr(e, modality).encoder for e in (full, paper))
+        assert own.kind == theirs.kind
+        assert encoder_options(own.kind, own.options) == encoder_options(theirs.kind, theirs.options)
+    assert [full.cmr.size_px, full.ecg.rate_hz] == [paper.cmr.size_px, paper.ecg.rate_hz]
 
 
 def test_demo_and_ptbxl_are_shipped() -> None:

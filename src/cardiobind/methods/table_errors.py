@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -49,6 +50,15 @@ class TableErrors(NamedTuple):
             cross_entropies(logits, code, of_categories), of_categories.sum(dim=1),
             ((logits.argmax(dim=2) == code) & of_categories).sum(dim=1),
         )  # fmt: skip
+
+    @classmethod
+    def of_nobody(cls, x: Tensor) -> TableErrors:
+        """Return errors of no subject, of the types that those of some have and on the device of `x`.
+
+        Processes gather them from each other, and types that differ end all of them.
+        """
+        none, count = x.new_zeros(0), x.new_zeros(0, dtype=torch.long)
+        return cls(none, count, none, count, count)
 
     def mean(self) -> Tensor:
         """Return the mean error of an entry, 0 where none counts."""

@@ -7,8 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cardiobind.errors import InputError
+from cardiobind.objectives.precision import in_float32
 
 
+@in_float32
 def squared_errors(predicted: Tensor, value: Tensor, counted: Tensor) -> Tensor:
     """Return for each subject the sum of squared errors of the numbers that count.
 
@@ -18,7 +20,7 @@ def squared_errors(predicted: Tensor, value: Tensor, counted: Tensor) -> Tensor:
         counted: (B, numbers) bool.
 
     Returns:
-        (B,) float32, 0 for a subject of whom nothing counts.
+        (B,) float32 or more, 0 for a subject of whom nothing counts.
 
     Raises:
         InputError: the shapes differ.
@@ -26,10 +28,11 @@ def squared_errors(predicted: Tensor, value: Tensor, counted: Tensor) -> Tensor:
     if not predicted.shape == value.shape == counted.shape:
         got = (tuple(predicted.shape), tuple(value.shape), tuple(counted.shape))
         raise InputError("prediction and target of the numbers have different shapes", got=got)
-    error = torch.where(counted, predicted.float() - value.float(), 0.0)
+    error = torch.where(counted, predicted - value, 0.0)
     return error.square().sum(dim=1)
 
 
+@in_float32
 def cross_entropies(logits: Tensor, code: Tensor, counted: Tensor) -> Tensor:
     """Return for each subject the sum of the cross-entropies of the categories that count.
 
@@ -39,7 +42,7 @@ def cross_entropies(logits: Tensor, code: Tensor, counted: Tensor) -> Tensor:
         counted: (B, categories) bool.
 
     Returns:
-        (B,) float32, 0 for a subject of whom nothing counts.
+        (B,) float32 or more, 0 for a subject of whom nothing counts.
 
     Raises:
         InputError: the shapes differ.
@@ -48,5 +51,5 @@ def cross_entropies(logits: Tensor, code: Tensor, counted: Tensor) -> Tensor:
         got = (tuple(logits.shape), tuple(code.shape), tuple(counted.shape))
         raise InputError("prediction and target of the categories have different shapes", got=got)
     target = torch.where(counted, code, 0)
-    losses = F.cross_entropy(logits.float().flatten(0, 1), target.flatten(), reduction="none").view_as(target)
+    losses = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view_as(target)
     return torch.where(counted, losses, 0.0).sum(dim=1)

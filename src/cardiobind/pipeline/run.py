@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cardiobind.experiments
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import Shard
 from cardiobind.cohort.remote import is_url
 from cardiobind.config import Experiment, load_experiment
+from cardiobind.config.files import SHIPPED
 from cardiobind.errors import ConfigError
 from cardiobind.pipeline.arms import Cell
 from cardiobind.pipeline.ceiling import known_ceiling
@@ -29,7 +29,6 @@ from cardiobind.registry import did_you_mean
 from cardiobind.training import choose_precision, computing_on
 from cardiobind.training.processes import Team, join
 
-SHIPPED = Path(next(iter(cardiobind.experiments.__path__)))
 STAGES = ("prepare", "pretrain", "align", "finetune")
 
 

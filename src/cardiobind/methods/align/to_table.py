@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cardiobind.data import Batch
 from cardiobind.errors import ConfigError
 from cardiobind.methods.align.cached import chunk_sizes, in_chunks
-from cardiobind.methods.base import METHODS, Present, Step, zero_loss
+from cardiobind.methods.base import METHODS, Present, Step, finite, zero_loss
 from cardiobind.methods.table_errors import TableErrors, summary
 from cardiobind.methods.views import Views
 from cardiobind.models import TableDecoder, Tower
@@ -75,8 +75,9 @@ class AlignToTable(nn.Module):
         table = x.new_zeros(batch.size, *x.shape[1:])
         table[batch.present["tabular"]] = x
         if not len(batch.signals[modality]):
-            return TableErrors(*(x.new_zeros(0) for _ in TableErrors._fields))
-        tokens = in_chunks(self.towers[modality], self._shown(modality, batch), self.chunks[modality])[:, None]
+            return TableErrors.of_nobody(x)
+        z = in_chunks(self.towers[modality], self._shown(modality, batch), self.chunks[modality])
+        tokens = finite(z, f"embeddings of {modality}")[:, None]
         decoder = cast(TableDecoder, self.decoders[modality])
         return TableErrors.of(decoder, tokens, table[here], table[here][..., 1] != 0)
 

@@ -117,7 +117,7 @@ def mean_frame(frames: Sequence[pd.DataFrame], scale: Scale) -> pd.DataFrame:
         scale: of the mean.
 
     Raises:
-        InputError: the members' predictions are not of the same rows.
+        InputError: the members' predictions are not of the same rows, or none is of a validation subject.
     """
     key = [name for name in ("inputs", "output", "split", "subject", "visit") if name in frames[0]]
     first, *others = (frame.set_index(key).sort_index() for frame in frames)
@@ -128,8 +128,12 @@ def mean_frame(frames: Sequence[pd.DataFrame], scale: Scale) -> pd.DataFrame:
     groups = mixed.groupby([name for name in key if name in ("inputs", "output")], sort=False).indices
     for rows in groups.values():
         validation = (mixed["split"].to_numpy()[rows] == "validation").astype(bool)
-        own = [s.to_numpy(np.float64)[rows] for s in scores]
-        mixed.loc[rows, "score"] = mean_of(own, validation if validation.any() else np.ones(len(rows), bool), scale)
+        if not validation.any():
+            raise InputError(
+                "an ensemble needs validation subjects, over whom its members are brought to one scale",
+                where="members", hint="give protocol.fractions a validation part, or leave the ensemble out",
+            )  # fmt: skip
+        mixed.loc[rows, "score"] = mean_of([s.to_numpy(np.float64)[rows] for s in scores], validation, scale)
     return mixed
 
 
