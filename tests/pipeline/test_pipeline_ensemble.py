@@ -14,6 +14,7 @@ from scipy.special import expit, logit
 from cardiobind import pipeline
 from cardiobind.config import Experiment
 from cardiobind.errors import ConfigError, InputError
+from cardiobind.pipeline import Selection
 from cardiobind.pipeline.arms.ensemble import SCALES, mean_frame, mean_of
 from cardiobind.tasks import KINDS
 
@@ -103,6 +104,24 @@ def test_an_ensemble_in_an_experiment(make: Make, prepared: Path, tmp_path: Path
             SCALES.get("binary"),
         ).drop(columns="arm"),
     )  # fmt: skip
+
+
+def test_again_fits_the_members_before_an_ensemble_that_is_listed_first(
+    make: Make, prepared: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(prepared, tmp_path / "run")
+    experiment = both(make, '{members=["risk score","boosted table"]}')
+    experiment = experiment.model_copy(update={"arms": experiment.arms[::-1]})
+    made = [
+        {p.config["arm"]["name"]: p.file("predictions.parquet").stat().st_mtime_ns for p in found}
+        for found in (
+            pipeline.run_until("finetune", experiment, folder),
+            pipeline.run_until("finetune", experiment, folder, selection=Selection(again=True)),
+        )
+    ]
+    assert list(made[0]) == list(made[1]) == ["both", "boosted table", "risk score"]
+    assert max(made[0].values()) < min(made[1].values())
+    assert made[1]["both"] == max(made[1].values())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from cardiobind.artifact import Artifact
 from cardiobind.config import ArmConfig
@@ -47,24 +47,31 @@ def _cell(
     return Cell(own, arm, fraction, seed, start_of(learnt, arm, own), tuple(members))
 
 
+def fit_each(chosen: Sequence[Cell], *, again: bool = False) -> list[Artifact]:
+    """Return the predictors of some cells, in order; ensembles are fitted last, so that they see their members anew.
+
+    Args:
+        chosen: cells of the results table.
+        again: fit them whether or not they are there.
+    """
+    order = sorted(range(len(chosen)), key=lambda i: bool(chosen[i].members))
+    fitted = {i: fit(chosen[i], again=again) for i in order}
+    return [fitted[i] for i in range(len(chosen))]
+
+
 def fit(cell: Cell, *, again: bool = False) -> Artifact:
     """Return the predictor of a cell, fitted unless it is there.
 
     Args:
         cell: of the results table.
-        again: delete it first, so that it is fitted whether or not it is there.
+        again: fit it whether or not it is there; its members are fitted only where they are not there.
     """
     parents = {found.digest: found for found, _ in cell.start.values()}
     parents |= {found.digest: found for found in map(fit, cell.members)}
     every = [cell.study.cohort.artifact, cell.study.protocol.artifact, *parents.values()]
-    name, config = _name(cell), cell.description()
-    if again:
-        cell.study.workspace.forget(
-            cell.study.workspace.stage(name, "predictor", config=config, rooms=ARM_ROOMS, parents=every)
-        )
     return cell.study.workspace.obtain(
-        name, "predictor", lambda stage: ARMS.get(cell.arm.kind).fit(cell, stage), config=config, rooms=ARM_ROOMS,
-        parents=every,
+        _name(cell), "predictor", lambda stage: ARMS.get(cell.arm.kind).fit(cell, stage), config=cell.description(),
+        rooms=ARM_ROOMS, parents=every, again=again,
         together=ARMS.get(cell.arm.kind).together and not (cell.arm.training or cell.study.experiment.finetune).alone,
     )  # fmt: skip
 

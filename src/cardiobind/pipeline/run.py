@@ -16,7 +16,7 @@ from cardiobind.pipeline.arms import Cell
 from cardiobind.pipeline.ceiling import known_ceiling
 from cardiobind.pipeline.components import Study
 from cardiobind.pipeline.export import BUNDLE_ROOMS, export_predictor
-from cardiobind.pipeline.finetune import cells, fit
+from cardiobind.pipeline.finetune import cells, fit, fit_each
 from cardiobind.pipeline.prepare import Ingest, prepare_each, prepare_part
 from cardiobind.pipeline.progress import Reporter
 from cardiobind.pipeline.rehearsal import check_words, rehearse
@@ -137,7 +137,7 @@ def run_until(
             return [study.cohort.artifact, *(own.protocol.artifact for own in studies)]
         _rehearse(studies)
         if stage == "finetune":
-            return [fit(cell, again=chosen.again) for cell in chosen.of(_cells(studies))]
+            return fit_each(chosen.of(_cells(studies)), again=chosen.again)
         learnt = learn_without_labels(study, until=stage).values()
         if stage == "align":
             return _distinct(own.aligned for own in learnt)

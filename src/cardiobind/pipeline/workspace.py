@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import tempfile
 import uuid
@@ -106,6 +105,7 @@ class Workspace:
         rooms: Sequence[str],
         parents: Sequence[Artifact] = (),
         together: bool = False,
+        again: bool = False,
     ) -> Artifact:
         """Return the artefact of a stage, computing it unless the same inputs, config and code have made it before.
 
@@ -117,18 +117,19 @@ class Workspace:
             rooms: rooms of the package whose code decides the result.
             parents: artefacts read.
             together: several processes compute it together; otherwise one does while the others wait.
+            again: compute it though it is there, from the start.
 
         Raises:
             CorruptArtifactError: a stage that was done was altered since.
         """
         stage = self.stage(name, kind, config=config, rooms=rooms, parents=parents)
         with ExitStack() as held:
-            cached = current().by_leader(lambda: stage.path.exists() or _done_elsewhere(stage, held))
+            cached = current().by_leader(lambda: _found(stage, held, again=again))
             self.reporter.start(name)
             if not cached:
                 _build(build, stage, together=together)
-        found = _opened(stage.path, kind)
-        current().by_leader(lambda: shutil.rmtree(stage.work, ignore_errors=True))
+            found = _opened(stage.path, kind)
+            current().by_leader(lambda: shutil.rmtree(stage.work, ignore_errors=True))
         self.used[name] = found
         self.reporter.finish(name, cached=cached)
         return found
@@ -141,15 +142,10 @@ class Workspace:
         path = self.out / f"{name}-{key[:8]}"
         return Stage(name, kind, path, self.out / ".work" / path.name, config, parents, key)
 
-    def forget(self, stage: Stage) -> None:
-        """Delete the artefact of a stage, if it is there, and what an interrupted computation of it has left."""
-        for folder in (stage.path, stage.work):
-            current().by_leader(lambda folder=folder: shutil.rmtree(folder, ignore_errors=True))  # type: ignore[misc]
-
     def forget_others(self, stage: Stage) -> None:
         """Delete what interrupted computations of the same stage from other inputs have left."""
         for folder in stage.work.parent.glob(f"{stage.name}-*"):
-            if folder != stage.work:
+            if folder != stage.work and folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
 
     def link(self, name: str, found: Artifact) -> Path:
@@ -160,13 +156,25 @@ class Workspace:
         return link
 
 
-def _done_elsewhere(stage: Stage, held: ExitStack) -> bool:
-    """Wait until nobody else computes a stage, keep others from it, and return whether it has been done meanwhile."""
-    stage.work.mkdir(parents=True, exist_ok=True)
-    folder = os.open(stage.work, os.O_RDONLY)
-    held.callback(os.close, folder)
-    fcntl.flock(folder, fcntl.LOCK_EX)
+def _found(stage: Stage, held: ExitStack, *, again: bool) -> bool:
+    """Return whether a stage is done; unless it plainly is, wait until nobody else is at it and keep others from it."""
+    if not again and stage.path.exists() and not stage.work.exists():
+        return True
+    stage.work.parent.mkdir(parents=True, exist_ok=True)
+    # Opened for writing, as NFS turns flock into a lock that needs it; beside the folder, so that it outlives that.
+    lock = held.enter_context(stage.work.with_name(f"{stage.work.name}.lock").open("w"))
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if again:
+        _forget(stage)
     return stage.path.exists()
+
+
+def _forget(stage: Stage) -> None:
+    """Delete a stage, if it is there, and what an interrupted computation has left; the caller holds the lock."""
+    stage.work.mkdir(exist_ok=True)
+    if stage.path.exists():
+        stage.path.rename(stage.work / f"forgotten-{uuid.uuid4().hex}")
+    shutil.rmtree(stage.work)
 
 
 def _build(build: Callable[[Stage], object], stage: Stage, *, together: bool) -> None:
