@@ -116,7 +116,7 @@ def _of_seen(grow: Grow) -> Grow:
 
     @wraps(grow)
     def grow_seen(features: Features, labels: Floats, trees: Trees, seed: int) -> Ensemble:
-        seen = np.isfinite(features).any(axis=0)
+        seen = np.asarray(np.isfinite(features).any(axis=0))
         return _OfSeen(grow(_unseen_as_zero(features, seen), labels, trees, seed), seen)
 
     return grow_seen
