@@ -115,7 +115,7 @@ def test_the_interval_holds_the_truth_in_a_long_simulation() -> None:
 
 def test_values_are_means_over_seeds_and_spread_stands_apart() -> None:
     frame = make_predictions(seeds=3, arms={"a": 1.0})
-    estimate = evaluate(frame, resamples=50)["cells"][0]["metrics"]["auroc"]
+    estimate = evaluate(frame, resamples=60)["cells"][0]["metrics"]["auroc"]
     test = frame[frame["split"] == "test"]
     values = [auroc(g["label"].to_numpy(), g["score"].to_numpy()) for _, g in test.groupby("seed")]
     assert estimate["value"] == pytest.approx(np.mean(values))
@@ -154,7 +154,7 @@ def test_paired_difference_of_a_model_with_itself_is_zero() -> None:
 
 def test_swapping_the_arms_turns_the_sign() -> None:
     frame = make_predictions()
-    result = evaluate(frame, resamples=50, comparisons=[("aligned", "scratch"), ("scratch", "aligned")])
+    result = evaluate(frame, resamples=60, comparisons=[("aligned", "scratch"), ("scratch", "aligned")])
     half = len(result["comparisons"]) // 2
     for a, b in zip(result["comparisons"][:half], result["comparisons"][half:], strict=True):
         assert a["difference"] == pytest.approx(-b["difference"])

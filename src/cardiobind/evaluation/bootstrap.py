@@ -17,6 +17,11 @@ Ints = NDArray[np.int64]
 CONFIDENCE = 0.95
 _BLOCK_ELEMENTS = 2_000_000
 _UNDEFINED_ALLOWED = 0.05
+_ROUNDING = 1e-12
+ONE_SUBJECT = "no interval: a class has one subject"
+TOO_OFTEN_UNDEFINED = "no interval: over 5 % of the bootstrap resamples give no finite value"
+TOO_FEW_RESAMPLES = "no interval: a class has so few subjects that its ends lie beyond the bootstrap resamples"
+ALIKE = "no interval: all bootstrap resamples give the same value, as where nobody was called wrongly"
 
 
 def count_blocks(strata: Ints, resamples: int, seed: int) -> Iterator[Floats]:
@@ -74,35 +79,30 @@ def tail_share(subjects: int | None) -> float:
 
 
 def interval(values: Floats, subjects: int | None = None) -> tuple[float, float] | None:
-    """Return the expanded percentile interval (95 %), or None where it has no meaning.
-
-    That is where over 5 % of the resamples are undefined, or a class has one subject, which is drawn each time.
+    """Return the expanded percentile interval (95 %), or None where `why_no_interval` gives a reason.
 
     Args:
         values: (resamples,) metric of each resample, NaN where undefined.
         subjects: of the smaller class, see `tail_share`; None for the plain percentiles.
     """
-    finite = values[np.isfinite(values)]
-    if not len(finite) or len(finite) < (1 - _UNDEFINED_ALLOWED) * len(values) or _too_few(subjects):
-        return None
-    tail = tail_share(subjects)
-    low, high = np.quantile(finite, [tail, 1 - tail])
-    return float(low), float(high)
+    return None if why_no_interval(values, subjects) else _ends(values, subjects)
 
 
 def two_sided_p(differences: Floats, subjects: int | None = None) -> float | None:
     """Return the p value that is below 5 % where the interval of the same arguments leaves zero out.
 
-    For many subjects it is twice the share of resamples on the lesser side of zero, never below 2 / (resamples + 1)
-    nor above 1; few subjects have a higher least value, by the tails of Student's t.
+    The two agree but for one resample: the interval's ends lie between two of them. For many subjects p is twice the
+    share of resamples on the lesser side of zero, never below 2 / (resamples + 1) nor above 1; few subjects have a
+    higher least value, by the tails of Student's t. Where there are too few resamples for an interval, p is there and
+    not below 5 %. None where `why_unusable` gives a reason.
 
     Args:
         differences: (resamples,) paired differences, NaN where undefined.
         subjects: of the smaller class, see `tail_share`; None for the plain share.
     """
-    finite = differences[np.isfinite(differences)]
-    if not len(finite) or _too_few(subjects):
+    if why_unusable(differences, subjects):
         return None
+    finite = differences[np.isfinite(differences)]
     lesser = min(np.sum(finite <= 0), np.sum(finite >= 0))
     share = float(min(0.5, (lesser + 1) / (len(finite) + 1)))
     if subjects is None:
@@ -110,8 +110,55 @@ def two_sided_p(differences: Floats, subjects: int | None = None) -> float | Non
     return float(2 * student.sf(norm.isf(share) * np.sqrt((subjects - 1) / subjects), subjects - 1))
 
 
-def _too_few(subjects: int | None) -> bool:
-    return subjects is not None and subjects < 2
+def why_unusable(values: Floats, subjects: int | None = None) -> str | None:
+    """Return why resamples give neither interval nor p: a class has one subject, or over 5 % are undefined."""
+    if subjects is not None and subjects < 2:
+        return ONE_SUBJECT
+    return None if enough(np.isfinite(values)) else TOO_OFTEN_UNDEFINED
+
+
+def why_no_interval(values: Floats, subjects: int | None = None) -> str | None:
+    """Return why resamples give no interval; None where they do.
+
+    That is why they are unusable, or that they are too few for the tail: with the share of one resample above it, the
+    interval would be their least and greatest value whatever its confidence, and p could not be below 5 %.
+
+    Args:
+        values: (resamples,) NaN where undefined.
+        subjects: of the smaller class.
+    """
+    return why_unusable(values, subjects) or why_unresolved(int(np.isfinite(values).sum()), subjects)
+
+
+def why_unresolved(resamples: int, subjects: int | None) -> str | None:
+    """Return that so many resamples do not reach the tail of `tail_share`, on one side; None where they do."""
+    return None if tail_share(subjects) > 1 / (resamples + 1) else TOO_FEW_RESAMPLES
+
+
+def enough(defined: NDArray[np.bool_]) -> bool:
+    """Tell whether enough resamples are defined, 95 %, to speak of all.
+
+    Args:
+        defined: (resamples,).
+    """
+    return bool(defined.any()) and int(defined.sum()) >= (1 - _UNDEFINED_ALLOWED) * len(defined)
+
+
+def alike(values: Floats, subjects: int) -> bool:
+    """Tell whether the interval of usable resamples would have no width.
+
+    Args:
+        values: (resamples,) NaN where undefined.
+        subjects: of the smaller class, at least 2.
+    """
+    low, high = _ends(values, subjects)
+    return high - low <= _ROUNDING
+
+
+def _ends(values: Floats, subjects: int | None) -> tuple[float, float]:
+    tail = tail_share(subjects)
+    low, high = np.quantile(values[np.isfinite(values)], [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _draw(size: int, resamples: int, generator: np.random.Generator) -> Ints:

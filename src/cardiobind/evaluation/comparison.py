@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
-from cardiobind.evaluation.bootstrap import interval, two_sided_p
+from cardiobind.evaluation.bootstrap import ALIKE, two_sided_p, why_unusable
 from cardiobind.evaluation.cells import Cell
 from cardiobind.evaluation.metrics import METRICS, Metric
-from cardiobind.evaluation.resampler import Resampler, why_no_interval
-from cardiobind.evaluation.uncertainty.components import named_intervals
+from cardiobind.evaluation.resampler import Resampler, over_subjects
+from cardiobind.evaluation.uncertainty.components import ONE_SEED, named_intervals
 from cardiobind.evaluation.uncertainty.delong import delong_test
 
 Floats = NDArray[np.float64]
@@ -121,25 +121,36 @@ def _difference(
         reasons = [c.why_undefined(metric.on) for c in (a, b)]
         return entry | {"undefined": next((r for r in reasons if r), metric.why_undefined(a.labels))}
     drawn = drawn_a.mean(axis=0) - drawn_b.mean(axis=0)
-    bounds = interval(drawn, subjects)
+    same = np.array_equal(a.values[metric.on], b.values[metric.on])
+    bounds, p, reason = _tell(drawn, subjects, same=same)
     low, high = bounds or (None, None)
+    width = metric.within[1] - metric.within[0]
+    of_seeds, drawn_seeds, why_one = _between(a, b, values, (drawn_a, drawn_b))
     return {
-        **entry, "difference": value, "low": low, "high": high, "p": two_sided_p(drawn, subjects),
-        **_named(a, b, values, (drawn_a, drawn_b), bounds, subjects),
+        **entry, "difference": value, "low": low, "high": high, "p": p,
+        **named_intervals(of_seeds, drawn_seeds, bounds, subjects, (-width, width), why_one, reason),
         **_delong(a, b, metric),
-        **({} if bounds else {"undefined": why_no_interval(metric, subjects)}),
+        **({"undefined": reason} if reason else {}),
     }  # fmt: skip
 
 
-def _named(
-    a: Cell, b: Cell, values: tuple[Floats, Floats], drawn: tuple[Floats, Floats], bounds: tuple[float, float] | None,
-    subjects: int,
-) -> dict[str, Any]:  # fmt: skip
+def _tell(
+    drawn: Floats, subjects: int, *, same: bool
+) -> tuple[tuple[float, float] | None, float | None, str | None]:  # fmt: skip
+    """Return interval, p and why there is none; a difference of the same predictions is nothing, whatever is drawn."""
+    if same and why_unusable(drawn, subjects) is None:
+        return (0.0, 0.0), 1.0, None
+    bounds, reason = over_subjects(drawn, subjects)
+    return bounds, None if reason == ALIKE else two_sided_p(drawn, subjects), reason
+
+
+def _between(
+    a: Cell, b: Cell, values: tuple[Floats, Floats], drawn: tuple[Floats, Floats]
+) -> tuple[Floats, Floats, str]:
     if a.seeds == b.seeds:
-        return named_intervals(values[0] - values[1], drawn[0] - drawn[1], bounds, subjects)
+        return values[0] - values[1], drawn[0] - drawn[1], ONE_SEED
     middle = np.array([np.mean(values[0]) - np.mean(values[1])])
-    mean = drawn[0].mean(axis=0) - drawn[1].mean(axis=0)
-    return named_intervals(middle, mean[None], bounds, subjects, why_one=_OTHER_SEEDS)
+    return middle, (drawn[0].mean(axis=0) - drawn[1].mean(axis=0))[None], _OTHER_SEEDS
 
 
 def _delong(a: Cell, b: Cell, metric: Metric) -> dict[str, Any]:

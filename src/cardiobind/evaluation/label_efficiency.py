@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiobind import rng
-from cardiobind.evaluation.bootstrap import interval, tail_share
+from cardiobind.evaluation.bootstrap import (
+    ONE_SUBJECT,
+    TOO_OFTEN_UNDEFINED,
+    enough,
+    interval,
+    tail_share,
+    why_no_interval,
+    why_unresolved,
+)
 from cardiobind.evaluation.cells import Cell
 from cardiobind.evaluation.comparison import pairs
 from cardiobind.evaluation.metrics import METRICS
@@ -30,7 +38,7 @@ _SMALL_GAP = "no interval: the gap is not above 0 in over 5 % of the resamples"
 def label_efficiency(
     cells: Sequence[Cell], comparisons: Sequence[tuple[str, str]], sampler: Resampler
 ) -> list[dict[str, Any]]:
-    """Return for each arm and fraction the labels that the baseline needs to be as good, as a multiple of the arm's.
+    """Return the share of its labels that the baseline needs to be as good as each arm and fraction, over the arm's.
 
     The baseline's metric over the log of its shares of labels is made monotone (isotonic regression) and joined by
     lines; where it reaches the arm's value the two are equal. A factor beyond the shares that were tried is censored:
@@ -205,13 +213,20 @@ def _censored(log_factor: float, ends: Floats) -> tuple[float, str]:
 
 
 def _censored_interval(log_factors: Floats, ends: Floats, subjects: int) -> dict[str, Any]:
-    known = np.sort(log_factors[~np.isnan(log_factors)])
-    if subjects < 2 or len(known) < 0.95 * len(log_factors):
-        return {"low": None, "high": None, "low_bound": "", "high_bound": ""}
+    defined = ~np.isnan(log_factors)
+    known = np.sort(log_factors[defined])
+    if reason := _why_no_ends(defined, subjects):
+        return {"low": None, "high": None, "low_bound": "", "high_bound": "", "undefined": reason}
     tail = tail_share(subjects)
     low, low_bound = _censored(float(known[int(np.floor(tail * (len(known) - 1)))]), ends)
     high, high_bound = _censored(float(known[int(np.ceil((1 - tail) * (len(known) - 1)))]), ends)
     return {"low": low, "high": high, "low_bound": low_bound, "high_bound": high_bound}
+
+
+def _why_no_ends(defined: NDArray[np.bool_], subjects: int) -> str | None:
+    if subjects < 2:
+        return ONE_SUBJECT
+    return why_unresolved(int(defined.sum()), subjects) if enough(defined) else TOO_OFTEN_UNDEFINED
 
 
 def _share_interval(drawn: Floats, subjects: int) -> dict[str, Any]:
@@ -220,7 +235,8 @@ def _share_interval(drawn: Floats, subjects: int) -> dict[str, Any]:
     share = np.divide(arm - baseline, gap, out=np.full(len(gap), np.nan), where=gap > 0)
     bounds = interval(share, subjects)
     if bounds is None:
-        return {"low": None, "high": None, "undefined": _SMALL_GAP}
+        reason = why_no_interval(share, subjects)
+        return {"low": None, "high": None, "undefined": _SMALL_GAP if reason == TOO_OFTEN_UNDEFINED else reason}
     return {"low": bounds[0], "high": bounds[1]}
 
 

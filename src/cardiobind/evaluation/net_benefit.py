@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiobind.evaluation.bootstrap import interval
 from cardiobind.evaluation.cells import Cell
-from cardiobind.evaluation.resampler import Resampler
+from cardiobind.evaluation.resampler import Resampler, plain_estimate
 
 Floats = NDArray[np.float64]
 
@@ -58,8 +57,8 @@ def net_benefits(cell: Cell, sampler: Resampler) -> dict[str, Any]:
         "points": [
             {
                 "threshold": float(thresholds[k]), "treat_all": float(on_all[k]),
-                "net_benefit": _estimate(value[k], drawn[:, k], subjects),
-                "gain": _estimate(gain[k], gains[:, k], subjects),
+                "net_benefit": plain_estimate(value[k], drawn[:, k], subjects),
+                "gain": plain_estimate(gain[k], gains[:, k], subjects),
             }
             for k in range(len(thresholds))
         ],
@@ -71,8 +70,3 @@ def _mean(cell: Cell, thresholds: Floats, counts: Floats, *, everyone: bool = Fa
         return net_benefit(cell.labels, np.ones(len(cell.labels)), thresholds, counts)
     each = [net_benefit(cell.labels, risks, thresholds, counts) for risks in cell.values[_ON]]
     return np.asarray(np.mean(each, axis=0))
-
-
-def _estimate(value: float, drawn: Floats, subjects: int) -> dict[str, float | None]:
-    low, high = interval(drawn, subjects) or (None, None)
-    return {"value": float(value), "low": low, "high": high}

@@ -9,7 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
-from cardiobind.evaluation.bootstrap import count_blocks, interval, smallest_class, subject_strata
+from cardiobind.evaluation.bootstrap import (
+    ALIKE,
+    alike,
+    count_blocks,
+    interval,
+    smallest_class,
+    subject_strata,
+    why_no_interval,
+    why_unusable,
+)
 from cardiobind.evaluation.cells import Cell
 from cardiobind.evaluation.metrics import Metric
 from cardiobind.evaluation.uncertainty.components import named_intervals
@@ -18,9 +27,6 @@ Floats = NDArray[np.float64]
 
 _CACHED_ELEMENTS = 200_000
 _REMEMBERED = 8
-ONE_SUBJECT = "no interval: a class has one subject"
-_TOO_OFTEN_UNDEFINED = "no interval: over 5 % of the bootstrap resamples give no finite value"
-_ALIKE = "no interval: all bootstrap resamples give the same value, as where nobody was called wrongly"
 _BIASED = "no interval: resampling biases a binned calibration error upwards"
 
 
@@ -107,9 +113,7 @@ def estimate(cell: Cell, metric: Metric, sampler: Resampler) -> dict[str, Any]:
         reason = cell.why_undefined(metric.on) or metric.why_undefined(cell.labels)
         return {"value": None, "low": None, "high": None, "undefined": reason}
     drawn, subjects = sampler.draws(cell, [metric]).get(metric.name), sampler.subjects(cell)
-    bounds = interval(drawn.mean(axis=0), subjects) if drawn is not None else None
-    if alike := bounds is not None and bounds[0] == bounds[1]:
-        bounds = None
+    bounds, reason = (None, _BIASED) if drawn is None else over_subjects(drawn.mean(axis=0), subjects)
     return {
         "value": float(np.mean(values)),
         "low": bounds[0] if bounds else None,
@@ -117,16 +121,36 @@ def estimate(cell: Cell, metric: Metric, sampler: Resampler) -> dict[str, Any]:
         "seed_sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         "seed_min": float(np.min(values)),
         "seed_max": float(np.max(values)),
-        **named_intervals(values, drawn, bounds, subjects, metric.within),
-        **({} if bounds else {"undefined": _ALIKE if alike else why_no_interval(metric, subjects)}),
+        **named_intervals(values, drawn, bounds, subjects, metric.within, why_none=reason),
+        **({"undefined": reason} if reason else {}),
     }
 
 
-def why_no_interval(metric: Metric, subjects: int) -> str:
-    """Return why the bootstrap gives no interval of a value that is defined."""
-    if metric.resampled is None:
-        return _BIASED
-    return ONE_SUBJECT if subjects < 2 else _TOO_OFTEN_UNDEFINED
+def plain_estimate(value: float, drawn: Floats, subjects: int) -> dict[str, Any]:
+    """Return a value with its interval over test subjects alone, or why that is not there.
+
+    Args:
+        value: on all rows.
+        drawn: (resamples,) NaN where undefined.
+        subjects: of the smaller class.
+    """
+    low, high = interval(drawn, subjects) or (None, None)
+    reason = why_no_interval(drawn, subjects)
+    known = float(value) if np.isfinite(value) else None
+    return {"value": known, "low": low, "high": high, **({"undefined": reason} if reason else {})}
+
+
+def over_subjects(drawn: Floats, subjects: int) -> tuple[tuple[float, float] | None, str | None]:
+    """Return the interval over test subjects, or None and why there is none; one of no width is none.
+
+    Args:
+        drawn: (resamples,) of a mean over seeds, NaN where undefined.
+        subjects: of the smaller class.
+    """
+    reason = why_no_interval(drawn, subjects)
+    if why_unusable(drawn, subjects) is None and alike(drawn, subjects):
+        reason = ALIKE
+    return (None if reason else interval(drawn, subjects)), reason
 
 
 def _each_seed(cell: Cell, metric: Metric, counts: Floats) -> Floats:

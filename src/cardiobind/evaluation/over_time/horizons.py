@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiobind.evaluation import resampled
-from cardiobind.evaluation.bootstrap import interval
 from cardiobind.evaluation.cells import Cell
 from cardiobind.evaluation.logistic import fit_line, fit_shift, logit
 from cardiobind.evaluation.over_time.brier import brier_terms
 from cardiobind.evaluation.over_time.product_limit import event_free, last_known, uncensored
 from cardiobind.evaluation.over_time.proportional import RiskOverTime
-from cardiobind.evaluation.resampler import Resampler
+from cardiobind.evaluation.resampler import Resampler, plain_estimate
 
 Floats = NDArray[np.float64]
 ByHorizon = Callable[[Floats], Floats]
@@ -119,8 +118,8 @@ def _horizon(cell: Cell, fits: list[RiskOverTime], years: float, until: float, s
     once, subjects = np.ones((1, len(time))), sampler.subjects(cell)
     blocks = list(sampler.blocks(cell, stratified=False))
 
-    def measured(statistic: ByHorizon) -> dict[str, float | None]:
-        return _estimate(float(statistic(once)[0]), np.concatenate([statistic(c) for c in blocks]), subjects)
+    def measured(statistic: ByHorizon) -> dict[str, Any]:
+        return plain_estimate(float(statistic(once)[0]), np.concatenate([statistic(c) for c in blocks]), subjects)
 
     def mean_auroc(counts: Floats) -> Floats:
         return np.asarray(np.mean([auroc_at(cell.labels, s, days, counts) for s in cell.values["score"]], axis=0))
@@ -130,7 +129,7 @@ def _horizon(cell: Cell, fits: list[RiskOverTime], years: float, until: float, s
 
 
 def _risks_at(
-    cell: Cell, fits: list[RiskOverTime], days: float, measured: Callable[[ByHorizon], dict[str, float | None]],
+    cell: Cell, fits: list[RiskOverTime], days: float, measured: Callable[[ByHorizon], dict[str, Any]],
     once: Floats, blocks: list[Floats], subjects: int,
 ) -> dict[str, Any]:  # fmt: skip
     (time, event), at = cell.labels.T, np.array([days])
@@ -138,7 +137,7 @@ def _risks_at(
     losses = np.mean([brier_terms(time, event, s[:, None], at)[:, 0] for s in survival], axis=0)
     without = np.mean([brier_terms(time, event, fit.without_model(at), at)[:, 0] for fit in fits], axis=0)
     point, drawn = (_calibrations(cell, survival, days, counts) for counts in ([once], blocks))
-    calibration = {k: _estimate(float(point[k][0]), drawn[k], subjects) for k in point}
+    calibration = {k: plain_estimate(float(point[k][0]), drawn[k], subjects) for k in point}
     return {
         "brier": measured(lambda counts: np.asarray(counts @ losses / counts.sum(axis=1))),
         "brier_reference": float(np.mean(without)),
@@ -195,11 +194,6 @@ def _curve(cell: Cell, fits: list[RiskOverTime], until: float) -> list[dict[str,
 
 def _inverse(share: Floats) -> Floats:
     return np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
-
-
-def _estimate(value: float, drawn: Floats, subjects: int) -> dict[str, float | None]:
-    low, high = interval(drawn, subjects) or (None, None)
-    return {"value": value if np.isfinite(value) else None, "low": low, "high": high}
 
 
 def _reason(fit: RiskOverTime) -> dict[str, str]:

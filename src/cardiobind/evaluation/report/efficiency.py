@@ -26,7 +26,7 @@ def efficiency(report: Report) -> str:
 
 
 def factor_table(metrics: Mapping[str, Any]) -> PaperTable | None:
-    """Return how many times the labels the baseline needs to match an arm, or nothing where it is not known."""
+    """Return how many times the share of its labels a baseline needs to match an arm, or nothing where not known."""
     entries = metrics.get("label_efficiency", ())
     if all(entry.get("factor") is None for entry in entries):
         return None
@@ -38,7 +38,7 @@ def factor_table(metrics: Mapping[str, Any]) -> PaperTable | None:
         ]
         for e in entries
     ]  # fmt: skip
-    caption = "Label efficiency: labels that the baseline needs for the same value, as a multiple of the model's"
+    caption = "Label efficiency: share of its own labels that the baseline needs for the same value, over the model's"
     notes = sorted({f"{e['arm']} on {e['inputs']}: {e['undefined']}" for e in entries if e.get("undefined")})
     return PaperTable("label_efficiency", caption, [header, *rows], [record(e) for e in entries], 6, notes)
 
@@ -106,7 +106,8 @@ def _factors(metrics: Mapping[str, Any]) -> str:
     if table is None:
         return ""
     words = (
-        "A factor of 5 says that the baseline needs five times the labels to be as good. Where all labels that were "
+        "A factor of 5 says that the baseline needs five times the share of its own labels to be as good. These are as "
+        "many times the labels only where both models have the same training subjects. Where all labels that were "
         "tried do not suffice, the factor is only known to be more than that (>)."
     )
     return html.heading("Label efficiency factor") + html.paragraph(words) + html.paper_table(table)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from cardiobind.evaluation.bootstrap import CONFIDENCE
+from cardiobind.evaluation.bootstrap import ALIKE, CONFIDENCE, alike, enough
 
 Floats = NDArray[np.float64]
 
@@ -22,6 +22,7 @@ INTERVAL_NAMES = {
 """What each interval speaks of, by the name it has in ``metrics.json``."""
 ONE_SEED = "one training seed"
 _NO_DRAWS = "the resamples of test subjects are undefined"
+_SAME_SEEDS = "all seeds give the same value"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def components(values: Floats, draws: Floats, subjects: int) -> Components:
 
 def named_intervals(
     values: Floats, draws: Floats | None, of_subjects: tuple[float, float] | None, subjects: int,
-    within: tuple[float, float] = (-np.inf, np.inf), why_one: str = ONE_SEED,
+    within: tuple[float, float] = (-np.inf, np.inf), why_one: str = ONE_SEED, why_none: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return ``interval``, ``intervals`` and ``sd`` of a mean over seeds, each interval under the name of its cause.
 
@@ -81,9 +82,10 @@ def named_intervals(
         subjects: of the smaller class.
         within: least and greatest value that the metric can have.
         why_one: why there is but one value, where there is but one.
+        why_none: why there is no interval over test subjects, where there is none.
     """
     low, high = of_subjects or (None, None)
-    first = {"low": low, "high": high, **({} if of_subjects else {"undefined": _NO_DRAWS})}
+    first = {"low": low, "high": high, **({} if of_subjects else {"undefined": why_none or _NO_DRAWS})}
     seeds, both, sd = _beyond_subjects(values, _finite(draws), subjects, within, why_one)
     return {
         "interval": OF_SUBJECTS,
@@ -96,7 +98,7 @@ def _finite(draws: Floats | None) -> Floats | None:
     if draws is None:
         return None
     kept = draws[:, np.isfinite(draws).all(axis=0)]
-    return kept if kept.shape[1] >= max(2, draws.shape[1] // 2) else None
+    return kept if kept.shape[1] > 1 and enough(np.isfinite(draws).all(axis=0)) else None
 
 
 def _beyond_subjects(
@@ -108,15 +110,15 @@ def _beyond_subjects(
     if seeds < 2:
         none = _undefined(why_one)
         return none, dict(none), {"test_subjects": of_subjects, "seeds": None, "both": None}
-    spread = float(np.std(values, ddof=1)) / np.sqrt(seeds)
-    over_seeds = _symmetric(middle, float(spread), seeds - 1, within)
+    spread = float(np.std(values, ddof=1) / np.sqrt(seeds))
+    over_seeds = _symmetric(middle, spread, seeds - 1, within) if np.ptp(values) > 0 else _undefined(_SAME_SEEDS)
     if draws is None or not known:
-        sd = {"test_subjects": of_subjects, "seeds": float(spread), "both": None}
+        sd = {"test_subjects": of_subjects, "seeds": spread, "both": None}
         return over_seeds, _undefined(_NO_DRAWS), sd
     found = components(values, draws, subjects)
-    sd = {
-        "test_subjects": float(np.sqrt(found.subjects)), "seeds": float(spread), "both": float(np.sqrt(found.both)),
-    }  # fmt: skip
+    sd = {"test_subjects": float(np.sqrt(found.subjects)), "seeds": spread, "both": float(np.sqrt(found.both))}
+    if alike(draws.mean(axis=0), subjects):
+        return over_seeds, _undefined(ALIKE), sd
     return over_seeds, _symmetric(middle, float(np.sqrt(found.both)), found.df, within), sd
 
 
