@@ -9,7 +9,7 @@ from scipy.stats import false_discovery_control, norm
 from scipy.stats import t as student
 
 from cardiobind.evaluation import evaluate
-from cardiobind.evaluation.bootstrap import interval, smallest_class, tail_share, two_sided_p
+from cardiobind.evaluation.bootstrap import class_sizes, interval, tail_share, two_sided_p
 from cardiobind.evaluation.uncertainty.components import components, named_intervals
 from cardiobind.evaluation.uncertainty.delong import delong, delong_interval, delong_test
 from cardiobind.evaluation.uncertainty.multiplicity import adjust_by_metric, benjamini_hochberg, holm
@@ -128,7 +128,7 @@ def test_the_expanded_tail_has_its_closed_form() -> None:
     assert tail_share(None) == pytest.approx(0.025)
     assert interval(np.arange(1001.0), 1) is None
     assert two_sided_p(np.ones(99), 1) is None
-    assert smallest_class(np.array([0, 0, 1])) == 1
+    assert class_sizes(np.array([0, 1, 0, np.nan]), np.array([0, 0, 1, 2])) == (1, 1)
 
 
 @pytest.mark.parametrize("subjects", [5, 20, 500])

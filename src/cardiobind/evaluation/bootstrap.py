@@ -56,9 +56,15 @@ def subject_strata(labels: Floats, subject_index: Ints) -> Ints:
     return strata
 
 
-def smallest_class(strata: Ints) -> int:
-    """Return how many subjects the smaller of the classes drawn from has; 0 without subjects."""
-    return int(np.unique(strata, return_counts=True)[1].min()) if len(strata) else 0
+def class_sizes(labels: Floats, subject_index: Ints) -> tuple[int, int]:
+    """Return how many subjects are negative and positive, the latter in any row; without a known row it is neither.
+
+    Args:
+        labels: (rows,) 0, 1 or NaN where unknown.
+        subject_index: (rows,) subject of each row.
+    """
+    positive = len(np.unique(subject_index[labels == 1]))
+    return len(np.unique(subject_index[np.isfinite(labels)])) - positive, positive
 
 
 def tail_share(subjects: int | None) -> float:

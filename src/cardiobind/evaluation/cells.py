@@ -16,16 +16,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError, SplitLeakageError
-from cardiobind.evaluation.calibration import PlattScaling
+from cardiobind.evaluation.over_time.proportional import RiskOverTime
 from cardiobind.evaluation.settled import Settled, class_values, settle_classes, settle_times, time_values
-from cardiobind.evaluation.threshold import Threshold
 from cardiobind.registry import Registry
 
 Floats = NDArray[np.float64]
@@ -78,16 +76,6 @@ class Cell:
     groups: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
     @property
-    def thresholds(self) -> tuple[Threshold, ...]:
-        """Thresholds of highest balanced accuracy, one a seed; none unless binary."""
-        return cast(tuple[Threshold, ...], self.settled.get("decision", ()))
-
-    @property
-    def calibrations(self) -> tuple[PlattScaling, ...]:
-        """Logistic recalibrations, one a seed; none unless binary."""
-        return cast(tuple[PlattScaling, ...], self.settled.get("recalibrated", ()))
-
-    @property
     def positives(self) -> int | None:
         """Positive labels or events among the rows; None where no such thing is."""
         return int(self.strata.sum()) if self.validation_positives is not None else None
@@ -100,6 +88,11 @@ class Cell:
                 reasons.setdefault(found.reason, []).append(str(seed))
         return "; ".join(f"seed {', '.join(seeds)}: {reason}" for reason, seeds in reasons.items()) or None
 
+    @property
+    def classes(self) -> list[Floats]:
+        """What divides the rows into classes, each (n,) 0, 1 or NaN where unknown: one a label, none of numbers."""
+        return CELLS.get(self.kind).classes(self)
+
     def on_rows(self, rows: pd.MultiIndex) -> Cell:
         """Return the cell on some of its rows, itself where those are all.
 
@@ -109,13 +102,17 @@ class Cell:
         return self if rows.equals(self.rows) else self.at(self.rows.get_indexer(rows))
 
     def at(self, place: Ints) -> Cell:
-        """Return the cell on the rows at some places, which rise; what validation settled stays as it is."""
+        """Return the cell on the rows at some places, which rise; what validation settled stays as it is.
+
+        Values that depend on the other rows, as losses over the time that the test subjects reach, are made anew.
+        """
         rows = self.rows[place]
-        return replace(
+        part = replace(
             self, rows=rows, labels=self.labels[place], subject_index=_subject_index(rows), strata=self.strata[place],
             values={on: v[:, place] for on, v in self.values.items()},
             groups={name: levels[place] for name, levels in self.groups.items()},
         )  # fmt: skip
+        return replace(part, values=CELLS.get(self.kind).values(part))
 
 
 def read_cells(predictions: pd.DataFrame) -> list[Cell]:
@@ -244,8 +241,17 @@ def _survival(key: tuple[object, ...], group: pd.DataFrame) -> list[Cell]:
     cell = _plain(key, group, "survival", ["time_days", "label"])
     are_risks = bool(group["score"].between(0, 1).all())
     settled = tuple(settle_times(rows, are_risks=are_risks) for rows in _validation(cell, group))
-    values = time_values(cell.values["score"], cell.labels, settled)
-    return [replace(cell, values=values, settled={"survival_loss": settled})]
+    cell = replace(cell, settled={"survival_loss": settled})
+    return [replace(cell, values=_times(cell))]
+
+
+def _times(cell: Cell) -> dict[str, Floats]:
+    settled = tuple(risk for risk in cell.settled["survival_loss"] if isinstance(risk, RiskOverTime))
+    return time_values(cell.values["score"], cell.labels, settled)
+
+
+def _as_they_are(cell: Cell) -> dict[str, Floats]:
+    return cell.values
 
 
 def _validation(cell: Cell, group: pd.DataFrame) -> list[pd.DataFrame]:
@@ -325,14 +331,18 @@ class KindOfCells:
     Attributes:
         check: refuses rows whose labels or scores are not of the kind.
         read: key and rows of one arm, inputs and fraction -> cells.
+        classes: see `Cell.classes`.
+        values: of a cell on part of its rows, which has those that they had among all.
     """
 
     check: Callable[[pd.DataFrame], None]
     read: Callable[[tuple[object, ...], pd.DataFrame], list[Cell]]
+    classes: Callable[[Cell], list[Floats]]
+    values: Callable[[Cell], dict[str, Floats]] = _as_they_are
 
 
 CELLS: Registry[KindOfCells] = Registry("kind of prediction")
-CELLS.register(BINARY)(KindOfCells(_check_classes, _binary))
-CELLS.register("regression")(KindOfCells(_check_numbers, _regression))
-CELLS.register("survival")(KindOfCells(_check_times, _survival))
-CELLS.register("multilabel")(KindOfCells(_check_labels, _multilabel))
+CELLS.register(BINARY)(KindOfCells(_check_classes, _binary, lambda cell: [cell.strata]))
+CELLS.register("regression")(KindOfCells(_check_numbers, _regression, lambda _: []))
+CELLS.register("survival")(KindOfCells(_check_times, _survival, lambda cell: [cell.strata], _times))
+CELLS.register("multilabel")(KindOfCells(_check_labels, _multilabel, lambda cell: list(cell.labels.T)))

@@ -12,9 +12,9 @@ from cardiobind.errors import InputError
 from cardiobind.evaluation.bootstrap import (
     ALIKE,
     alike,
+    class_sizes,
     count_blocks,
     interval,
-    smallest_class,
     subject_strata,
     why_no_interval,
     why_unusable,
@@ -76,10 +76,9 @@ class Resampler:
         return self._remembered[key]
 
     def subjects(self, cell: Cell) -> int:
-        """Return how many subjects the smaller class has, 0 without rows."""
-        if not len(cell.labels):
-            return 0
-        return smallest_class(subject_strata(cell.strata, cell.subject_index))
+        """Return how many subjects the smaller class has, of several labels the smallest of all; 0 without rows."""
+        sizes = [n for labels in cell.classes for n in class_sizes(labels, cell.subject_index) if n]
+        return min(sizes, default=len(np.unique(cell.subject_index)))
 
     def values(self, cell: Cell, metric: Metric) -> Floats:
         """Return the metric of each seed on all test rows, (seeds,), NaN where undefined."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiobind.evaluation.bootstrap import subject_strata
+from cardiobind.evaluation.bootstrap import class_sizes
 from cardiobind.evaluation.cells import Cell
 from cardiobind.evaluation.comparison import differences, pairs
 from cardiobind.evaluation.metrics import METRICS
@@ -24,7 +24,7 @@ SUBGROUP_METRICS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 COMPARED_IN_GROUPS = ("auroc", "balanced_accuracy", "r2", "concordance", "macro_auroc")
 LEAST_PER_CLASS = 10
-"""Subjects that each class (with and without the event) must have for a group to be measured."""
+"""Subjects that each class (with and without the event, of each label) must have for a group to be measured."""
 LEAST_SUBJECTS = 20
 """Subjects that a group must have where there are no classes, and that a level must have to be named at all."""
 SMALL_LEVELS = f"levels of fewer than {LEAST_SUBJECTS} subjects"
@@ -110,11 +110,13 @@ def _describe(part: Cell, group: str, level: str, sampler: Resampler) -> dict[st
 
 
 def _too_few(part: Cell) -> str | None:
-    strata = subject_strata(part.strata, part.subject_index)
-    if part.positives is None:
-        return None if len(strata) >= LEAST_SUBJECTS else f"too few: {len(strata)} subjects, {LEAST_SUBJECTS} needed"
-    positive = int(strata.sum())
-    if min(positive, len(strata) - positive) >= LEAST_PER_CLASS:
+    subjects = len(np.unique(part.subject_index))
+    sizes = [class_sizes(labels, part.subject_index) for labels in part.classes]
+    if not sizes:
+        return None if subjects >= LEAST_SUBJECTS else f"too few: {subjects} subjects, {LEAST_SUBJECTS} needed"
+    negative, positive = min(sizes, key=min)
+    if min(negative, positive) >= LEAST_PER_CLASS:
         return None
     words = "with and {} without the event" if part.kind == "survival" else "positive and {} negative subjects"
-    return f"too few: {positive} {words.format(len(strata) - positive)}, {LEAST_PER_CLASS} of each needed"
+    of = " of one label" if len(sizes) > 1 else ""
+    return f"too few: {positive} {words.format(negative)}{of}, {LEAST_PER_CLASS} of each needed"
