@@ -202,7 +202,9 @@ def test_the_share_of_the_gap_is_the_gain_over_what_could_be_gained() -> None:
 def test_there_is_no_share_of_a_gap_that_is_none() -> None:
     assert "no gap" in gap(0.0)["undefined"]
     unclear = gap(0.45)
-    assert unclear["low"] is None or unclear["share"] is not None
+    assert unclear["share"] is not None
+    assert unclear["low"] is None
+    assert "gap is not above 0" in unclear["undefined"]
 
 
 def test_comparisons_of_unknown_arms_are_refused_here_too() -> None:

@@ -54,8 +54,8 @@ def test_a_resampled_curve_is_the_curve_of_the_repeated_rows() -> None:
 @pytest.mark.parametrize("band", [roc_band, precision_band])
 def test_a_band_holds_its_curve_and_is_the_same_each_time(band: object) -> None:
     labels, scores = scored(200, 100)
-    low, high = band(labels, scores[None], np.arange(200), resamples=40)  # type: ignore[operator]
-    again = band(labels, scores[None], np.arange(200), resamples=40)  # type: ignore[operator]
+    low, high = band(labels, scores[None], np.arange(200), resamples=60)  # type: ignore[operator]
+    again = band(labels, scores[None], np.arange(200), resamples=60)  # type: ignore[operator]
     np.testing.assert_array_equal(low, again[0])
     curve = {roc_band: sensitivity_curve, precision_band: precision_curve}[band](labels, scores, np.ones((1, 200)))[0]  # type: ignore[index]
     inside = (low - 1e-12 <= curve) & (curve <= high + 1e-12)
@@ -64,16 +64,37 @@ def test_a_band_holds_its_curve_and_is_the_same_each_time(band: object) -> None:
 
 def test_rows_of_one_subject_are_drawn_together() -> None:
     labels, scores = scored(100, 100)
-    wide = roc_band(np.tile(labels, 4), np.tile(scores, 4)[None], np.tile(np.arange(100), 4), resamples=40)
-    single = roc_band(labels, scores[None], np.arange(100), resamples=40)
+    wide = roc_band(np.tile(labels, 4), np.tile(scores, 4)[None], np.tile(np.arange(100), 4), resamples=60)
+    single = roc_band(labels, scores[None], np.arange(100), resamples=60)
     np.testing.assert_allclose(wide, single, atol=1e-12)
 
 
 def test_a_perfect_score_has_no_width() -> None:
     labels = np.repeat([0.0, 1.0], 20)
-    low, high = roc_band(labels, labels[None], np.arange(40), resamples=20)
+    low, high = roc_band(labels, labels[None], np.arange(40), resamples=80)
     np.testing.assert_array_equal(low, 1.0)
     np.testing.assert_array_equal(high, 1.0)
+
+
+def test_defect_a_band_of_precision_knows_that_the_number_of_positives_is_an_estimate() -> None:
+    labels = (np.arange(200) < 20).astype(float)
+    low, high = precision_band(labels, np.zeros((1, 200)), np.arange(200), resamples=400)
+    expected = 2 * 2.1 * np.sqrt(0.1 * 0.9 / 200)
+    np.testing.assert_allclose(high - low, expected, rtol=0.25)
+
+
+def test_defect_few_subjects_have_no_band_and_resamples_without_a_positive_do_not_count() -> None:
+    labels, subjects = (np.arange(60) < 4).astype(float), np.arange(60)
+    for band in (roc_band, precision_band):
+        assert band(labels, np.arange(60.0)[None], subjects, resamples=200) is None
+        assert band((np.arange(60) < 1).astype(float), np.arange(60.0)[None], subjects) is None
+    labels = (np.arange(60) < 6).astype(float)
+    low, high = precision_band(labels, -np.arange(60.0)[None], subjects, resamples=3000)
+    np.testing.assert_array_equal((low, high), 1.0)
+    assert (
+        len(roc([Curve("a", (np.arange(60) < 4).astype(float), np.arange(60.0)[None], band=True)]).axes[0].collections)
+        == 0
+    )
 
 
 def test_only_the_curves_that_ask_for_it_have_a_band() -> None:

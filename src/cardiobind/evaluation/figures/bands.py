@@ -7,20 +7,23 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from cardiobind.evaluation.bootstrap import CONFIDENCE, count_blocks, subject_strata
+from cardiobind.evaluation.bootstrap import class_sizes, count_blocks, subject_strata, tail_share, why_unresolved
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Band = tuple[Floats, Floats]
 OneCurve = Callable[[Floats, Floats, Floats], Floats]
 
 GRID = np.linspace(0, 1, 201)
 RESAMPLES = 200
 
 
-def roc_band(labels: Floats, scores: Floats, subjects: Ints, *, resamples: int = RESAMPLES) -> tuple[Floats, Floats]:
+def roc_band(labels: Floats, scores: Floats, subjects: Ints, *, resamples: int = RESAMPLES) -> Band | None:
     """Return the lower and upper sensitivity (201,) at each share of false positives of `GRID`, 95 % at each point.
 
-    Each resample of subjects gives the mean curve over seeds; the band is that of those curves at one place at a time.
+    Each resample of subjects within their class gives the mean curve over seeds; the band is the expanded percentile
+    interval (`cardiobind.evaluation.bootstrap.tail_share`) of those curves at one place at a time. None where a class
+    has too few subjects for so many resamples.
 
     Args:
         labels: (n,) 0 or 1.
@@ -28,14 +31,15 @@ def roc_band(labels: Floats, scores: Floats, subjects: Ints, *, resamples: int =
         subjects: (n,) subject of each row, 0 to subjects - 1.
         resamples: bootstrap resamples.
     """
-    return _band(sensitivity_curve, labels, scores, subjects, resamples)
+    return _band(sensitivity_curve, labels, scores, subjects, subject_strata(labels, subjects), resamples)
 
 
-def precision_band(
-    labels: Floats, scores: Floats, subjects: Ints, *, resamples: int = RESAMPLES
-) -> tuple[Floats, Floats]:
-    """Return the lower and upper precision (201,) at each recall of `GRID`; arguments as `roc_band`."""
-    return _band(precision_curve, labels, scores, subjects, resamples)
+def precision_band(labels: Floats, scores: Floats, subjects: Ints, *, resamples: int = RESAMPLES) -> Band | None:
+    """Return the lower and upper precision (201,) at each recall of `GRID`; arguments as `roc_band`.
+
+    How many are positive is an estimate too: subjects are drawn from all, resamples without a positive do not count.
+    """
+    return _band(precision_curve, labels, scores, subjects, np.zeros(subjects.max() + 1, np.int64), resamples)
 
 
 def sensitivity_curve(labels: Floats, scores: Floats, counts: Floats) -> Floats:
@@ -69,13 +73,16 @@ def _running(labels: Floats, scores: Floats, counts: Floats) -> tuple[Floats, Fl
 
 
 def _band(
-    curve: OneCurve, labels: Floats, scores: Floats, subjects: Ints, resamples: int
-) -> tuple[Floats, Floats]:  # fmt: skip
-    strata = subject_strata(labels, subjects)
-    blocks = [
-        np.mean([curve(labels, own, drawn[:, subjects]) for own in scores], axis=0)
-        for drawn in count_blocks(strata, resamples, seed=0)
-    ]
-    tail = (1 - CONFIDENCE) / 2
+    curve: OneCurve, labels: Floats, scores: Floats, subjects: Ints, strata: Ints, resamples: int
+) -> Band | None:  # fmt: skip
+    few = min(class_sizes(labels, subjects))
+    if few < 2 or why_unresolved(resamples, few):
+        return None
+    blocks = []
+    for drawn in count_blocks(strata, resamples, seed=0):
+        counts = drawn[:, subjects]
+        counts = counts[counts @ labels > 0]
+        blocks.append(np.mean([curve(labels, own, counts) for own in scores], axis=0))
+    tail = tail_share(few)
     low, high = np.quantile(np.concatenate(blocks), [tail, 1 - tail], axis=0)
     return low, high

@@ -15,6 +15,7 @@ from cardiobind.errors import InputError
 from cardiobind.evaluation.figures.bands import GRID, precision_band, precision_curve, roc_band, sensitivity_curve
 from cardiobind.evaluation.figures.style import MUTED, Look, looks, new_figure, quiet_grid, styled
 from cardiobind.evaluation.metrics import calibration_intercept, calibration_slope, ece
+from cardiobind.evaluation.net_benefit import net_benefit
 from cardiobind.evaluation.resampled import equal_mass_bins
 
 Floats = NDArray[np.float64]
@@ -64,9 +65,8 @@ def roc(curves: Sequence[Curve], *, title: str = "") -> Figure:
     for curve, look in zip(curves, _looks(curves), strict=True):
         mean = np.mean([_sensitivity_at(curve.labels, scores) for scores in curve.scores], axis=0)
         axes.plot(np.r_[0, GRID], np.r_[0, mean], color=look.colour, linewidth=1.6, label=curve.name)
-        if curve.band:
-            low, high = roc_band(curve.labels, curve.scores, curve.rows_of_subjects)
-            axes.fill_between(GRID, low, high, color=look.colour, alpha=0.15, linewidth=0)
+        if curve.band and (band := roc_band(curve.labels, curve.scores, curve.rows_of_subjects)):
+            axes.fill_between(GRID, *band, color=look.colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="1 − specificity", ylabel="sensitivity")
     _legend_below(figure, axes)
     return figure
@@ -89,9 +89,8 @@ def precision_recall(curves: Sequence[Curve], *, title: str = "") -> Figure:
     for curve, look in zip(curves, _looks(curves), strict=True):
         mean = np.mean([_precision_at(curve.labels, scores) for scores in curve.scores], axis=0)
         axes.plot(GRID[1:], mean[1:], color=look.colour, linewidth=1.6, label=curve.name)
-        if curve.band:
-            low, high = precision_band(curve.labels, curve.scores, curve.rows_of_subjects)
-            axes.fill_between(GRID[1:], low[1:], high[1:], color=look.colour, alpha=0.15, linewidth=0)
+        if curve.band and (band := precision_band(curve.labels, curve.scores, curve.rows_of_subjects)):
+            axes.fill_between(GRID[1:], *(end[1:] for end in band), color=look.colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
     _legend_below(figure, axes)
     return figure
@@ -157,7 +156,8 @@ def decision_curve(
     axes.plot(thresholds, prevalence - (1 - prevalence) * odds, color=MUTED, linestyle="--", label="act on all")
     axes.axhline(0, color=MUTED, linestyle=":", label="act on none")
     for curve, look in zip(curves, _looks(curves), strict=True):
-        gain = np.mean([_net_benefit(curve.labels, risk, thresholds) for risk in curve.scores], axis=0)
+        once = np.ones((1, len(curve.labels)))
+        gain = np.mean([net_benefit(curve.labels, risk, thresholds, once)[0] for risk in curve.scores], axis=0)
         axes.plot(thresholds, gain, color=look.colour, linewidth=1.6, label=curve.name)
         if bands and bands.get(curve.name):
             at, low, high = np.transpose(bands[curve.name])
@@ -224,12 +224,6 @@ def _reliability_panel(axes: Axes, below: Axes, curve: Curve, bins: Bins, look: 
 def _in_two_lines(words: Sequence[str]) -> str:
     half = -(-len(words) // 2)
     return "\n".join("  ".join(part) for part in (words[:half], words[half:]) if part)
-
-
-def _net_benefit(labels: Floats, risk: Floats, thresholds: Floats) -> Floats:
-    called = risk[:, None] >= thresholds
-    true, false = (np.mean(called & (labels[:, None] == c), axis=0) for c in (1, 0))
-    return np.asarray(true - thresholds / (1 - thresholds) * false)
 
 
 def _check(curves: Sequence[Curve]) -> None:
