@@ -109,10 +109,10 @@ def estimate(cell: Cell, metric: Metric, sampler: Resampler) -> dict[str, Any]:
     """Return a metric of a cell with its intervals, as ``metrics.json`` has it."""
     values = sampler.values(cell, metric)
     if not np.isfinite(values).all():
-        reason = cell.why_undefined(metric.on) or metric.why_undefined(cell.labels)
-        return {"value": None, "low": None, "high": None, "undefined": reason}
+        absent = cell.why_undefined(metric.on) or metric.why_undefined(cell.labels)
+        return {"value": None, "low": None, "high": None, "undefined": absent}
     drawn, subjects = sampler.draws(cell, [metric]).get(metric.name), sampler.subjects(cell)
-    bounds, reason = (None, _BIASED) if drawn is None else over_subjects(drawn.mean(axis=0), subjects)
+    bounds, reason = over_subjects(None if drawn is None else drawn.mean(axis=0), subjects)
     return {
         "value": float(np.mean(values)),
         "low": bounds[0] if bounds else None,
@@ -139,13 +139,15 @@ def plain_estimate(value: float, drawn: Floats, subjects: int) -> dict[str, Any]
     return {"value": known, "low": low, "high": high, **({"undefined": reason} if reason else {})}
 
 
-def over_subjects(drawn: Floats, subjects: int) -> tuple[tuple[float, float] | None, str | None]:
+def over_subjects(drawn: Floats | None, subjects: int) -> tuple[tuple[float, float] | None, str | None]:
     """Return the interval over test subjects, or None and why there is none; one of no width is none.
 
     Args:
-        drawn: (resamples,) of a mean over seeds, NaN where undefined.
+        drawn: (resamples,) of a mean over seeds, NaN where undefined; None where resampling biases the metric.
         subjects: of the smaller class.
     """
+    if drawn is None:
+        return None, _BIASED
     reason = why_no_interval(drawn, subjects)
     if why_unusable(drawn, subjects) is None and alike(drawn, subjects):
         reason = ALIKE

@@ -90,7 +90,7 @@ def precision_recall(curves: Sequence[Curve], *, title: str = "") -> Figure:
         mean = np.mean([_precision_at(curve.labels, scores) for scores in curve.scores], axis=0)
         axes.plot(GRID[1:], mean[1:], color=look.colour, linewidth=1.6, label=curve.name)
         if curve.band and (band := precision_band(curve.labels, curve.scores, curve.rows_of_subjects)):
-            axes.fill_between(GRID[1:], *(end[1:] for end in band), color=look.colour, alpha=0.15, linewidth=0)
+            axes.fill_between(GRID[1:], band[0][1:], band[1][1:], color=look.colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
     _legend_below(figure, axes)
     return figure

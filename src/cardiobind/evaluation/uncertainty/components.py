@@ -97,8 +97,8 @@ def named_intervals(
 def _finite(draws: Floats | None) -> Floats | None:
     if draws is None:
         return None
-    kept = draws[:, np.isfinite(draws).all(axis=0)]
-    return kept if kept.shape[1] > 1 and enough(np.isfinite(draws).all(axis=0)) else None
+    defined = np.asarray(np.isfinite(draws).all(axis=0))
+    return draws[:, defined] if defined.sum() > 1 and enough(defined) else None
 
 
 def _beyond_subjects(
