@@ -31,7 +31,7 @@ table { border-collapse: collapse; font-size: .82rem; margin: .8rem 0; font-vari
 caption { text-align: left; color: var(--muted); padding-bottom: .35rem; }
 th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
 thead th { border-bottom: 1.5px solid var(--ink); white-space: nowrap; }
-tbody th { font-weight: 600; }
+tbody th { font-weight: 600; min-width: 8.5rem; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 tr.open td, tr.open th { background: #fff1dc; }
 tr.partly td, tr.partly th { background: #fffaf0; }
