@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,21 @@ def test_the_report_knows_with_how_many_labels_each_was_fitted(fitted: dict[str,
     known = {arm: json.loads(found.file("probe.json").read_text())["training_labels"] for arm, found in fitted.items()}
     assert {arm: n for (arm, _), n in _training_labels(fitted.values()).items()} == known
     assert known["risk score"] > 0
+
+
+def trained_with(labels: int, seed: int, arm: str = "one") -> SimpleNamespace:
+    config = {"arm": {"name": arm}, "fraction": 0.1, "seed": seed}
+    facts = {"training_labels": labels}
+    return SimpleNamespace(
+        kind="predictor", manifest={"files": {"model.json": ""}}, config=config, json=lambda name: facts
+    )  # fmt: skip
+
+
+def test_numbers_of_labels_that_differ_between_endpoints_are_not_averaged() -> None:
+    alike = [trained_with(10, 0), trained_with(12, 1)]
+    assert _training_labels(alike) == {("one", 0.1): 11}  # type: ignore[arg-type]
+    other = [*alike, trained_with(5, 0), trained_with(7, 0, "two")]
+    assert _training_labels(other) == {("two", 0.1): 7}  # type: ignore[arg-type]
 
 
 def test_the_risk_score_is_the_line_that_it_writes_down(fitted: dict[str, Artifact], prepared: Path) -> None:

@@ -1,4 +1,4 @@
-"""Softmax self-attention, by the fastest exact way that torch and the device have."""
+"""Softmax self-attention: torch's own kernel, or in bfloat16 on a CPU products of blocks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def attend(qkv: Tensor, attended: Tensor | None = None) -> Tensor:
     """Return ``softmax(q k' / sqrt(d)) v`` with the heads side by side, (B, N, heads * d).
 
     In bfloat16 on a CPU, where torch's own kernel takes twice the time, the products are made block by block, and again
-    in the backward pass instead of being kept.
+    in the backward pass instead of being kept. Scores are rounded to bfloat16 there, torch's kernel keeps them in
+    float32: relative errors of .5 % where scores spread by 1 and 1.4 % where they spread by 8, against .2 %.
 
     Args:
         qkv: queries, keys and values (B, N, 3, heads, d).

@@ -231,16 +231,19 @@ def _searched(study: Study, pair: str) -> dict[str, int]:
 def _training_labels(used: Iterable[Artifact]) -> dict[tuple[str, float], int]:
     """Return with how many labels each arm was trained at each share, the mean over seeds.
 
-    An ensemble has none of its own: those of its members are counted with them.
+    An ensemble has none of its own: those of its members are counted with them. An arm has none whose number differs
+    between endpoints, as no model was trained with the mean of them.
     """
-    counts: dict[tuple[str, float], list[int]] = {}
+    counts: dict[tuple[str, float], dict[int, set[int]]] = {}
     for found in used:
         facts = [name for name in _LABELS_IN if name in found.manifest["files"]]
         if found.kind == "predictor" and facts:
             known = found.json(facts[0]).get("training_labels")
             if known is not None:
-                counts.setdefault((found.config["arm"]["name"], float(found.config["fraction"])), []).append(int(known))
-    return {key: round(sum(n) / len(n)) for key, n in counts.items()}
+                own = counts.setdefault((found.config["arm"]["name"], float(found.config["fraction"])), {})
+                own.setdefault(int(found.config["seed"]), set()).add(int(known))
+    clear = {key: by_seed for key, by_seed in counts.items() if all(len(n) == 1 for n in by_seed.values())}
+    return {key: round(sum(map(sum, by_seed.values())) / len(by_seed)) for key, by_seed in clear.items()}
 
 
 def _made(study: Study, metrics: Artifact) -> dict[str, str]:

@@ -175,7 +175,9 @@ def _models(report: Report) -> str:
 
 
 def _measures(report: Report) -> str:
-    compared = " Paired differences by bootstrap and DeLong." if report.metrics.get("comparisons") else ""
+    differences = report.metrics.get("comparisons", ())
+    delong = " and DeLong" if any(c.get("delong") for c in differences) else ""
+    compared = f" Paired differences by bootstrap{delong}." if differences else ""
     recalibrated = ", reliability, decision curves" if facts.has_settled(report, "recalibration") else ""
     plots = f"ROC, precision-recall{recalibrated}" if facts.is_binary(report) else "plots by endpoint"
     return f"{facts.metrics_measured(report)}; {plots}.{compared}"
