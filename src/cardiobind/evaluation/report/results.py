@@ -102,14 +102,14 @@ def _how(metrics: Mapping[str, Any]) -> str:
     if BINARY not in (kinds_of(metrics) or [BINARY]):
         return (
             "What was chosen was chosen on validation subjects; the numbers are of test subjects alone. Intervals are "
-            f"expanded percentiles of {metrics['resamples']} bootstrap resamples of test subjects; they hold the trained "
-            "models fixed, so the spread over training seeds is given apart."
+            f"expanded percentiles of {metrics['resamples']} bootstrap resamples of test subjects; they hold the "
+            "trained models fixed, so the spread over training seeds is given apart."
         )
     return (
         f"Thresholds and recalibration come from the {metrics['threshold_from']} split, everything else from the test "
-        f"split. Intervals are expanded percentiles of {metrics['resamples']} bootstrap resamples of test subjects, by "
-        "class where a metric does not depend on how many are ill; they hold the trained models fixed, so the spread over "
-        "training seeds is given apart, and intervals over other trainings are in metrics.json."
+        f"split. Intervals are expanded percentiles of {metrics['resamples']} bootstrap resamples of test subjects, "
+        "by class where a metric does not depend on how many are ill; they hold the trained models fixed, so the "
+        "spread over training seeds is given apart, and intervals over other trainings are in metrics.json."
     )
 
 
