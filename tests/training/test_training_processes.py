@@ -150,6 +150,10 @@ class Unsendable(Exception):
     def __init__(self, one, two):
         super().__init__(f"{one} {two}")
 
+    def __reduce_ex__(self, protocol):
+        """Refuse outright: dask's tblib, once imported, teaches pickle to carry any exception that does not."""
+        raise TypeError("cannot be pickled")
+
 
 class TestAnErrorOfTheLeader:
     @pytest.fixture
