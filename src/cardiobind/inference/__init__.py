@@ -2,5 +2,15 @@
 
 from cardiobind.inference.bundle import BundleContract, open_bundle, write_bundle
 from cardiobind.inference.predictor import Prediction, Predictor, load
+from cardiobind.inference.prepared import PreparedSubject, prepare_subject
 
-__all__ = ["BundleContract", "Prediction", "Predictor", "load", "open_bundle", "write_bundle"]
+__all__ = [
+    "BundleContract",
+    "Prediction",
+    "Predictor",
+    "PreparedSubject",
+    "load",
+    "open_bundle",
+    "prepare_subject",
+    "write_bundle",
+]

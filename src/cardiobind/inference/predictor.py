@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,9 @@ from torch import Tensor
 
 from cardiobind.artifact import Artifact
 from cardiobind.data.crops import spaced_crops
-from cardiobind.data.dataset import scale_cmr
-from cardiobind.errors import DataContractError, InputError
-from cardiobind.formats import masked, read_cine, read_ecg, read_long_axis
-from cardiobind.formats.location import split_location
 from cardiobind.inference.answers import answer
 from cardiobind.inference.bundle import BundleContract, open_bundle
-from cardiobind.inference.facts import read_facts
-from cardiobind.modalities.cmr.preparation import prepare_cmr
-from cardiobind.modalities.ecg.preparation import ecg_quality, normalise_by_lead_group, prepare_ecg
+from cardiobind.inference.prepared import PreparedSubject, prepare_subject
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.models import Fusion
 from cardiobind.training import PrecisionName, choose_precision, multiplying
@@ -118,20 +112,21 @@ class Predictor:
             RecordError: a signal cannot be read or used.
             DataContractError: a modality the bundle was not trained for, or facts that break its contract.
         """
-        given = {"ecg": ecg, "cmr": cmr, "tabular": table}
-        given = {m: value for m, value in given.items() if value is not None}
-        self._check_given(given, subject)
-        signals: dict[str, Tensor] = {}
-        quality: dict[str, tuple[str, ...]] = {}
-        missing: tuple[str, ...] = ()
-        ignored: tuple[str, ...] = ()
-        if ecg is not None:
-            signals["ecg"], quality["ecg"] = self._ecg(ecg)
-        if cmr is not None:
-            signals["cmr"], quality["cmr"] = self._cmr(cmr, cmr_long_axis)
-        if table is not None:
-            signals["tabular"], missing, ignored = self._table(table, subject)
-        return self._answer(signals, quality, missing, ignored)
+        return self.score(
+            prepare_subject(self.contract, ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis)
+        )
+
+    def score(self, prepared: PreparedSubject) -> Prediction:
+        """Return the calibrated score of one subject whose data `prepare_subject` has made ready."""
+        contract, signals = self.contract, prepared.signals
+        present = {m: torch.full((1,), m in signals) for m in contract.inputs}
+        logits = self.logits(signals, present)
+        said, reason = answer(contract, logits, prepared.inputs)
+        return Prediction(
+            contract.task, contract.title, prepared.inputs, float(logits[0, 0]) if logits.shape[1] == 1 else None,
+            said.risk, said.threshold, said.positive, reason, prepared.quality, prepared.missing, prepared.ignored,
+            self.artifact.digest, said.statement, said.value, said.unit, said.horizon_years,
+        )  # fmt: skip
 
     def logits(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> NDArray[np.float64]:
         """Return the logits (B, outputs) of prepared signals: the mean over the crops that the network was chosen with.
@@ -152,69 +147,6 @@ class Predictor:
             return [dict(signals)]
         length = round(crop_s * float(spec.rate_hz or 0))
         return [{**signals, "ecg": crop} for crop in spaced_crops(signals["ecg"], length, self.contract.crops)]
-
-    def _answer(
-        self, signals: Mapping[str, Tensor], quality: Mapping[str, tuple[str, ...]], missing: tuple[str, ...],
-        ignored: tuple[str, ...],
-    ) -> Prediction:  # fmt: skip
-        contract = self.contract
-        inputs = "+".join(sorted(signals))
-        present = {m: torch.full((1,), m in signals) for m in contract.inputs}
-        logits = self.logits(signals, present)
-        said, reason = answer(contract, logits, inputs)
-        return Prediction(
-            contract.task, contract.title, inputs, float(logits[0, 0]) if logits.shape[1] == 1 else None, said.risk,
-            said.threshold, said.positive, reason, quality, missing, ignored, self.artifact.digest, said.statement,
-            said.value, said.unit, said.horizon_years,
-        )  # fmt: skip
-
-    def _check_given(self, given: Mapping[str, Any], subject: str | None) -> None:
-        known = " | ".join(self.contract.inputs)
-        if not given:
-            raise InputError("nothing to predict from", expected=known, hint="give at least one of them")
-        for modality in given:
-            if modality not in self.contract.inputs:
-                raise DataContractError("the bundle was not trained for this modality", expected=known, got=modality)
-        if subject is not None and "tabular" not in given:
-            raise InputError("a subject without a table", where="subject", hint="give the table, or no subject")
-
-    def _ecg(self, ecg: Path | str | EcgRecord) -> tuple[Tensor, tuple[str, ...]]:
-        settings = self.contract.ecg
-        if settings is None:
-            raise DataContractError("the bundle holds no preparation of ECGs", where="contract.json")
-        record = ecg if isinstance(ecg, EcgRecord) else read_ecg(_there("ecg", ecg))
-        prepared = normalise_by_lead_group(prepare_ecg(record, settings)[None])
-        return torch.from_numpy(prepared), ecg_quality(record, settings)
-
-    def _cmr(self, cmr: Path | str | CineRecord, long_axis: Path | str | None) -> tuple[Tensor, tuple[str, ...]]:
-        settings = self.contract.cmr
-        if settings is None:
-            raise DataContractError("the bundle holds no preparation of cines", where="contract.json")
-        record = cmr if isinstance(cmr, CineRecord) else read_cine(_there("cmr", cmr))
-        place = long_axis if long_axis is not None or isinstance(cmr, CineRecord) else cmr
-        if place is not None and settings.long_axis:
-            views, faults = read_long_axis(_there("cmr_long_axis", place), settings.long_axis)
-            record = replace(record, long_axis=views, long_axis_faults=faults)
-        prepared = prepare_cmr(record, settings)
-        doubt = ("uncertain_heart_crop",) if prepared.confidence < 0.5 else ()
-        return torch.from_numpy(scale_cmr(prepared.frames[None])), (*prepared.quality, *doubt)
-
-    def _table(
-        self, table: Path | str | Mapping[str, Any] | pd.DataFrame, subject: str | None
-    ) -> tuple[Tensor, tuple[str, ...], tuple[str, ...]]:
-        if self.contract.table is None:
-            raise DataContractError("the bundle holds no contract of the table", where="contract.json")
-        facts, ignored = read_facts(table, self.contract.inputs["tabular"].names, subject)
-        encoded = self.contract.table.encode(facts)
-        missing = tuple(str(name) for name in facts.columns[facts.isna().iloc[0]])
-        return torch.from_numpy(encoded), missing, ignored
-
-
-def _there(role: str, location: Path | str) -> Path:
-    archive, path = split_location(str(location))
-    if not any(Path(place).exists() for place in ((archive,) if archive else (path, f"{path}.hea"))):
-        raise InputError("no such file", where=f"{role}, {masked(path)}")
-    return Path(location)
 
 
 def load(path: Path | str, *, precision: PrecisionName = "32-true") -> Predictor:

@@ -1,0 +1,1 @@
+"""What a score rests on: attributions over samples and leads, pixels, facts and modalities, and how they are drawn."""

@@ -1,0 +1,128 @@
+"""Raw files of one subject, made ready for the network of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from cardiobind.data.dataset import scale_cmr
+from cardiobind.errors import DataContractError, InputError
+from cardiobind.formats import masked, read_cine, read_ecg, read_long_axis
+from cardiobind.formats.location import split_location
+from cardiobind.inference.bundle import BundleContract
+from cardiobind.inference.facts import read_facts
+from cardiobind.modalities.cmr.preparation import prepare_cmr
+from cardiobind.modalities.ecg.preparation import ecg_quality, normalise_by_lead_group, prepare_ecg
+from cardiobind.modalities.records import CineRecord, EcgRecord
+
+Table = Path | str | Mapping[str, Any] | pd.DataFrame
+
+
+@dataclass(frozen=True)
+class PreparedSubject:
+    """What a bundle's network sees of one subject, and what was noticed on the way.
+
+    Attributes:
+        signals: per modality given a tensor (1, ...) as the batches of the cohort hold it.
+        quality: codes of what is wrong with a signal, by modality.
+        missing: medical facts that were not given.
+        ignored: medical facts that were given, but that the network does not use.
+    """
+
+    signals: Mapping[str, Tensor]
+    quality: Mapping[str, tuple[str, ...]]
+    missing: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> str:
+        """The modalities given, such as ``ecg+tabular``."""
+        return "+".join(sorted(self.signals))
+
+
+def prepare_subject(
+    contract: BundleContract,
+    *,
+    ecg: Path | str | EcgRecord | None = None,
+    cmr: Path | str | CineRecord | None = None,
+    table: Table | None = None,
+    subject: str | None = None,
+    cmr_long_axis: Path | str | None = None,
+) -> PreparedSubject:
+    """Return one subject's data as the network of a bundle takes them.
+
+    Arguments and errors are those of `Predictor.predict`.
+    """
+    given = {"ecg": ecg, "cmr": cmr, "tabular": table}
+    _check_given(contract, [m for m, value in given.items() if value is not None], subject)
+    signals: dict[str, Tensor] = {}
+    quality: dict[str, tuple[str, ...]] = {}
+    missing: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    if ecg is not None:
+        signals["ecg"], quality["ecg"] = _ecg(contract, ecg)
+    if cmr is not None:
+        signals["cmr"], quality["cmr"] = _cmr(contract, cmr, cmr_long_axis)
+    if table is not None:
+        signals["tabular"], missing, ignored = _table(contract, table, subject)
+    return PreparedSubject(signals, quality, missing, ignored)
+
+
+def _check_given(contract: BundleContract, given: Sequence[str], subject: str | None) -> None:
+    known = " | ".join(contract.inputs)
+    if not given:
+        raise InputError("nothing to predict from", expected=known, hint="give at least one of them")
+    for modality in given:
+        if modality not in contract.inputs:
+            raise DataContractError("the bundle was not trained for this modality", expected=known, got=modality)
+    if subject is not None and "tabular" not in given:
+        raise InputError("a subject without a table", where="subject", hint="give the table, or no subject")
+
+
+def _ecg(contract: BundleContract, ecg: Path | str | EcgRecord) -> tuple[Tensor, tuple[str, ...]]:
+    settings = contract.ecg
+    if settings is None:
+        raise DataContractError("the bundle holds no preparation of ECGs", where="contract.json")
+    record = ecg if isinstance(ecg, EcgRecord) else read_ecg(_there("ecg", ecg))
+    prepared = normalise_by_lead_group(prepare_ecg(record, settings)[None])
+    return torch.from_numpy(prepared), ecg_quality(record, settings)
+
+
+def _cmr(
+    contract: BundleContract, cmr: Path | str | CineRecord, long_axis: Path | str | None
+) -> tuple[Tensor, tuple[str, ...]]:
+    settings = contract.cmr
+    if settings is None:
+        raise DataContractError("the bundle holds no preparation of cines", where="contract.json")
+    record = cmr if isinstance(cmr, CineRecord) else read_cine(_there("cmr", cmr))
+    place = long_axis if long_axis is not None or isinstance(cmr, CineRecord) else cmr
+    if place is not None and settings.long_axis:
+        views, faults = read_long_axis(_there("cmr_long_axis", place), settings.long_axis)
+        record = replace(record, long_axis=views, long_axis_faults=faults)
+    prepared = prepare_cmr(record, settings)
+    doubt = ("uncertain_heart_crop",) if prepared.confidence < 0.5 else ()
+    return torch.from_numpy(scale_cmr(prepared.frames[None])), (*prepared.quality, *doubt)
+
+
+def _table(
+    contract: BundleContract, table: Table, subject: str | None
+) -> tuple[Tensor, tuple[str, ...], tuple[str, ...]]:
+    if contract.table is None:
+        raise DataContractError("the bundle holds no contract of the table", where="contract.json")
+    facts, ignored = read_facts(table, contract.inputs["tabular"].names, subject)
+    encoded = contract.table.encode(facts)
+    missing = tuple(str(name) for name in facts.columns[facts.isna().iloc[0]])
+    return torch.from_numpy(encoded), missing, ignored
+
+
+def _there(role: str, location: Path | str) -> Path:
+    archive, path = split_location(str(location))
+    if not any(Path(place).exists() for place in ((archive,) if archive else (path, f"{path}.hea"))):
+        raise InputError("no such file", where=f"{role}, {masked(path)}")
+    return Path(location)

@@ -1,0 +1,1 @@
+"""A bundle behind HTTP, with its web page."""
