@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-# isort: off - the verbs are listed in this order
+# the verbs are listed in this order
+# isort: off
 from cardiobind.cli import learning, results, use, files  # noqa: F401
 
 # isort: on
