@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,62 +14,15 @@ from torch import Tensor
 
 from cardiobind.artifact import Artifact
 from cardiobind.data.crops import spaced_crops
+from cardiobind.errors import ConfigError
 from cardiobind.inference.answers import answer
 from cardiobind.inference.bundle import BundleContract, open_bundle
+from cardiobind.inference.members import Heard, Members, hear, mean_logits, members_of
+from cardiobind.inference.prediction import OnDoubt, Prediction
 from cardiobind.inference.prepared import PreparedSubject, prepare_subject
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.models import Fusion
 from cardiobind.training import PrecisionName, choose_precision, multiplying
-
-NOTICE = "Research use only: not a medical device, not for decisions about a patient."
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one subject.
-
-    Attributes:
-        task: endpoint.
-        title: the endpoint in words.
-        inputs: modalities that were used, such as ``ecg+tabular``.
-        logit: of the network; None where it has several.
-        risk: probability, calibrated for a binary endpoint, within `horizon_years` for a time to event; None where the
-            bundle could not be calibrated for these inputs.
-        threshold: chosen on validation subjects; None where it could not be chosen.
-        positive: whether the risk reaches the threshold; None without one.
-        reason: why a value is None.
-        quality: codes of what is wrong with a signal, by modality.
-        missing: medical facts that were not given.
-        ignored: medical facts that were given, but that the network does not use.
-        bundle: digest of the bundle.
-        statement: the answer in words, with its unit.
-        value: of a regression, in `unit`; None where the bundle was not validated for these inputs.
-        unit: of the value.
-        horizon_years: of the risk of a time to event.
-        notice: what the score is not for.
-    """
-
-    task: str
-    title: str
-    inputs: str
-    logit: float | None
-    risk: float | None
-    threshold: float | None
-    positive: bool | None
-    reason: str | None
-    quality: Mapping[str, tuple[str, ...]]
-    missing: tuple[str, ...]
-    ignored: tuple[str, ...]
-    bundle: str
-    statement: str = ""
-    value: float | None = None
-    unit: str | None = None
-    horizon_years: float | None = None
-    notice: str = NOTICE
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-compatible description."""
-        return asdict(self)
 
 
 class Predictor:
@@ -79,14 +31,21 @@ class Predictor:
     Args:
         artifact: the bundle.
         contract: what it expects.
-        fusion: the network, in evaluation mode.
+        fusion: the network, in evaluation mode; of several members their mean.
         precision: as of a training; scores are those of the report to the bit in ``32-true`` alone.
+        on_doubt: what is said of signals that cannot be relied on: ``abstain`` nothing but why, ``tell`` the risk too.
+
+    Attributes:
+        members: the networks whose mean the score is.
     """
 
     def __init__(
-        self, artifact: Artifact, contract: BundleContract, fusion: Fusion, *, precision: PrecisionName = "32-true"
-    ) -> None:
+        self, artifact: Artifact, contract: BundleContract, fusion: Fusion | Members, *,
+        precision: PrecisionName = "32-true", on_doubt: OnDoubt = "abstain",
+    ) -> None:  # fmt: skip
         self.artifact, self.contract, self.fusion, self.precision = artifact, contract, fusion, precision
+        self.on_doubt: OnDoubt = on_doubt
+        self.members = members_of(fusion)
 
     def predict(
         self,
@@ -118,15 +77,52 @@ class Predictor:
 
     def score(self, prepared: PreparedSubject) -> Prediction:
         """Return the calibrated score of one subject whose data `prepare_subject` has made ready."""
-        contract, signals = self.contract, prepared.signals
-        present = {m: torch.full((1,), m in signals) for m in contract.inputs}
-        logits = self.logits(signals, present)
+        contract, heard = self.contract, self._heard(prepared)
+        logits = mean_logits(heard.logits).double().numpy()
         said, reason = answer(contract, logits, prepared.inputs)
         return Prediction(
             contract.task, contract.title, prepared.inputs, float(logits[0, 0]) if logits.shape[1] == 1 else None,
             said.risk, said.threshold, said.positive, reason, prepared.quality, prepared.missing, prepared.ignored,
             self.artifact.digest, said.statement, said.value, said.unit, said.horizon_years,
         )  # fmt: skip
+
+    def score_many(self, prepared: Sequence[PreparedSubject]) -> list[Prediction]:
+        """Return what `score` says of each subject, to the bit, whoever else is asked for and in whatever order.
+
+        Subjects go through the network one by one: the rounding of a batch depends on its size.
+        """
+        return [self.score(one) for one in prepared]
+
+    def embed(self, prepared: PreparedSubject) -> dict[str, NDArray[np.float32]]:
+        """Return the embedding (D,) of each modality given, the first member's: the mean over the crops.
+
+        It is what the tower returns, before any normalisation of the classifier.
+        """
+        towers, found = self.fusion.towers, {}
+        views = self._crops(prepared.signals)
+        with torch.inference_mode(), multiplying(self.precision, torch.device("cpu")):
+            for name in prepared.signals:
+                shown = views if name == "ecg" else views[:1]
+                rows = torch.stack([towers[name](view[name])[0] for view in shown])
+                found[name] = rows.float().mean(dim=0).numpy()
+        return found
+
+    def _heard(self, prepared: PreparedSubject) -> Heard:
+        present = {m: torch.full((1,), m in prepared.signals) for m in self.contract.inputs}
+        return self.hear(prepared.signals, present)
+
+    def hear(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Heard:
+        """Return the logits of each member and the first one's embeddings, each the mean over the crops.
+
+        Args:
+            signals: as `logits`.
+            present: likewise.
+        """
+        with torch.inference_mode(), multiplying(self.precision, torch.device("cpu")):
+            views = [hear(self.fusion, view, present) for view in self._crops(signals)]
+            logits = torch.stack([view.logits for view in views]).float().mean(dim=0)
+            held = {m: torch.stack([view.held[m] for view in views]).float().mean(dim=0) for m in views[0].held}
+        return Heard(logits, held)
 
     def logits(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> NDArray[np.float64]:
         """Return the logits (B, outputs) of prepared signals: the mean over the crops that the network was chosen with.
@@ -135,10 +131,7 @@ class Predictor:
             signals: per modality the rows (P, ...) of the subjects that have it, as the cohort's batches hold them.
             present: per modality (B,) bool.
         """
-        views = self._crops(signals)
-        with torch.inference_mode(), multiplying(self.precision, torch.device("cpu")):
-            logits = [self.fusion(view, present) for view in views]
-            found: NDArray[np.float64] = torch.stack(logits).float().mean(dim=0).double().numpy()
+        found: NDArray[np.float64] = mean_logits(self.hear(signals, present).logits).double().numpy()
         return found
 
     def _crops(self, signals: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
@@ -149,18 +142,25 @@ class Predictor:
         return [{**signals, "ecg": crop} for crop in spaced_crops(signals["ecg"], length, self.contract.crops)]
 
 
-def load(path: Path | str, *, precision: PrecisionName = "32-true") -> Predictor:
+def load(
+    path: Path | str, *, precision: PrecisionName = "32-true", on_doubt: OnDoubt = "abstain"
+) -> Predictor:  # fmt: skip
     """Open a bundle for prediction.
 
     Args:
         path: folder of the bundle.
         precision: ``auto`` or ``bf16-mixed`` is faster where the hardware multiplies well in bfloat16; only in
             ``32-true`` a score is that of the report to the bit.
+        on_doubt: what is said of signals that cannot be relied on: ``abstain`` nothing but why, ``tell`` the risk too.
 
     Raises:
-        ConfigError: there is no such precision.
+        ConfigError: there is no such precision, or no such word for doubt.
         ArtifactError, CorruptArtifactError: there is no bundle, or a file of it is not what was written.
         InputError: the weights do not fit the network of the contract.
     """
     choose_precision(precision, "cpu")
-    return Predictor(*open_bundle(path), precision=precision)
+    if on_doubt not in get_args(OnDoubt):
+        raise ConfigError(
+            "unknown word for doubt", where="on_doubt", expected=" | ".join(get_args(OnDoubt)), got=on_doubt
+        )
+    return Predictor(*open_bundle(path), precision=precision, on_doubt=on_doubt)
