@@ -14,6 +14,7 @@ from cardiobind.cli import app
 INSTALL_AND_DEMO = "pip install -c constraints-cpu.txt . && cardiobind demo"
 INSTALL_AND_TEST = "pip install -c constraints-cpu.txt -e '.[dev]' && pytest"
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`|^ {4}[^\n]*$", flags=re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```.*?^```", flags=re.MULTILINE | re.DOTALL)
 VERB = re.compile(r"(?<![\w./-])cardiobind +([a-z][a-z-]*)\b(?!\.)")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
@@ -68,6 +69,27 @@ def test_every_decision_is_in_the_list(repository: Path) -> None:
     folder = repository / "docs" / "decisions"
     listed = set(LINK.findall((folder / "README.md").read_text()))
     assert listed == {file.name for file in folder.glob("[0-9]*.md")}
+
+
+def test_each_page_is_in_the_navigation_of_the_site(repository: Path) -> None:
+    listed = set(re.findall(r"[\w/]+\.(?:md|ipynb)$", (repository / "mkdocs.yml").read_text(), flags=re.MULTILINE))
+    pages = {file.relative_to(repository / "docs").as_posix() for file in repository.glob("docs/**/*.md")}
+    decisions = {page for page in pages if page.startswith("decisions/0")}
+    assert not pages - decisions - listed, "add it to `nav` in mkdocs.yml"
+    assert listed - pages <= {
+        "contributing.md",
+        "changelog.md",
+        "reference/command_line.md",
+        "reference/experiments.md",
+    }
+
+
+def test_a_list_begins_after_an_empty_line(repository: Path) -> None:
+    """Readers of Markdown differ in what they make of a list that follows a line of text."""
+    joined = re.compile(r"^(?!- |\s|\d+\. |$)[^\n]*\n(?=- )", flags=re.MULTILINE)
+    wrong = [f"{file.name}: {line}" for file in documents(repository)
+             for line in joined.findall(FENCE.sub("", file.read_text()))]  # fmt: skip
+    assert not wrong, wrong
 
 
 def test_the_licence_is_the_full_text(repository: Path) -> None:
