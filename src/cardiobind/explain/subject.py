@@ -1,0 +1,96 @@
+"""All attributions of one subject's score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiobind.errors import InputError
+from cardiobind.explain.baselines import BASELINES, baseline_of
+from cardiobind.explain.explanation import Explanation, FactShare
+from cardiobind.explain.facts import fact_shares
+from cardiobind.explain.score import TARGETS, SubjectScore
+from cardiobind.explain.shapley import exact
+from cardiobind.explain.signals import METHODS, Attributed, Signal
+from cardiobind.inference.predictor import Predictor
+from cardiobind.inference.prepared import PreparedSubject
+
+DEFAULT_METHOD = "integrated_gradients"
+DEFAULT_STEPS = 32
+WHOLE = "integrated_gradients"
+"""The method whose sums are the score less that of a baseline; the table then has Shapley values."""
+
+
+def explain(
+    predictor: Predictor, prepared: PreparedSubject, *, method: str = DEFAULT_METHOD, steps: int = DEFAULT_STEPS
+) -> Explanation:  # fmt: skip
+    """Return what the score of one subject rests on, from any subset of the modalities that the bundle knows.
+
+    The same arguments give the same numbers. Each modality is attributed with the others as they are, so that what two
+    modalities do together counts in both; the Shapley values of the modalities share it.
+
+    Args:
+        predictor: a bundle at work.
+        prepared: as `cardiobind.inference.prepare_subject` returns it.
+        method: a name in `METHODS`.
+        steps: of the quadrature of integrated gradients.
+
+    Raises:
+        UnknownNameError: no such method.
+        InputError: fewer than 2 steps, or nothing to explain.
+        ConfigError: captum is not installed.
+    """
+    METHODS.get(method)
+    if steps < 2 or not prepared.signals:
+        got = f"{steps} steps, {len(prepared.signals)} modalities"
+        raise InputError("a score cannot be explained", expected="2 steps or more, 1 modality or more", got=got)
+    score, inputs = SubjectScore.of(predictor, prepared.signals), predictor.contract.inputs
+    found = {m: _signal(score, m, method, steps) for m in ("ecg", "cmr") if m in prepared.signals}
+    facts, how_facts = _facts(score, method)
+    modalities, how_modalities = _modalities(score)
+    how: dict[str, Any] = {m: {**one.how, "baseline": BASELINES[m]} for m, one in found.items()}
+    if facts is not None:
+        how["tabular"] = {**how_facts, "baseline": BASELINES["tabular"]}
+    return Explanation(
+        modalities,
+        found["ecg"].values if "ecg" in found else None,
+        inputs["ecg"].rate_hz if "ecg" in found else None,
+        inputs["ecg"].names if "ecg" in found else (),
+        found["cmr"].values if "cmr" in found else None,
+        inputs["cmr"].names if "cmr" in found else (),
+        facts,
+        {"name": method, "unit": TARGETS.get(predictor.contract.kind, "logit"), **how_modalities, **how},
+    )
+
+
+def _signal(score: SubjectScore, modality: str, method: str, steps: int) -> Attributed:
+    x = score.signals[modality].detach().clone().requires_grad_()
+    rate_hz = score.contract.inputs[modality].rate_hz
+    signal = Signal(
+        modality, x, baseline_of(modality, x.detach()), lambda rows: score.with_signal(modality, rows), rate_hz
+    )
+    return METHODS.get(method)(signal, steps)
+
+
+def _facts(score: SubjectScore, method: str) -> tuple[tuple[FactShare, ...] | None, dict[str, Any]]:
+    contract = score.contract.table
+    if "tabular" not in score.signals or contract is None:
+        return None, {}
+    return fact_shares(score, contract, score.signals["tabular"], alone=method != WHOLE)
+
+
+def _modalities(score: SubjectScore) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return the exact Shapley value of each modality, absent ones as the network itself takes them."""
+    names = sorted(score.signals)
+    nothing = score.with_modalities(())
+
+    def value(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        teams = [[name for name, there in zip(names, row, strict=True) if there] for row in coalitions]
+        return np.array([score.with_modalities(team) or 0.0 if team else nothing or 0.0 for team in teams])
+
+    shares = exact(len(names), value)
+    everything = float(score.with_modalities(names) or 0.0)
+    how = {"score": everything, "nothing_known": nothing or 0.0, "modalities": "exact shapley values of presence"}
+    return dict(zip(names, map(float, shares), strict=True)), how
