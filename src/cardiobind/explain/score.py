@@ -9,7 +9,6 @@ from torch import Tensor
 
 from cardiobind.data.crops import spaced_crops
 from cardiobind.inference.bundle import BundleContract
-from cardiobind.inference.members import members_of
 from cardiobind.inference.predictor import Predictor
 from cardiobind.models import Fusion
 
@@ -33,7 +32,7 @@ class SubjectScore:
     @classmethod
     def of(cls, predictor: Predictor, signals: Mapping[str, Tensor]) -> SubjectScore:
         """Return the score that a predictor gives of prepared signals."""
-        return cls(members_of(predictor.fusion), predictor.contract, signals)
+        return cls(predictor.members, predictor.contract, signals)
 
     def with_signal(self, modality: str, x: Tensor) -> Tensor:
         """Return the scores (n,) of the subject with other signals `x` (n, ...) of one modality."""
