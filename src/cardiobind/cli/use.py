@@ -37,3 +37,27 @@ def predict(
     predictor = inference.load(bundle)
     found = predictor.predict(ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis)
     print(json.dumps(found.to_json(), indent=1))  # noqa: T201
+
+
+@app.command()
+def serve(
+    bundle: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    host: Annotated[str, typer.Option(help="Address to listen at; the default is this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.", min=1, max=65535)] = 8000,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File with a key that requests must bear; else CARDIOBIND_API_KEY, else none.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that read and prepare what is sent.")] = 2,
+    request_seconds: Annotated[float, typer.Option(help="Time limit of the preparation of one request.")] = 30.0,
+    worker_gib: Annotated[float, typer.Option(help="Memory limit of a worker process.")] = 2.0,
+    most_requests: Annotated[int, typer.Option(help="Predictions in work or waiting; one more is told to wait.")] = 32,
+) -> None:
+    """Serve a bundle over HTTP, with a web page: raw files and medical facts in, calibrated risk out."""
+    from cardiobind import serve as server
+    from cardiobind.cohort import Limits
+
+    settings = server.Settings(
+        workers=workers, limits=Limits(request_seconds, int(worker_gib * 2**30)), most_requests=most_requests,
+        api_key=server.read_api_key(api_key_file),
+    )  # fmt: skip
+    server.run(bundle, host=host, port=port, settings=settings)

@@ -90,6 +90,12 @@ def open_archive(path: str) -> zipfile.ZipFile:
     return _archives[key]
 
 
+def close_archives() -> None:
+    """Close the archives that stay open in this process: an open file is not removed from disk by removing its name."""
+    while _archives:
+        _archives.popitem()[1].close()
+
+
 def read_member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
     """Return the bytes of one member of an archive.
 

@@ -1,0 +1,54 @@
+"""What a server says of its bundle, so that a page can build its form."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from cardiobind.inference import NOTICE, BundleContract, Predictor
+from cardiobind.modalities.features import FEATURE_BY_NAME
+from cardiobind.modalities.features.wording import title_and_unit
+from cardiobind.modalities.tabular.contract import TableColumn
+
+
+def describe(predictor: Predictor, *, explains: bool) -> dict[str, Any]:
+    """Return what ``/v1/model`` answers, JSON-compatible.
+
+    Args:
+        predictor: the bundle.
+        explains: whether scores can be explained.
+    """
+    contract = predictor.contract
+    return {
+        "task": contract.task,
+        "title": contract.title,
+        "kind": contract.kind,
+        "unit": contract.unit or None,
+        "bundle": predictor.artifact.digest,
+        "inputs": [m for m in ("ecg", "cmr", "tabular") if m in contract.inputs],
+        "facts": [] if contract.table is None else [_fact(column) for column in contract.table.columns],
+        "calibration": {inputs: _calibration(contract, inputs) for inputs in sorted(contract.calibration)},
+        "cohort": None,
+        "explains": explains,
+        "card": None,
+        "notice": NOTICE,
+    }
+
+
+def _calibration(contract: BundleContract, inputs: str) -> dict[str, Any]:
+    known = contract.calibration[inputs]
+    calibrated = known.reason is None if contract.kind != "binary" else known.slope is not None
+    return {"calibrated": calibrated, "threshold": known.threshold, "reason": known.reason}
+
+
+def _fact(column: TableColumn) -> dict[str, Any]:
+    title, unit = title_and_unit(FEATURE_BY_NAME.get(column.name, column.feature))
+    return {
+        "name": column.name,
+        "title": title,
+        "unit": unit or None,
+        "kind": column.kind,
+        "low": column.low if math.isfinite(column.low) else None,
+        "high": column.high if math.isfinite(column.high) else None,
+        "categories": list(column.categories),
+    }

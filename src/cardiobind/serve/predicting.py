@@ -1,0 +1,157 @@
+"""From a request to a prediction: received within limits, prepared in a worker, scored in a batch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+
+from cardiobind.errors import CardiobindError
+from cardiobind.inference import Predictor, PreparedSubject
+from cardiobind.serve.batching import Batcher
+from cardiobind.serve.metrics import Metrics
+from cardiobind.serve.pool import Pool
+from cardiobind.serve.refusals import Refusal, Refused, refusal_of, refuse
+from cardiobind.serve.settings import Settings
+from cardiobind.serve.uploads import Form, Storage, flag
+from cardiobind.serve.work import Job
+
+Explain = Callable[[Predictor, PreparedSubject], Mapping[str, Any]]
+Neighbours = Callable[[Predictor, PreparedSubject], Sequence[Mapping[str, Any]]]
+
+
+class Service:
+    """A bundle at work for many.
+
+    Args:
+        predictor: the bundle.
+        settings: limits.
+        metrics: told of batches and of what is in work.
+        explain: returns an explanation as JSON holds it, or None where there is none to be had.
+        neighbours: returns the nearest cases as JSON holds them, or None.
+    """
+
+    def __init__(
+        self, predictor: Predictor, settings: Settings, metrics: Metrics, *, explain: Explain | None,
+        neighbours: Neighbours | None,
+    ) -> None:  # fmt: skip
+        self.predictor, self.settings, self.metrics = predictor, settings, metrics
+        self._explain, self._neighbours = explain, neighbours
+        self._storage = Storage(settings.most_stored_bytes)
+        self._beside = ThreadPoolExecutor(1, "explain")
+        self._folder = ""
+
+    async def start(self) -> None:
+        """Start the workers and the queue.
+
+        Raises:
+            ConfigError: the workers cannot start.
+        """
+        self._folder = tempfile.mkdtemp(prefix="cardiobind-serve-")
+        self.pool = await asyncio.to_thread(Pool, self.predictor.contract, self.settings)
+        await self.pool.start()
+        self.batcher = Batcher(
+            self.predictor, window_s=self.settings.batch_ms / 1000, most=self.settings.batch_most,
+            expected=lambda: self.metrics.working, seen=self.metrics.batches.add,
+        )  # fmt: skip
+        self.batcher.start()
+
+    async def close(self) -> None:
+        """End the workers and remove what is left of any request."""
+        await self.batcher.close()
+        self.pool.close()
+        self._beside.shutdown(wait=False, cancel_futures=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def form(self, request: Request) -> bytes:
+        """Return the answer to a form, as JSON.
+
+        Raises:
+            Refused: there is no prediction, and why.
+        """
+        with self._place():
+            folder = tempfile.mkdtemp(dir=self._folder)
+            form = Form(request.headers.get("content-type", ""), Path(folder), self.settings, self._storage)
+            try:
+                await self._receive(request, form.write)
+                form.finish()
+                job = Job(folder, facts=form.texts.get("facts"), signals=flag(form.texts, "signals", True))
+                return await self._answer(job, explain=flag(form.texts, "explain", False))
+            finally:
+                form.close()
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def json(self, request: Request) -> bytes:
+        """Return the answer to a JSON body, as JSON.
+
+        Raises:
+            Refused: there is no prediction, and why.
+        """
+        with self._place():
+            pieces: list[bytes] = []
+            await self._receive(request, pieces.append)
+            return await self._answer(Job(body=b"".join(pieces)), explain=False)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self.metrics.working >= self.settings.most_requests:
+            raise refuse(429, "busy", "the server has as many requests as it may", hint="try again in a few seconds")
+        self.metrics.working += 1
+        try:
+            yield
+        finally:
+            self.metrics.working -= 1
+
+    async def _receive(self, request: Request, take: Callable[[bytes], Any]) -> None:
+        try:
+            async with asyncio.timeout(self.settings.receive_seconds):
+                async for chunk in request.stream():
+                    take(chunk)
+        except TimeoutError:
+            seconds = self.settings.receive_seconds
+            raise refuse(
+                408, "slow_request", "the request came too slowly", expected=f"at most {seconds:g} s"
+            ) from None
+
+    async def _answer(self, job: Job, *, explain: bool) -> bytes:
+        seconds = self.settings.answer_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._predict(job, explain)
+        except TimeoutError:
+            words = "the answer takes too long"
+            raise refuse(504, "timed_out", words, expected=f"at most {seconds:g} s") from None
+        except CardiobindError as error:
+            raise Refused(refusal_of(error, None)) from None
+
+    async def _predict(self, job: Job, explain: bool) -> bytes:
+        ready = await self.pool.prepare(job)
+        if isinstance(ready, Refusal):
+            raise Refused(ready)
+        prediction = await self.batcher.score(ready.prepared)
+        explained = self._explain if explain or ready.explain else None
+        parts = {
+            "prediction": _encoded(prediction.to_json()),
+            "ecg": ready.ecg,
+            "cine": ready.cine,
+            "explanation": _encoded(await self._aside(explained, ready.prepared)),
+            "neighbours": _encoded(await self._aside(self._neighbours, ready.prepared)),
+        }
+        return b"{" + b",".join(f'"{name}":'.encode() + part for name, part in parts.items()) + b"}"
+
+    async def _aside(self, work: Callable[[Predictor, PreparedSubject], Any] | None, prepared: PreparedSubject) -> Any:
+        if work is None:
+            return None
+        return await asyncio.get_running_loop().run_in_executor(self._beside, work, self.predictor, prepared)
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")

@@ -1,0 +1,126 @@
+"""Starts a server, and says where it is and who can reach it."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardiobind.errors import ConfigError
+from cardiobind.serve.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from cardiobind.inference import Predictor
+    from cardiobind.serve.predicting import Explain, Neighbours
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+STOP_SECONDS = 30
+_EXTRA = ("fastapi", "uvicorn", "python_multipart")
+_SETTINGS = Settings()
+
+
+def make_app(
+    predictor: Predictor, settings: Settings = _SETTINGS, *, explain: Explain | None = None,
+    neighbours: Neighbours | None = None,
+) -> FastAPI:  # fmt: skip
+    """Return a bundle as an ASGI application; its workers start and end with its lifespan.
+
+    Args:
+        predictor: of `cardiobind.load`.
+        settings: limits and API key.
+        explain: (predictor, prepared subject) -> an explanation as JSON holds it; None: scores are not explained.
+        neighbours: (predictor, prepared subject) -> nearest cases as JSON holds them; None: none are shown.
+
+    Raises:
+        ConfigError: the extra ``serve`` is not installed.
+    """
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            "what a server needs is not installed", got=f"no {', '.join(missing)}",
+            hint="pip install 'cardiobind[serve]'",
+        )  # fmt: skip
+    from cardiobind.serve.application import application
+
+    return application(predictor, settings, explain=explain, neighbours=neighbours)
+
+
+def run(bundle: Path | str, *, host: str = "127.0.0.1", port: int = 8000, settings: Settings = _SETTINGS) -> None:
+    """Serve a bundle until the process is told to stop; requests in work are answered first.
+
+    Args:
+        bundle: folder of a bundle.
+        host: address to listen at.
+        port: at that address.
+        settings: limits and API key; without `Settings.hosts` a server on loopback answers to its names there alone.
+
+    Raises:
+        ConfigError: the extra ``serve`` is not installed, or the address cannot be had.
+        ArtifactError, CorruptArtifactError: there is no bundle, or a file of it is not what was written.
+    """
+    from cardiobind import inference
+
+    private = is_loopback(host)
+    if private and not settings.hosts:
+        settings = replace(settings, hosts=LOOPBACK)
+    predictor = inference.load(bundle)
+    app = make_app(predictor, settings)
+    _log_to_stderr()
+    for line in greeting(predictor.contract.title, host, port, settings):
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+    _listen(app, host, port)
+
+
+def greeting(title: str, host: str, port: int, settings: Settings) -> list[str]:
+    """Return what a server says as it starts: what, where, and who can reach it."""
+    from cardiobind.inference import NOTICE
+
+    shown = f"[{host}]" if ":" in host else host
+    lines = [f"{title}: http://{shown}:{port}/", NOTICE]
+    if not is_loopback(host):
+        lines += [
+            f"WARNING: {shown} is not loopback: others on the network can reach this server.",
+            "WARNING: it speaks HTTP without encryption; put a proxy with TLS before it.",
+        ]
+        lines += [] if settings.api_key else ["WARNING: there is no API key: whoever reaches it can use it."]
+    return lines
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is one that only this machine reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(app: FastAPI, host: str, port: int) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False,
+        ws="none", timeout_graceful_shutdown=STOP_SECONDS,
+    )  # fmt: skip
+    try:
+        uvicorn.Server(config).run()
+    except SystemExit:
+        raise ConfigError(
+            "the server cannot start", where=f"{host}:{port}", hint="is the port taken? --port takes another"
+        ) from None
+    except KeyboardInterrupt:
+        return
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name, level in (("cardiobind.serve", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers[:], logger.propagate = [handler], False
+        logger.setLevel(level)
