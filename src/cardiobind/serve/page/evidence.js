@@ -1,0 +1,112 @@
+/** What the score rests on: verdicts on the signals, shares of the modalities, facts, cases alike. */
+
+import { bar, card, element, folded, table } from "./elements.js";
+import { code, inputsInWords, modality, named, quantity, signed } from "./words.js";
+
+const FACTS_SHOWN = 8;
+const MARKS = { good: "✓", doubtful: "!", bad: "✕" };
+
+/** Return the card of verdicts: how good each signal is, and whether the model has learnt from such ones. */
+export function verdictCard(prediction) {
+  const names = Object.keys({ ...prediction.verdicts, ...prediction.quality });
+  return card("verdicts", "Quality", element("ul", {}, names.map((name) => verdict(name, prediction))));
+}
+
+function verdict(name, { verdicts, quality }) {
+  const { usable = true, like_training: like = null, codes = quality?.[name] ?? [], says } = verdicts?.[name] ?? {};
+  const grade = !usable ? "bad" : codes.length || like === false ? "doubtful" : "good";
+  const signal = !usable ? "not usable" : codes.length ? "usable, with remarks" : "nothing wrong was found";
+  const known = like === null ? "Whether the model learnt from any like it is not known" : like ? "Like those the model learnt from" : "";
+  const strange = like === false ? ", but unlike those the model learnt from" : "";
+  return element(
+    "li",
+    { class: grade },
+    element("span", { class: "sign", "aria-hidden": "true" }, MARKS[grade]),
+    element("strong", {}, `${modality(name)}: ${signal}${strange}`),
+    element("p", {}, [known, codes.map(code).join("; ")].filter(Boolean).map(sentence).join(" ")),
+    says ? element("p", { class: "quiet" }, says) : null,
+  );
+}
+
+const sentence = (said) => `${said.charAt(0).toUpperCase()}${said.slice(1)}.`;
+
+/** Return the card of what each modality did to the score. */
+export function shareCard(explanation) {
+  const shares = Object.entries(explanation.modalities);
+  const largest = Math.max(...shares.map(([, value]) => Math.abs(value)));
+  const rows = shares.map(([name, value]) => [modality(name), signed(value), bar(value, largest)]);
+  return card(
+    "shares",
+    "What moved the score",
+    table("Contribution of each input (logit units: + raised the risk, − lowered it)", ["Input", "Sum", ""], rows),
+    ...method(explanation.method),
+  );
+}
+
+function method(given) {
+  const said = Object.entries(given ?? {}).map(([name, value]) => `${name.replaceAll("_", " ")}: ${plain(value)}`);
+  return said.length ? [folded("How it was found", element("p", { class: "quiet" }, `${said.join("; ")}.`))] : [];
+}
+
+const plain = (value) => (value !== null && typeof value === "object" ? Object.entries(value).map((pair) => pair.join(" ")).join(", ") : String(value));
+
+/** Return the card of facts: what was given, what it did, what is missing. */
+export function factCard(prediction, given, facts, explained) {
+  const titles = new Map(facts.map((fact) => [fact.name, fact]));
+  const rows = explained ? explainedRows(explained) : givenRows(given, titles);
+  const heads = explained ? ["Fact", "Given", "Sum", ""] : ["Fact", "Given"];
+  const caption = explained ? "Facts by what they did to the score (logit units)" : "Facts given";
+  const rest = rows.slice(FACTS_SHOWN);
+  return card(
+    "given",
+    "Medical facts",
+    rows.length ? table(caption, heads, rows.slice(0, FACTS_SHOWN)) : null,
+    rest.length ? folded(`${rest.length} more`, table("All other facts", heads, rest)) : null,
+    missing(prediction.missing, titles),
+    ignored(prediction.ignored ?? [], titles),
+  );
+}
+
+function explainedRows(explained) {
+  const sorted = [...explained].sort((a, b) => Math.abs(b.attribution) - Math.abs(a.attribution));
+  const largest = Math.abs(sorted[0]?.attribution ?? 0);
+  return sorted.map((fact) => [fact.title, quantity(fact.given, fact.unit), signed(fact.attribution), bar(fact.attribution, largest)]);
+}
+
+function givenRows(given, titles) {
+  return Object.entries(given).map(([name, value]) => {
+    const fact = titles.get(name) ?? { title: name };
+    return [fact.title ?? name, quantity(fact.kind === "flag" ? Boolean(value) : value, fact.unit)];
+  });
+}
+
+function missing(names, titles) {
+  if (!names.length) return element("p", {}, "No fact is missing.");
+  const said = names.map((name) => titles.get(name)?.title ?? name).join(", ");
+  const count = names.length === 1 ? "1 fact was missing" : `${names.length} facts were missing`;
+  return [folded(count, element("p", {}, said)), element("p", { class: "to-print" }, `${count}.`)];
+}
+
+function ignored(names, titles) {
+  if (!names.length) return null;
+  return element("p", { class: "quiet" }, `Given, but not used by this model: ${names.map((name) => named(titles.get(name) ?? { title: name })).join(", ")}.`);
+}
+
+/** Return the card of the nearest cases with what was measured in them. */
+export function neighbourCard(neighbours) {
+  const phenotypes = new Map(neighbours.flatMap((one) => (one.phenotypes ?? []).map((fact) => [fact.name, fact])));
+  const rows = neighbours.map((one, place) => [
+    String(place + 1),
+    one.modality ? inputsInWords(one.modality) : "",
+    Number.isFinite(one.similarity) ? one.similarity.toFixed(2) : "",
+    ...[...phenotypes.keys()].map((name) => phenotype(one, name)),
+    one.positive === null || one.positive === undefined ? "not known" : one.positive ? "yes" : "no",
+  ]);
+  const heads = ["Case", "By", "Similarity", ...[...phenotypes.values()].map((fact) => named({ ...fact, title: fact.title ?? fact.name })), "Has the endpoint"];
+  return card("neighbours", "Nearest cases", element("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Table of nearest cases" }, table("Cases whose recordings the model finds most alike; 1 is the same direction", heads, rows)));
+}
+
+function phenotype(one, name) {
+  const found = (one.phenotypes ?? []).find((fact) => fact.name === name);
+  return found ? quantity(found.value, null) : "–";
+}
