@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cardiobind.inference import load
     from cardiobind.pipeline.demo import demo, simulate
     from cardiobind.pipeline.export import export_predictor
+    from cardiobind.pipeline.many import predict_many
     from cardiobind.pipeline.run import run
 
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "load": "inference",
     "load_experiment": "config",
     "open_artifact": "artifact",
+    "predict_many": "pipeline.many",
     "read_cine": "formats",
     "read_ecg": "formats",
     "run": "pipeline",
@@ -47,6 +49,7 @@ __all__ = [
     "load",
     "load_experiment",
     "open_artifact",
+    "predict_many",
     "read_cine",
     "read_ecg",
     "run",

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from cardiobind.cli.app import app
+from cardiobind.cli.app import app, console
+from cardiobind.cli.many_words import (
+    Folder,
+    Inputs,
+    MemoryGib,
+    Root,
+    Seconds,
+    SourceKind,
+    Subjects,
+    Workers,
+    limits,
+    refuse_beside_many,
+    separate,
+)
 
 
 @app.command()
@@ -27,16 +40,36 @@ def predict(
     bundle: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     ecg: Annotated[Path | None, typer.Option(help="ECG file.")] = None,
     cmr: Annotated[Path | None, typer.Option(help="Cine MRI: zip or folder of DICOM files.")] = None,
-    table: Annotated[Path | None, typer.Option(help="CSV with one row of medical facts.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Medical facts: of one row, or of all --subjects.")] = None,
     subject: Annotated[str | None, typer.Option(help="Row of the table, where it has several.")] = None,
     cmr_long_axis: Annotated[Path | None, typer.Option(help="Long-axis views, if apart from --cmr.")] = None,
+    subjects: Subjects = None,
+    folder: Folder = None,
+    source: SourceKind = None,
+    root: Root = None,
+    inputs: Inputs = None,
+    out: Annotated[Path | None, typer.Option(help="Table of many: .parquet, .csv, .jsonl, .json.")] = None,
+    workers: Workers = 2,
+    seconds: Seconds = 60.0,
+    memory_gib: MemoryGib = 4.0,
 ) -> None:
-    """Print the calibrated score of one subject, as JSON, from raw files."""
+    """Print the calibrated score of one subject as JSON, or write a table of many (--subjects, --folder, --source)."""
     from cardiobind import inference
 
-    predictor = inference.load(bundle)
-    found = predictor.predict(ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis)
-    print(json.dumps(found.to_json(), indent=1))  # noqa: T201
+    one = {"ecg": ecg, "cmr": cmr, "cmr_long_axis": cmr_long_axis, "subject": subject}
+    if subjects is None and folder is None and source is None and out is None:
+        found = inference.load(bundle).predict(table=table, **one)  # type: ignore[arg-type]
+        print(json.dumps(found.to_json(), indent=1))  # noqa: T201
+        return
+    refuse_beside_many(out, one)
+    from cardiobind.pipeline import many
+
+    with console() as shown:
+        told = many.predict_many(
+            bundle, out or "", subjects=subjects, folder=folder, source=source, root=root, table=table,
+            inputs=separate(inputs), workers=workers, limits=limits(seconds, memory_gib), reporter=shown,
+        )  # fmt: skip
+        shown.say(f"{told}\n{told.out}")
 
 
 @app.command()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cardiobind.errors import DataContractError, InputError
 from cardiobind.formats import masked
@@ -42,7 +45,7 @@ def read_facts(
     if isinstance(table, pd.DataFrame):
         rows = _known(table)
     else:
-        rows = _from_file(Path(table), subject)
+        rows = FactsTable(table).of(subject)
     if len(rows) != 1:
         raise InputError(
             "exactly one row of the table is needed", where="table", expected=1, got=len(rows),
@@ -79,35 +82,75 @@ def _known(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _from_file(path: Path, subject: str | None) -> pd.DataFrame:
-    if not table_path(path).is_file():
-        raise InputError("no such file", where=f"table, {masked(path)}")
-    headers = table_columns(path)
-    identifier = SUBJECT if SUBJECT in headers else identifier_column(headers)
-    if identifier not in (None, SUBJECT) and not set(headers) & set(FEATURE_BY_NAME):
-        return _from_biobank(path, subject)
-    rows = read_table(path)
-    if identifier is None:
-        if subject is not None:
+class FactsTable:
+    """A table of several subjects, read once.
+
+    Args:
+        location: a CSV, Parquet or Excel file with UK Biobank headers or canonical names.
+
+    Attributes:
+        keyed: whether a column names the subjects.
+
+    Raises:
+        InputError: there is no such file.
+        DataContractError: a column has a name that nobody knows.
+        RecordError: the file cannot be read.
+    """
+
+    def __init__(self, location: Path | str) -> None:
+        path = Path(location)
+        if not table_path(path).is_file():
+            raise InputError("no such file", where=f"table, {masked(path)}")
+        headers = table_columns(path)
+        identifier = SUBJECT if SUBJECT in headers else identifier_column(headers)
+        biobank = identifier not in (None, SUBJECT) and not set(headers) & set(FEATURE_BY_NAME)
+        rows = _of_biobank(path) if biobank else read_table(path)
+        identifier = SUBJECT if biobank else identifier
+        self.keyed = identifier is not None
+        self._names = None if identifier is None else rows[identifier].astype(str)
+        self._visits = rows["visit"].astype(str) if self.keyed and "visit" in rows else None
+        keys = [] if identifier is None else [identifier, *(k for k in KEYS if k in rows and k != identifier)]
+        facts = rows.drop(columns=keys)
+        self._facts = facts if biobank else _known(facts)
+        self._by_visit = not biobank
+
+    @cached_property
+    def _places(self) -> Mapping[str, NDArray[np.intp]]:
+        found: dict[str, list[int]] = {}
+        for place, name in enumerate([] if self._names is None else self._names.tolist()):
+            found.setdefault(name, []).append(place)
+        return {name: np.array(places, dtype=np.intp) for name, places in found.items()}
+
+    def of(self, subject: str | None, visit: str | None = None) -> pd.DataFrame:
+        """Return the facts of one subject; of UK Biobank's visits the imaging visit, where there is one.
+
+        Args:
+            subject: as in the table; None for all rows.
+            visit: as in the table; None for all of the subject's rows.
+
+        Raises:
+            InputError: there is no such subject, or no column of subjects.
+        """
+        if subject is None:
+            places = np.arange(len(self._facts))
+        elif not self.keyed:
             raise InputError("the table has no column of subjects", where="subject", hint="leave the subject out")
-        return _known(rows)
-    others = [name for name in KEYS if name in rows and name != identifier]
-    return _known(_of_subject(rows, identifier, subject).drop(columns=[identifier, *others]))
+        elif subject not in self._places:
+            raise InputError("no such subject in the table", where="subject")
+        else:
+            places = self._places[subject]
+        if self._visits is not None:
+            places = self._of_visit(places, self._visits.iloc[places], visit)
+        return self._facts.iloc[places]
+
+    def _of_visit(self, places: NDArray[np.intp], visits: pd.Series[str], visit: str | None) -> NDArray[np.intp]:
+        if self._by_visit:
+            return places if visit is None else places[visits.to_numpy() == visit]
+        wanted = visits.to_numpy() == (visit or IMAGING_VISIT)
+        return places[wanted] if wanted.any() else places
 
 
-def _from_biobank(path: Path, subject: str | None) -> pd.DataFrame:
+def _of_biobank(path: Path) -> pd.DataFrame:
     table = load_table(path, frozenset())
     features, _, _ = read_features(table, read_visits(table, []))
-    features = _of_subject(features, SUBJECT, subject)
-    imaging = features[features["visit"] == IMAGING_VISIT]
-    chosen = imaging if len(imaging) else features
-    return chosen.drop(columns=[SUBJECT, "visit"])
-
-
-def _of_subject(rows: pd.DataFrame, identifier: str, subject: str | None) -> pd.DataFrame:
-    if subject is None:
-        return rows
-    chosen = rows[rows[identifier].astype(str) == subject]
-    if chosen.empty:
-        raise InputError("no such subject in the table", where="subject")
-    return chosen
+    return features

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
-import os
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
 from cardiobind.cohort.ingest.chunks import Chunk, out_of_reach
-from cardiobind.cohort.ingest.guard import limit_memory
 from cardiobind.cohort.ingest.prepare import READER_CRASHED, TIMED_OUT, Outcome
 from cardiobind.cohort.ingest.work import Job, Report, prepare_chunk, prepare_one, settle
+from cardiobind.cohort.ingest.workers import start_workers, work_through
 from cardiobind.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,63 +76,19 @@ def _in_process(job: Job, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, Repo
 
 
 def _in_pool(job: Job, chunks: Sequence[Chunk], *, workers: int) -> Iterator[tuple[Chunk, Report | None]]:
-    left = list(chunks)
-    while left:
-        left = yield from _until_a_worker_dies(job, left, workers)
-
-
-def _until_a_worker_dies(
-    job: Job, chunks: Sequence[Chunk], workers: int
-) -> Generator[tuple[Chunk, Report | None], None, list[Chunk]]:
-    waiting = list(reversed(chunks))
-    running: dict[Future[Report], Chunk] = {}
-    with _start_pool(job, min(workers, len(chunks))) as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) < workers:
-                    running[pool.submit(_prepare_chunk_here, waiting[-1])] = waiting[-1]
-                    waiting.pop()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    report = future.result()
-                    yield running.pop(future), report
-        except BrokenProcessPool:
-            pass  # whoever was running is suspect
-    for chunk in running.values():
-        yield chunk, None
-    return waiting[::-1]
+    return work_through(partial(_start_pool, job), _prepare_chunk_here, chunks, workers=workers)
 
 
 def _start_pool(job: Job, workers: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "cardiobind.sources", type(job.source).__module__])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(job,))
-    try:
-        pool.submit(os.getpid).result()
-    except BrokenProcessPool as error:
-        raise ConfigError(
-            "worker processes cannot start",
-            where="workers",
-            hint='in a script, put the call under `if __name__ == "__main__":`; or set workers to 0',
-        ) from error
-    return pool
+    preload = [__name__, "cardiobind.sources", type(job.source).__module__]
+    return start_workers(workers, job.limits.memory_bytes, preload, _begin_worker, job)
 
 
 _JOB: list[Job] = []
 
 
 def _begin_worker(job: Job) -> None:
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    threadpool_limits(1)
-    limit_memory(job.limits.memory_bytes)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _JOB[:] = [replace(job, expendable=True)]
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _prepare_chunk_here(chunk: Chunk) -> Report:

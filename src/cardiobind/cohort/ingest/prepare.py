@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cardiobind.cohort.ingest.examples import thumbnail
 from cardiobind.cohort.ingest.guard import Limits, TimedOut, time_limit
-from cardiobind.errors import ConfigError, RecordError
+from cardiobind.errors import CardiobindError, ConfigError, RecordError
 from cardiobind.formats import reasons
 from cardiobind.modalities.cmr.preparation import CmrPreparation, cmr_spec, prepare_cmr
 from cardiobind.modalities.ecg.preparation import EcgPreparation, ecg_quality, ecg_spec, prepare_ecg
@@ -135,17 +135,22 @@ def prepare_record(source: Source, ref: RecordRef, settings: Settings, limits: L
     seen: list[EcgRecord | CineRecord] = []
     try:
         with time_limit(limits.seconds):
-            seen.append(_read(source, ref, settings))
+            seen.append(read_record(source, ref, settings))
             prepared = _MODALITIES[ref.modality].prepare(seen[0], settings[ref.modality])
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a reader may raise anything; the batch must go on
-        reason, detail = _explained(error, limits)
+        reason, detail = explained(error, limits)
         return _left_out(ref, reason, detail, seen)
     return _checked(ref, prepared, settings, seen)
 
 
-def _read(source: Source, ref: RecordRef, settings: Settings) -> EcgRecord | CineRecord:
+def read_record(source: Source, ref: RecordRef, settings: Settings) -> EcgRecord | CineRecord:
+    """Return one recording as the reader gives it, with the long-axis views that the preparation asks for.
+
+    Raises:
+        RecordError: it cannot be used; whatever else a reader lets through.
+    """
     record, wanted = source.read(ref), settings[ref.modality]
     if isinstance(record, CineRecord) and isinstance(wanted, CmrPreparation) and wanted.long_axis:
         views, faults = long_axis_source(source).read_long_axis(ref, wanted.long_axis)
@@ -180,20 +185,22 @@ def _left_out(ref: RecordRef, reason: str, detail: str, seen: list[EcgRecord | C
     return Outcome(ref, reason=reason, detail=words, picture=thumbnail(seen[0]) if seen else None)
 
 
-def _explained(error: BaseException, limits: Limits) -> tuple[str, str]:
+def explained(error: BaseException, limits: Limits) -> tuple[str, str]:
+    """Return the reason code of what went wrong with a record, and the words: no path, no text of a foreign library."""
     if isinstance(error, TimedOut):
         return TIMED_OUT, f"not done after {limits.seconds:g} s"
     if isinstance(error, MemoryError) or (isinstance(error, RecordError) and error.got == MemoryError.__name__):
         return OUT_OF_MEMORY, "more memory was asked for than a record may take"
     if isinstance(error, RecordError):
-        return error.reason, _in_words(error)
+        return error.reason, in_words(error)
     if isinstance(error, OSError):
         reason = reasons.MISSING_FILE if isinstance(error, FileNotFoundError) else reasons.UNREADABLE
         return reason, _place(error)
     return READER_FAILURE, _place(error)
 
 
-def _in_words(error: RecordError) -> str:
+def in_words(error: CardiobindError) -> str:
+    """Return what an error says, without where."""
     facts = [("expected", error.expected), ("got", error.got)]
     return "; ".join([error.what, *(f"{name}: {value}" for name, value in facts if value is not None)])
 

@@ -1,0 +1,47 @@
+"""Options of the verbs that take many subjects at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cardiobind.errors import ConfigError
+
+Subjects = Annotated[
+    Path | None, typer.Option(help="Table of many: subject, ecg, cmr, and facts; paths count from its folder.")
+]
+Folder = Annotated[Path | None, typer.Option(help="Folder of many: each ECG file below it is a subject.")]
+SourceKind = Annotated[str | None, typer.Option("--source", help="Data set of many, such as ukb or ptbxl, in --root.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of the --source.")]
+Inputs = Annotated[str | None, typer.Option(help="Modalities to use, such as ecg,tabular; by default all.")]
+Workers = Annotated[int, typer.Option(help="Processes that read files of many; 0: this one alone.")]
+Seconds = Annotated[float, typer.Option(help="Longest that reading one of many may take.")]
+MemoryGib = Annotated[float, typer.Option(help="Most memory that reading one of many may take.")]
+
+
+def separate(words: str | None) -> tuple[str, ...] | None:
+    """Return the words between commas, None for none."""
+    return None if words is None else tuple(word.strip() for word in words.split(",") if word.strip())
+
+
+def limits(seconds: float, memory_gib: float) -> Any:
+    """Return the limits of one subject."""
+    from cardiobind.cohort.ingest.guard import Limits
+
+    return Limits(seconds, int(memory_gib * 2**30))
+
+
+def refuse_beside_many(out: Path | None, one: Mapping[str, object]) -> None:
+    """Refuse options of one subject beside those of many, and many without a table to write.
+
+    Raises:
+        ConfigError: there is such an option, or no `out`.
+    """
+    given = [f"--{name.replace('_', '-')}" for name, value in one.items() if value is not None]
+    if given:
+        raise ConfigError("an option of one subject beside those of many", got=", ".join(given), hint="leave it out")
+    if out is None:
+        raise ConfigError("where shall the table of many be written?", where="--out", expected="a path.parquet")

@@ -1,0 +1,271 @@
+"""Who is to be scored, and where their recordings are: a list, a folder, or a data set whose layout is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from cardiobind.errors import ConfigError, InputError
+from cardiobind.formats import ECG_FORMATS, masked, read_cine, read_ecg, read_long_axis
+from cardiobind.formats.location import SEPARATOR, files_below, split_location
+from cardiobind.formats.tables.table_file import read_table
+from cardiobind.inference.facts import SUBJECT, FactsTable
+from cardiobind.modalities.features import FEATURE_BY_NAME
+from cardiobind.modalities.records import CineRecord, EcgRecord
+from cardiobind.registry import did_you_mean
+from cardiobind.sources import SOURCES, RecordRef
+
+SIGNALS = ("ecg", "cmr")
+LONG_AXIS = "cmr_long_axis"
+KEYS = (SUBJECT, "visit", "date", "fold")
+OF_ECGS = {".xml", ".scp", ".edf", ".hea"}
+"""Endings of files that are taken for ECGs though no reader knows them, so that a damaged one is not passed over."""
+
+
+class Reader(Protocol):
+    """Reads what a `RecordRef` names; picklable."""
+
+    def read(self, ref: RecordRef) -> EcgRecord | CineRecord:
+        """Return one recording."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One subject, or one visit of one.
+
+    Attributes:
+        subject: as the user calls them; it goes into the user's table and into no message.
+        visit: empty where the user names none.
+        signals: where the recording of each modality is.
+        facts: one row by canonical names; None where there are none.
+    """
+
+    subject: str
+    visit: str = ""
+    signals: Mapping[str, RecordRef] = field(default_factory=dict)
+    facts: pd.DataFrame | None = None
+
+    @property
+    def key(self) -> list[Any]:
+        """All that decides what is said of them: places, sizes and times of the files, and facts."""
+        files = [[m, ref.location, ref.long_axis, *map(_stamp, _files(ref))] for m, ref in sorted(self.signals.items())]
+        facts = [] if self.facts is None else [list(self.facts.columns), repr(self.facts.to_numpy().tolist())]
+        return [self.subject, self.visit, files, facts]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """All who are to be scored, in the order of the output.
+
+    Attributes:
+        reader: of their recordings.
+        rows: one a subject or visit.
+        passed_over: files of a folder that are no ECG.
+    """
+
+    reader: Reader
+    rows: Sequence[Case]
+    passed_over: int = 0
+
+
+class PathReader:
+    """Reads files of any format that the readers know."""
+
+    def read(self, ref: RecordRef) -> EcgRecord | CineRecord:
+        """Return one recording.
+
+        Raises:
+            RecordError: it cannot be used.
+        """
+        return read_ecg(ref.location) if ref.modality == "ecg" else read_cine(ref.location)
+
+    def read_long_axis(self, ref: RecordRef, views: Sequence[str]) -> tuple[dict[str, CineRecord], dict[str, str]]:
+        """Return the long-axis views that can be read, and the reason code of each that is damaged."""
+        return read_long_axis(ref.long_axis or ref.location, views)
+
+
+def cases_of(
+    known: Sequence[str],
+    *,
+    subjects: Path | str | None = None,
+    folder: Path | str | None = None,
+    source: str | None = None,
+    root: Path | str | None = None,
+    table: Path | str | None = None,
+    inputs: Sequence[str] | None = None,
+) -> Cases:
+    """Return who is to be scored; exactly one of `subjects`, `folder` and `source` says so.
+
+    Args:
+        known: modalities that the network knows.
+        subjects: a table with the columns subject, ecg, cmr, if wanted visit and cmr_long_axis, and medical facts by
+            canonical name; paths count from its folder.
+        folder: each ECG file below it is one subject, named by its path from there.
+        source: a kind of data set in `cardiobind.sources.SOURCES`, laid out as that source says.
+        root: the folder of the data set.
+        table: medical facts of all subjects, apart from the list.
+        inputs: modalities to use; None for all of `known` that are there.
+
+    Raises:
+        ConfigError: not exactly one of the three is given, or another argument does not go with it.
+        InputError: a file or folder is not there, there is nobody in it, or it has a modality that is not known.
+        DataContractError: a column of facts has a name that nobody knows.
+        RecordError: the list or the table cannot be read.
+    """
+    named = [n for n, given in (("subjects", subjects), ("folder", folder), ("source", source)) if given is not None]
+    if len(named) != 1:
+        raise ConfigError("who is to be scored?", expected="one of --subjects, --folder, --source", got=named or "none")
+    if (root is None) != (source is None) or (table is not None and subjects is None):
+        raise ConfigError(
+            "these options do not go together", where=named[0],
+            expected="--root with --source alone; --table with --subjects, or with none for one subject",
+        )  # fmt: skip
+    chosen = _chosen(known, inputs)
+    if subjects is not None:
+        found = _listed(Path(subjects), table, chosen, strict=inputs is None)
+    else:
+        found = _below(Path(str(folder)), chosen) if source is None else _of_source(source, Path(str(root)), chosen)
+    if not found.rows:
+        raise InputError(
+            "nobody is to be scored", where=named[0], hint="`cardiobind inspect` tells what a folder holds"
+        )
+    return found
+
+
+def _chosen(known: Sequence[str], inputs: Sequence[str] | None) -> tuple[str, ...]:
+    for name in inputs or ():
+        if name not in known:
+            raise ConfigError(
+                "the network was not trained for this modality", where="--inputs", expected=" | ".join(known), got=name,
+                hint=did_you_mean(name, list(known)),
+            )  # fmt: skip
+    return tuple(known if inputs is None else inputs)
+
+
+def _listed(path: Path, table: Path | str | None, chosen: Sequence[str], *, strict: bool) -> Cases:
+    frame = read_table(path)
+    columns = [str(name) for name in frame.columns]
+    if SUBJECT not in columns:
+        raise InputError("the list has no column called subject", where=masked(path), expected="subject, ecg, cmr ...")
+    own = [name for name in columns if name not in (*KEYS, *SIGNALS, LONG_AXIS)]
+    if own and table is not None:
+        raise InputError("facts in the list and in a table too", where=masked(path), got=", ".join(own[:5]),
+                         hint="leave one of them out")  # fmt: skip
+    _check_columns(own, path)
+    has = [*(m for m in SIGNALS if m in columns), *(["tabular"] if own or table is not None else [])]
+    if strict and (beyond := [m for m in has if m not in chosen]):
+        raise InputError(
+            "the list has a modality that the network was not trained for", where=masked(path), got=", ".join(beyond),
+            expected=" | ".join(chosen), hint=f"say --inputs {','.join(chosen)} to go without",
+        )  # fmt: skip
+    facts = _facts(frame, own, table) if "tabular" in chosen else None
+    rows = []
+    for place, row in enumerate(frame.to_dict("records")):
+        subject, visit = _text(row[SUBJECT]), _text(row.get("visit"))
+        signals = {m: _ref(path.parent, subject, visit, m, row) for m in SIGNALS if m in chosen and _text(row.get(m))}
+        rows.append(Case(subject, visit, signals, None if facts is None else facts(place, subject, visit)))
+    return Cases(PathReader(), rows)
+
+
+def _facts(frame: pd.DataFrame, own: Sequence[str], table: Path | str | None) -> Any:
+    """Return a function of place, subject and visit that gives the facts, None where all are missing."""
+    if table is None and not own:
+        return None
+    apart = None if table is None else FactsTable(table)
+    inside = frame[list(own)]
+
+    def of(place: int, subject: str, visit: str) -> pd.DataFrame | None:
+        if apart is None:
+            return _filled(inside.iloc[[place]])
+        try:
+            return _filled(apart.of(subject, visit or None))
+        except InputError:  # who is not in the table has no facts
+            return None
+
+    return of
+
+
+def _filled(rows: pd.DataFrame) -> pd.DataFrame | None:
+    return None if rows.isna().all(axis=None) else rows
+
+
+def _check_columns(names: Sequence[str], path: Path) -> None:
+    for name in names:
+        if name not in FEATURE_BY_NAME:
+            raise InputError(
+                f"a column of the list is no medical fact: {masked(name)!r}", where=masked(path),
+                expected="subject, visit, ecg, cmr, cmr_long_axis, and facts by canonical name",
+                hint=did_you_mean(name, [*SIGNALS, LONG_AXIS, *FEATURE_BY_NAME]),
+            )  # fmt: skip
+
+
+def _ref(folder: Path, subject: str, visit: str, modality: str, row: Mapping[Any, Any]) -> RecordRef:
+    apart = _text(row.get(LONG_AXIS)) if modality == "cmr" else ""
+    return RecordRef(subject, visit, modality, _place(folder, _text(row[modality])), apart and _place(folder, apart))
+
+
+def _place(folder: Path, path: str) -> str:
+    archive, inner = split_location(path)
+    return str(folder / inner) if archive is None else f"{folder / archive}{SEPARATOR}{inner}"
+
+
+def _below(root: Path, chosen: Sequence[str]) -> Cases:
+    if not root.is_dir():
+        raise InputError("no such folder", where="--folder")
+    if "ecg" not in chosen:
+        raise InputError(
+            "a folder is searched for ECGs, and the network does not use them", expected=" | ".join(chosen)
+        )
+    rows: list[Case] = []
+    passed_over = 0
+    for file in files_below(root):
+        if file.name.startswith(".") or not _is_ecg(file):
+            passed_over += 1
+            continue
+        name = file.relative_to(root).as_posix()
+        rows.append(Case(name, "", {"ecg": RecordRef(name, "", "ecg", str(file))}))
+    return Cases(PathReader(), rows, passed_over)
+
+
+def _is_ecg(file: Path) -> bool:
+    suffix = file.suffix.lower()
+    if suffix in (".dat", ".mat") and file.with_suffix(".hea").exists():
+        return False  # the samples of a header that stands for both
+    return suffix in OF_ECGS or any(ECG_FORMATS.get(name).recognises(str(file)) for name in ECG_FORMATS)
+
+
+def _of_source(kind: str, root: Path, chosen: Sequence[str]) -> Cases:
+    source = SOURCES.get(kind)(root=root)
+    signals: dict[tuple[str, str], dict[str, RecordRef]] = {}
+    for ref in source.records():
+        if ref.modality in chosen:
+            signals.setdefault((ref.subject, ref.visit), {}).setdefault(ref.modality, ref)
+    facts: dict[tuple[str, str], pd.DataFrame | None] = {}
+    if "tabular" in chosen:
+        table = source.table()
+        rows = table.drop(columns=[name for name in KEYS if name in table])
+        places = zip(table[SUBJECT].astype(str), table["visit"].astype(str), strict=True)
+        facts = {key: _filled(rows.iloc[[place]]) for place, key in enumerate(places)}
+    who = sorted(signals) if set(chosen) & set(SIGNALS) else sorted(facts)
+    return Cases(source, [Case(*key, signals.get(key, {}), facts.get(key)) for key in who])
+
+
+def _text(cell: object) -> str:
+    return "" if cell is None or cell != cell else str(cell).strip()
+
+
+def _files(ref: RecordRef) -> list[str]:
+    return [place.partition(SEPARATOR)[0] for place in (ref.location, ref.long_axis) if place]
+
+
+def _stamp(file: str) -> list[int]:
+    try:
+        found = os.stat(file if os.path.exists(file) else f"{file}.hea")
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns]
