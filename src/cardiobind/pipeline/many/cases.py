@@ -12,9 +12,11 @@ import pandas as pd
 
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.formats import ECG_FORMATS, masked, read_cine, read_ecg, read_long_axis
+from cardiobind.formats.ecg.array_layout import has_layout
 from cardiobind.formats.location import SEPARATOR, files_below, split_location
 from cardiobind.formats.tables.table_file import read_table
 from cardiobind.inference.facts import SUBJECT, FactsTable
+from cardiobind.inspection.kinds import TABLE_SUFFIXES
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.registry import did_you_mean
@@ -236,6 +238,8 @@ def _is_ecg(file: Path) -> bool:
     suffix = file.suffix.lower()
     if suffix in (".dat", ".mat") and file.with_suffix(".hea").exists():
         return False  # the samples of a header that stands for both
+    if suffix in TABLE_SUFFIXES and not has_layout(str(file)):
+        return False
     return suffix in OF_ECGS or any(ECG_FORMATS.get(name).recognises(str(file)) for name in ECG_FORMATS)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,13 @@ def work_folder(out: Path) -> Path:
     return out.parent / f".{out.name}.work"
 
 
+@contextmanager
 def rows_of(
     job: Job, cases: Sequence[Case], work: Path, tell: Tell, *, key: str, workers: int, progress: Progress
-) -> Iterator[Row]:
-    """Yield a row for each case, in their order: subject, visit, set_aside, detail and what is told of them.
+) -> Iterator[Iterator[Row]]:
+    """Give a row for each case, in their order: subject, visit, set_aside, detail and what is told of them.
+
+    Nobody else is at work in the folder for the length of the block.
 
     Args:
         job: what workers need.
@@ -56,9 +60,7 @@ def rows_of(
     with exclusive(work):
         places = [work / f"{i:06d}-{_digest([key, code, [c.key for c in chunk]])}" for i, chunk in enumerate(plan)]
         _make(job, [(p, c) for p, c in zip(places, plan, strict=True) if not _there(p)], tell, workers, progress)
-        for place in places:
-            lines = artifact.open_artifact(place, KIND).file("rows.jsonl").read_text(encoding="utf-8").split("\n")
-            yield from map(json.loads, lines)
+        yield (row for place in places for row in _read(place))
 
 
 def refuse_existing(out: Path) -> None:
@@ -115,6 +117,11 @@ def _commit(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with artifact.commit(path, KIND) as folder:
         lines = [json.dumps(row, allow_nan=False, ensure_ascii=False) for row in rows]
         (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _read(path: Path) -> Iterator[Row]:
+    lines = artifact.open_artifact(path, KIND).file("rows.jsonl").read_text(encoding="utf-8").split("\n")
+    return map(json.loads, lines)
 
 
 def _there(path: Path) -> bool:

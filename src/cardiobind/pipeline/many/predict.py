@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -105,18 +106,18 @@ def predict_many(
         known, subjects=subjects, folder=folder, source=source, root=root, table=table, inputs=inputs
     )  # fmt: skip
     shown.start(STAGE)
-    counted = _Counted(_rows(predictor, cases, work_folder(out), workers, limits or Limits(), shown))
-    partial = work_folder(out) / f"partial{out.suffix}"
-    write(partial, counted, prediction_columns(known), _facts(predictor, len(cases.rows)))
-    told = counted.told(out, cases)
-    finish(partial, out)
+    with _rows(predictor, cases, work_folder(out), workers, limits or Limits(), shown) as rows:
+        counted, partial = _Counted(rows), work_folder(out) / f"partial{out.suffix}"
+        write(partial, counted, prediction_columns(known), _facts(predictor, len(cases.rows)))
+        told = counted.told(out, cases)
+        finish(partial, out)
     shown.finish(STAGE, cached=False)
     return told
 
 
 def _rows(
     predictor: Predictor, cases: Cases, work: Path, workers: int, limits: Limits, shown: Reporter
-) -> Iterator[Row]:
+) -> AbstractContextManager[Iterator[Row]]:
     job = Job(cases.reader, predictor.contract, limits)
     key = f"{predictor.artifact.digest} {predictor.precision} {predictor.on_doubt} {limits}"
     return rows_of(
