@@ -16,7 +16,7 @@ import pytest
 
 from cardiobind.cohort import Cohort
 from cardiobind.cohort.build import SHARD_ROWS
-from cardiobind.cohort.ingest import executors, work
+from cardiobind.cohort.ingest import executors, work, workers
 from cardiobind.cohort.ingest.chunks import out_of_reach, plan_chunks
 from cardiobind.cohort.ingest.locks import exclusive
 from cardiobind.errors import ArtifactError, ArtifactExistsError, ConfigError, CorruptArtifactError
@@ -247,9 +247,11 @@ def test_workers_that_cannot_start_are_no_reason_to_quarantine_everything(tmp_pa
 def test_what_a_worker_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = FakeSource()
     (chunk,) = plan_chunks(source.records(), 100, {"ecg": ECG}, "f")
-    monkeypatch.setattr("cardiobind.cohort.ingest.executors.threadpool_limits", lambda _: None)
-    monkeypatch.setattr("cardiobind.cohort.ingest.executors.limit_memory", lambda _: None)
-    executors._begin_worker(work.Job(source, {"ecg": ECG}, tmp_path))
+    limits: list[int] = []
+    monkeypatch.setattr("cardiobind.cohort.ingest.workers.threadpool_limits", lambda _: None)
+    monkeypatch.setattr("cardiobind.cohort.ingest.workers.limit_memory", limits.append)
+    workers._begin_worker(1 << 30, executors._begin_worker, [work.Job(source, {"ecg": ECG}, tmp_path)])
+    assert limits == [1 << 30]
     assert executors._prepare_chunk_here(chunk) == work.Report(9, 0)
     assert out_of_reach(tmp_path, chunk) == []
     assert executors._prepare_record_here(chunk.refs[0]).prepared is not None

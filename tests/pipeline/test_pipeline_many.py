@@ -305,3 +305,9 @@ def test_a_file_that_hangs_or_breaks_its_reader_costs_itself_alone(bundle: Path)
     cases = [Case(name, "", {"ecg": RecordRef(name, "", "ecg", f"/{name}.xml")}) for name in names]
     job = Job(Troublesome(), inference.load(bundle).contract, Limits(0.2))
     assert [outcome.reason for _, outcome in outcomes(job, cases, workers=0)] == ["", "timed_out", "reader_failure", ""]
+
+
+def test_the_page_has_every_column() -> None:
+    page = (HERE / "docs" / "howto" / "predict_many.md").read_text()
+    for column in prediction_columns(("ecg",)):
+        assert f"| `{column.name}` | {column.kind} | {column.says} |" in page
