@@ -66,4 +66,4 @@ class DropFusion(Fusion):
 
 def _spread(rows: Tensor, have: Tensor) -> Tensor:
     """Return (B, d) with the rows (P, d) at the places that have one."""
-    return rows.new_zeros(len(have), rows.shape[1]).index_copy(0, have.nonzero().flatten(), rows)
+    return rows.new_zeros(have.shape[0], rows.shape[1]).index_copy(0, have.nonzero().flatten(), rows)

@@ -77,7 +77,7 @@ class LeadViT(ViT):
 
     def present(self, patches: Tensor) -> Tensor | None:
         """Return which patches (B, N) are of a lead that is there; None where all are, or an ECG has none."""
-        leads = (patches != 0.0).reshape(len(patches), self.grid[0], -1).any(dim=2)
+        leads = (patches != 0.0).reshape(patches.shape[0], self.grid[0], -1).any(dim=2)
         leads = leads | ~leads.any(dim=1, keepdim=True)
         if bool(leads.all()):
             return None
@@ -106,7 +106,7 @@ class LeadViT(ViT):
         return tokens if present is None else self._fill(tokens, present)
 
     def _fill(self, tokens: Tensor, present: Tensor) -> Tensor:
-        by_lead = tokens.reshape(len(tokens), self.grid[0], -1, self.width)
+        by_lead = tokens.reshape(tokens.shape[0], self.grid[0], -1, self.width)
         weight = present.reshape(by_lead.shape[:3])[..., None].to(tokens.dtype)
         mean = (weight * by_lead).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True)
         return torch.where(weight > 0, by_lead, mean).flatten(1, 2)

@@ -197,7 +197,7 @@ class LateFusion(Fusion):
         return torch.cat(columns, dim=1)
 
     def _column(self, name: str, held: Mapping[str, Tensor], have: Tensor, shown: Tensor) -> Tensor:
-        absent: Tensor = self.absent[name].expand(len(have), -1)
+        absent: Tensor = self.absent[name].expand(have.shape[0], -1)
         if name not in held:
             return absent
         rows = have.nonzero().flatten()

@@ -53,14 +53,14 @@ class Places(nn.Module):
         if tuple(x.shape[1:]) != self.inputs.shape:
             expected = f"(B, {', '.join(map(str, self.inputs.shape))})"
             raise InputError("the batch does not fit the encoder", expected=expected, got=tuple(x.shape))
-        images = x.reshape(len(x), self.count, self.moments, *x.shape[2:])
-        place = torch.arange(self.count, device=x.device).expand(len(x), -1)
+        images = x.reshape(x.shape[0], self.count, self.moments, *x.shape[2:])
+        place = torch.arange(self.count, device=x.device).expand(x.shape[0], -1)
         if not self.any_optional:
             each = encode(images.flatten(0, 1), place.flatten())
-            return each.reshape(len(x), self.count, *each.shape[1:]).mean(dim=1)
+            return each.reshape(x.shape[0], self.count, *each.shape[1:]).mean(dim=1)
         present = self.present(images)
         tokens = encode(images[present], place[present])
-        spread = tokens.new_zeros(len(x), self.count, *tokens.shape[1:])
+        spread = tokens.new_zeros(x.shape[0], self.count, *tokens.shape[1:])
         spread[present] = tokens
         return spread.sum(dim=1) / present.sum(dim=1)[:, None, None]
 

@@ -106,7 +106,7 @@ class TabularMLP(Encoder):
         number, seen = value.index_select(1, self.numbers), observed.index_select(1, self.numbers)
         category, known = value.index_select(1, self.categories), observed.index_select(1, self.categories)
         slot = self.first_slot + torch.where(known == 0, self.missing_slot, category.round().long())
-        hot = x.new_zeros(len(x), self.indicators).scatter_(1, slot, 1.0)
+        hot = x.new_zeros(x.shape[0], self.indicators).scatter_(1, slot, 1.0)
         return torch.cat([number * seen, 1 - seen, hot], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class FeatureTokens(nn.Module):
         scale = torch.where(is_category, 1.0, torch.where(seen, value, 0.0))
         known = self.values(self.first_row + code) * scale[..., None]
         tokens = self.features + torch.where(seen[..., None], known, self.missing)
-        return torch.cat([self.cls.expand(len(x), 1, -1), tokens], dim=1)
+        return torch.cat([self.cls.expand(x.shape[0], 1, -1), tokens], dim=1)
 
 
 @ENCODERS.register("tabular_transformer")

@@ -103,12 +103,12 @@ class TokenFusion(Fusion):
 
     def join(self, held: Mapping[str, Tensor], have: Tensor, shown: Tensor) -> Tensor:
         """Return the CLS token (B, fusion_width) after the blocks."""
-        tokens, there = [self.cls.expand(len(have), 1, -1)], [torch.ones_like(have[:, :1])]
+        tokens, there = [self.cls.expand(have.shape[0], 1, -1)], [torch.ones_like(have[:, :1])]
         for i, name in enumerate(self.towers):
             if name in held:
                 own = held[name]
                 rows = have[:, i].nonzero().flatten()
-                tokens.append(own.new_zeros(len(have), *own.shape[1:]).index_copy(0, rows, own))
+                tokens.append(own.new_zeros(have.shape[0], *own.shape[1:]).index_copy(0, rows, own))
                 there.append(shown[:, i : i + 1].expand(-1, own.shape[1]))
         x, mask = torch.cat(tokens, dim=1), torch.cat(there, dim=1)
         for block in self.blocks:

@@ -79,7 +79,7 @@ class VideoViT(Encoder):
     def encode(self, images: Tensor, place: Tensor) -> Tensor:
         """Return tokens (n, times * cells, width) of single places (n, moments, H, W), each told by its number (n,)."""
         stretches = images.reshape(-1, self.tubelet, *images.shape[2:])
-        tokens = self.patch_embed(patchify(stretches, self.patch)).reshape(len(images), self.times, -1, self.width)
+        tokens = self.patch_embed(patchify(stretches, self.patch)).reshape(images.shape[0], self.times, -1, self.width)
         tokens = tokens + self.pos_embed + self.time_embed[:, None] + self.place_embed[place][:, None, None]
         return self.norm(self.blocks(tokens.flatten(1, 2)))  # type: ignore[no-any-return]
 
