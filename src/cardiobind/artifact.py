@@ -126,6 +126,7 @@ def commit(
     parents: Sequence[Artifact] = (),
     config: Mapping[str, Any] | None = None,
     fingerprint: str = "",
+    placed: bool = True,
 ) -> Iterator[Path]:
     """Give a private folder to write into and, when the block ends well, turn it into an artefact at once.
 
@@ -139,6 +140,7 @@ def commit(
         parents: artefacts it was made from; their digests and relative places are recorded.
         config: resolved config, JSON-compatible.
         fingerprint: see `fingerprint`.
+        placed: record where the parents are; without, `verify` cannot follow them.
 
     Raises:
         ArtifactExistsError: `path` exists, also when another writer was faster.
@@ -156,7 +158,7 @@ def commit(
         with _disk_full_is_clear(path):
             yield partial
         with _write_errors_are_clear(path):
-            manifest = _describe(partial, path, kind, schema_version, parents, config or {}, fingerprint)
+            manifest = _describe(partial, path, kind, schema_version, parents, config or {}, fingerprint, placed)
             _write_synced(partial / MANIFEST, canonical_json(manifest).encode())
             _sync_tree(partial)
             _rename(partial, path)
@@ -229,6 +231,11 @@ def file_sha256(path: Path) -> str:
 
 
 def _open_parent(child: Artifact, parent: Mapping[str, str]) -> Artifact:
+    if not parent["path"]:
+        raise ArtifactError(
+            "what it was made from was left out on purpose: its hashes are right, its ancestors are elsewhere",
+            where=child.path, got=f"{parent['kind']} {parent['digest'][:12]}",
+        )  # fmt: skip
     artifact = open_artifact(Path(os.path.normpath(child.path.resolve() / parent["path"])), parent["kind"])
     if artifact.digest != parent["digest"]:
         raise CorruptArtifactError(
@@ -240,7 +247,7 @@ def _open_parent(child: Artifact, parent: Mapping[str, str]) -> Artifact:
 
 def _describe(
     partial: Path, path: Path, kind: str, schema_version: int, parents: Sequence[Artifact],
-    config: Mapping[str, Any], fingerprint: str,
+    config: Mapping[str, Any], fingerprint: str, placed: bool,
 ) -> dict[str, Any]:  # fmt: skip
     files = {f.relative_to(partial).as_posix(): f for f in sorted(_regular_files(partial, ArtifactError))}
     _check_names(files, path)
@@ -249,16 +256,17 @@ def _describe(
         "kind": kind,
         "schema_version": schema_version,
         "files": {name: {"sha256": file_sha256(f), "bytes": f.stat().st_size} for name, f in files.items()},
-        "parents": [
-            {"kind": p.kind, "digest": p.digest, "path": os.path.relpath(p.path.resolve(), path.resolve())}
-            for p in parents
-        ],
+        "parents": [{"kind": p.kind, "digest": p.digest, "path": _place(p, path) if placed else ""} for p in parents],
         "config": dict(config),
         "fingerprint": fingerprint,
         "code_version": metadata.version("cardiobind"),
         "environment": {"python": platform.python_version(), "platform": sys.platform, "machine": platform.machine()},
     }
     return manifest | {"digest": _manifest_digest(manifest)}
+
+
+def _place(parent: Artifact, path: Path) -> str:
+    return os.path.relpath(parent.path.resolve(), path.resolve())
 
 
 def _manifest_digest(manifest: Mapping[str, Any]) -> str:

@@ -26,13 +26,34 @@ from cardiobind.cli.many_words import (
 
 @app.command()
 def export(
-    predictor: Annotated[Path, typer.Argument(help="Artefact of kind predictor.")],
-    out: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    source: Annotated[Path, typer.Argument(help="Artefact of kind predictor; a bundle for the options.")],
+    out: Annotated[Path | None, typer.Argument(help="Folder of the bundle that is made of a predictor.")] = None,
+    onnx: Annotated[Path | None, typer.Option(help="ONNX file to write of a bundle's network.", metavar="FILE")] = None,
+    inputs: Annotated[str | None, typer.Option(help="Inputs of the ONNX graph, such as ecg+tabular; else all.")] = None,
+    tower: Annotated[str | None, typer.Option(help="Write the encoder of this modality alone as ONNX.")] = None,
+    hub: Annotated[Path | None, typer.Option(help="Folder for a model hub to write.", metavar="DIR")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the weights, for the hub's card.")] = "other",
+    metrics: Annotated[Path | None, typer.Option(help="metrics.json of the run, for the hub's card.")] = None,
+    release: Annotated[
+        Path | None, typer.Option(help="Copy of a bundle without the places of its parents.", metavar="DIR")
+    ] = None,
 ) -> None:
-    """Make a bundle that `cardiobind predict` uses, out of a predictor and its parents."""
-    from cardiobind import pipeline
+    """Make a bundle of a predictor, or other forms of a bundle: ONNX, a folder for a hub, a copy that may leave."""
+    if out is not None:
+        from cardiobind import pipeline
 
-    print(pipeline.export_predictor(predictor, out).path)  # noqa: T201
+        print(pipeline.export_predictor(source, out).path)  # noqa: T201
+        source = out
+    elif onnx is hub is release is None:
+        raise typer.BadParameter("say what to write: a folder for the bundle, --onnx, --hub or --release")
+    if onnx is hub is release is None:
+        return
+    from cardiobind import sharing
+
+    for line in sharing.export_forms(
+        source, onnx=onnx, inputs=inputs, tower=tower, hub=hub, licence=licence, metrics=metrics, release=release
+    ):
+        print(line)  # noqa: T201
 
 
 @app.command()

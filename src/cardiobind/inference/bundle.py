@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
+from cardiobind.inference.hub import is_hub, open_hub
 from cardiobind.modalities.cmr.preparation import CmrPreparation
 from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.modalities.spec import InputSpec
@@ -151,7 +152,7 @@ def open_bundle(path: Path | str) -> tuple[Artifact, BundleContract, Fusion]:
     """Open a bundle, checked file by file.
 
     Args:
-        path: folder of the bundle.
+        path: folder of the bundle, or of `cardiobind export --hub`.
 
     Returns:
         The artefact, what it expects, and the network in evaluation mode.
@@ -160,7 +161,7 @@ def open_bundle(path: Path | str) -> tuple[Artifact, BundleContract, Fusion]:
         ArtifactError, CorruptArtifactError: as `cardiobind.artifact.open_artifact`.
         InputError: the weights do not fit the network of the contract.
     """
-    found = artifact.open_artifact(path, KIND)
+    found = open_hub(path) if is_hub(path) else artifact.open_artifact(path, KIND)
     contract = BundleContract.from_json(found.json("contract.json"))
     fusion = network_of(contract)
     load_weights(fusion, load_file(found.file("weights.safetensors")))
