@@ -119,15 +119,9 @@ def _room_digest(room: str) -> str:
 
 @contextmanager
 def commit(
-    path: Path | str,
-    kind: str,
-    *,
-    schema_version: int = 1,
-    parents: Sequence[Artifact] = (),
-    config: Mapping[str, Any] | None = None,
-    fingerprint: str = "",
-    placed: bool = True,
-) -> Iterator[Path]:
+    path: Path | str, kind: str, *, schema_version: int = 1, parents: Sequence[Artifact] = (),
+    config: Mapping[str, Any] | None = None, fingerprint: str = "", placed: bool = True,
+) -> Iterator[Path]:  # fmt: skip
     """Give a private folder to write into and, when the block ends well, turn it into an artefact at once.
 
     Files are hashed and synced, the manifest is written last, then the folder is renamed to `path`; a reader sees the
