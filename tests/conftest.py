@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from calling import Call, Done
 
 if TYPE_CHECKING:
     from walking import Walk
@@ -35,3 +39,18 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Walk:
 
     kept = os.environ.get("CARDIOBIND_WALK")
     return walk(Path(kept) if kept else tmp_path_factory.mktemp("walk"))
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run ``cardiobind`` with arguments in this process."""
+    from cardiobind import cli
+
+    def run(words: Sequence[object]) -> Done:
+        monkeypatch.setattr(sys, "argv", ["cardiobind", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        shown = capsys.readouterr()
+        return Done(int(ended.value.code or 0), shown.out, shown.err)
+
+    return run
