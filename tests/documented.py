@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = frozenset(
-    {"cardiobind", "python", "python3", "python3.11", "pip", "pytest", "torchrun", "srun", "sbatch", "mkdocs", "export", "curl", "git",
-     "docker", "ruff", "mypy", "lint-imports", "dask", "dx", "cd", ".", "source", ".ci/run", "ssh", "unzip", "tar", "cp", "jupyter",
-     "sha256sum", "wget", "uv", "conda", "apptainer", "scp", "rsync", "tensorboard"}
-)  # fmt: skip
+    """cardiobind python python3 python3.11 pip pytest torchrun srun sbatch mkdocs export curl git docker ruff mypy
+    lint-imports dask dx cd . source .ci/run ssh unzip tar cp jupyter sha256sum wget uv conda apptainer scp rsync
+    tensorboard""".split()
+)
 FENCE = re.compile(r"^(```+)([\w-]*)\n(.*?)^\1", flags=re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^(?: {4,}[^\n]*)?\n)*^ {4,}[^\n]*\n", flags=re.MULTILINE)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ptbxl_made import write_ptbxl
 
 from cardiobind.config import resolved
 from walking import Walk, experiment
 
 SHOWN = "9000047"  # the person of the documents
-LEFT_OUT = ("pretrain", "align", "protocol", "division", ".work")
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,7 @@ def home(walked: Walk, tmp_path_factory: pytest.TempPathFactory) -> Path:
     _files_of_a_person(walked, folder)
     _clinic(walked, folder / "data" / "clinic")
     _tables(walked, folder)
+    write_ptbxl(folder / "path" / "to" / "ptbxl")
     _experiments(walked, folder)
     return folder
 

@@ -39,48 +39,57 @@ class Way:
 
 
 TINY = ("--subjects", "3", "--slices", "2", "--phases", "4", "--workers", "1")
-CI = "`.ci/run` runs it as it stands, in a fresh environment"
-GPU = "hours on a GPU; tests/pipeline/test_pipeline_paper.py trains each of its networks for two steps"
-PTBXL = "needs PTB-XL"
-TABLE = "hours; `table_demo` is its small form, and tests/pipeline/test_pipeline_experiments.py its settings"
-MEASURES = "a measurement of minutes; its options are looked up in the script"
 CELL = {"--only=arm=aligned,fraction=0.1,seed=0,task=mi": "--only=arm=aligned,fraction=0.5,seed=0,task=mi"}
+PART = {"$SLURM_ARRAY_TASK_ID/64": "3/64", "2": "1"}
+FEW_EPOCHS = tuple(
+    f"{part}.{word}"
+    for part in ("ecg.pretrain.training", "finetune")
+    for word in ("steps=none", "round_steps=none", "epochs=1")
+)
+PTBXL = (
+    *FEW_EPOCHS, "ecg.encoder.options={patch=[12,50],width=32,depth=1,heads=2}", "label_fractions=[1.0]", "seeds=[0]",
+    "ecg.pretrain.method.options={decoder_width=32,decoder_depth=1,decoder_heads=2,crop_s=5.0}",
+    "evaluation.resamples=20",
+)  # fmt: skip
+CI = "`.ci/run` does it in a fresh environment"
+EXTRA = "the extra is looked up in pyproject.toml"
+GPU = "hours on a GPU; tests/pipeline/test_pipeline_paper.py trains each of its networks for two steps"
+TABLE = "hours; tests/pipeline/test_pipeline_experiments.py checks its settings"
+TWO = "tests/pipeline/test_pipeline_clusters.py starts two processes"
+MEASURES = "minutes to hours; its options are looked up in the script"
+HOSPITALS = "needs the data of four hospitals; tests/sources/test_sources_uci_heart.py reads them"
 WAYS = (
     Way(r"cardiobind [a-z]+", "check", "names the verb"),
     Way(r"cardiobind demo( --seed N)?", "check", CI, instead={"N": "0"}),
-    Way(r"cardiobind predict .*", "run"),
-    Way(r"cardiobind verify .*", "run"),
-    Way(r"cardiobind config .*", "run"),
-    Way(r"cardiobind inspect .*", "run"),
-    Way(r"cardiobind compare .*", "run", more=("--resamples", "20")),
-    Way(r"cardiobind evaluate .*", "run", more=("--resamples", "20")),
-    Way(r"cardiobind export .*", "run"),
-    Way(r"cardiobind withdrawn .*", "run"),
+    Way(r"cardiobind (predict|verify|config|inspect|export|withdrawn) .*", "run"),
+    Way(r"cardiobind (compare|evaluate) .*", "run", more=("--resamples", "20")),
     Way(r"cardiobind simulate raw-cohort .*", "run", more=TINY, without=("raw-cohort",)),
     Way(r"cardiobind (prepare|pretrain|align|finetune) my.toml", "run"),
     Way(r"cardiobind finetune my.toml --only=.* --again", "slow", instead=CELL),
     Way(r"cardiobind finetune my.toml --only=.*", "run", instead=CELL),
     Way(r"cardiobind finetune my.toml --shard .*", "run"),
     Way(r"cardiobind run my.toml", "slow"),
-    Way(r"cardiobind run my.toml seed=1 .*", "slow", more=("cmr.pretrain=none",), without=("runs",)),
+    Way(r"cardiobind run my.toml seed=1 .*", "slow", without=("runs",)),
+    Way(r"cardiobind run EXPERIMENT.toml .*", "slow"),
     Way(r"cardiobind run demo data_root=raw-cohort .*", "slow", more=SMALL, without=("runs",)),
     Way(r"cardiobind prepare my_experiment.toml --out \S+ --workers 16", "run", instead={"16": "1"}),
-    Way(r"cardiobind prepare my_experiment.toml .*--shard .*", "run", instead={"$SLURM_ARRAY_TASK_ID/64": "3/64", "2": "1"}),
-    Way(r"cardiobind prepare .* --dask tcp:.*", "check", "needs a scheduler; tests/cohort/test_cohort_shards.py uses a local one"),
-    Way(r"cardiobind prepare \.\.\. --accept-missing", "check", "an option in a sentence", instead={"...": "my.toml"}),
-    Way(r"cardiobind pretrain .* --cohort s3:.*", "check", "needs object storage; tests/cohort/test_cohort_s3.py has one"),
-    Way(r"(torchrun|srun) .*", "check", "several machines; tests/pipeline/test_pipeline_clusters.py starts two processes"),
-    Way(r"cardiobind run my_experiment.toml .*training.devices=2", "check", "tests/pipeline/test_pipeline_clusters.py starts two processes"),
-    Way(r"cardiobind run EXPERIMENT.toml .*", "slow"),
+    Way(r"cardiobind prepare my_experiment.toml .*--shard .*", "run", instead=PART),
+    Way(r"cardiobind prepare .* --dask tcp:.*", "check", "tests/cohort/test_cohort_shards.py has a dask of its own"),
+    Way(r"cardiobind prepare \.\.\. .*", "check", "an option in a sentence", instead={"...": "my.toml"}),
+    Way(r"cardiobind pretrain .* --cohort s3:.*", "check", "tests/cohort/test_cohort_s3.py has a storage of its own"),
+    Way(r"(torchrun|srun) .*", "check", TWO),
+    Way(r"cardiobind run my_experiment.toml .*training.devices=2", "check", TWO),
     Way(r"cardiobind run paper .*", "check", GPU),
-    Way(r"cardiobind run ptbxl_(mi|best) .*", "check", PTBXL),
-    Way(r"cardiobind run uci_heart.*", "check", "needs the data of four hospitals; tests/sources/test_sources_uci_heart.py reads them"),
+    Way(r"cardiobind run ptbxl_mi .*rate_hz=500", "check", "the made PTB-XL has 100 Hz alone"),
+    Way(r"cardiobind run ptbxl_mi .*", "slow", more=PTBXL),
+    Way(r"cardiobind run ptbxl_best .*", "check", "half an hour of several networks"),
+    Way(r"cardiobind run uci_heart.*", "check", HOSPITALS),
     Way(r"cardiobind (run table_demo|run table|align table|finetune table .*)", "check", TABLE),
-    Way(r"(pip install|python3.11 -m venv|\. .venv).*", "check", CI),
+    Way(r"pip install .*cardiobind\[.*", "check", EXTRA),
+    Way(r"(pip install|python3.11 -m venv|\. .venv|mkdocs serve).*", "check", CI),
     Way(r"\.ci/run .*", "check", "it runs the tests"),
     Way(r"pytest( .*)?", "check", "it is what runs this"),
     Way(r"python (benchmarks|docs|tests)/\S+.*", "check", MEASURES),
-    Way(r"mkdocs (build|serve).*", "check", CI),
     Way(r"(export \w+=.*|wait|sbatch .*|dask worker .*|dx extract_dataset)", "check", "no command of this package"),
 )  # fmt: skip
 
