@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cardiobind.evaluation.evaluate import evaluate
     from cardiobind.formats import read_cine, read_ecg
     from cardiobind.inference import load
-    from cardiobind.pipeline.demo import demo, simulate
+    from cardiobind.pipeline.demo import demo
     from cardiobind.pipeline.export import export_predictor
     from cardiobind.pipeline.many import predict_many
     from cardiobind.pipeline.run import run
@@ -35,7 +35,6 @@ _HOMES = {
     "read_cine": "formats",
     "read_ecg": "formats",
     "run": "pipeline",
-    "simulate": "pipeline",
     "verify": "artifact",
 }
 
@@ -53,7 +52,6 @@ __all__ = [
     "read_cine",
     "read_ecg",
     "run",
-    "simulate",
     "verify",
 ]
 

@@ -29,6 +29,11 @@ def test_the_public_names_are_those_on_record() -> None:
     assert offered() == RECORDED, f"if this is meant: python {Path(__file__).name}"
 
 
+def test_no_room_hides_a_name_of_the_package() -> None:
+    """A module that is imported becomes an attribute of the package, in place of what was offered under its name."""
+    assert not set(cardiobind.__all__) & {module.name for module in pkgutil.iter_modules(cardiobind.__path__)}
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_what_is_offered_is_there_and_documented(name: str) -> None:
     module, _, attribute = name.rpartition(".")

@@ -94,8 +94,7 @@ def _experiments(walked: Walk, folder: Path) -> None:
     for entry in walked.folder.iterdir():
         if (entry / "manifest.json").exists() and not entry.name.startswith("evaluation"):
             (runs / entry.name).symlink_to(entry)
-        if entry.name.startswith("cohort-"):
-            (runs / "cohort-0123abcd").symlink_to(entry)
+    (runs / "cohort-0123abcd").symlink_to(walked.artifacts("cohort")[0].path)
     (folder / "shared").mkdir()
     (folder / "shared" / "runs").symlink_to("../runs")
     (folder / "w12345_20260101.csv").write_text("9999999\n")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import pytest
 import torch
 from ways import PTBXL
 
+from cardiobind.models import ENCODERS
+from cardiobind.tasks import TASKS
 from cine_fixtures import acdc_patient, volume
 from documented import Block, blocks
 
@@ -37,6 +38,15 @@ def _resnet(home: Path) -> None:
     torch.save(state | {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}, home / "resnet50.pth")
 
 
+def _gru(home: Path) -> None:
+    (home / "gru.py").write_text(next(block.body for block in SNIPPETS if 'register("gru")' in block.body))
+
+
+def _rows(home: Path) -> None:
+    """Add the rows that the page shows before."""
+    exec(next(block.body for block in SNIPPETS if 'register("myocarditis")' in block.body), {})  # noqa: S102
+
+
 @dataclass(frozen=True)
 class Python:
     """What is done with the snippets in which a piece of text stands.
@@ -57,8 +67,14 @@ class Python:
 
 
 OUTSIDE = "tests/contract/test_plugins_from_outside.py"
+IN_THE_GUIDE = ("strided_conv", "loudest", "align_margin", "clinic", "pericarditis")
 HOW = (
-    Python('register("', "elsewhere", OUTSIDE),
+    *(Python(f'register("{name}")', "elsewhere", OUTSIDE) for name in IN_THE_GUIDE),
+    Python('register("gru")', "run"),
+    Python("check_encoder(gru.Gru", "run", before=_gru),
+    Python("import gru\nfrom cardiobind.pipeline", "slow", before=_gru),
+    Python('register("myocarditis")', "run"),
+    Python('TASKS.get("myocarditis_incident")', "run", before=_rows),
     Python('load_experiment("ptbxl_mi"', "slow", instead={'=/path/to/ptbxl"]': f'=path/to/ptbxl", *{list(PTBXL)}]'}),
     Python('SOURCES.get("acdc")', "run", instead={'"/data': '"data'}, before=_acdc),
     Python('torch.load("resnet50.pth"', "slow", before=_resnet),
@@ -93,6 +109,20 @@ def test_it_runs_small(snippet: Block, one: Python, visited: Path) -> None:
     _run(snippet, one, visited)
 
 
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Take away what a snippet has registered or imported."""
+    held = {registry: set(registry) for registry in (ENCODERS, TASKS)}
+    modules = set(sys.modules)
+    yield
+    for registry, names in held.items():
+        for name in set(registry) - names:
+            registry.unregister(name)
+    for name in set(sys.modules) - modules:
+        if name in ("gru", "my_plugins"):
+            del sys.modules[name]
+
+
 def _run(snippet: Block, one: Python, home: Path) -> None:
     one.before(home)
     source = snippet.body
@@ -103,5 +133,3 @@ def _run(snippet: Block, one: Python, home: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(home)
         exec(code, {"__name__": "snippet"})  # noqa: S102
-    for name in re.findall(r"^import (my_\w+)", source, flags=re.MULTILINE):
-        sys.modules.pop(name, None)

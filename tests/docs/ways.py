@@ -57,6 +57,7 @@ GPU = "hours on a GPU; tests/pipeline/test_pipeline_paper.py trains each of its 
 TABLE = "hours; tests/pipeline/test_pipeline_experiments.py checks its settings"
 TWO = "tests/pipeline/test_pipeline_clusters.py starts two processes"
 MEASURES = "minutes to hours; its options are looked up in the script"
+WHEELS = "minutes of downloads; tried by hand, docs/results/first_use.md"
 HOSPITALS = "needs the data of four hospitals; tests/sources/test_sources_uci_heart.py reads them"
 WAYS = (
     Way(r"cardiobind [a-z]+", "check", "names the verb"),
@@ -85,6 +86,7 @@ WAYS = (
     Way(r"cardiobind run ptbxl_best .*", "check", "half an hour of several networks"),
     Way(r"cardiobind run uci_heart.*", "check", HOSPITALS),
     Way(r"cardiobind (run table_demo|run table|align table|finetune table .*)", "check", TABLE),
+    Way(r"pip wheel .*|tar .*|pip install --no-index .*", "check", WHEELS),
     Way(r"pip install .*cardiobind\[.*", "check", EXTRA),
     Way(r"(pip install|python3.11 -m venv|\. .venv|mkdocs serve).*", "check", CI),
     Way(r"\.ci/run .*", "check", "it runs the tests"),
