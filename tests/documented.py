@@ -86,7 +86,7 @@ def commands(repository: Path) -> list[Command]:
 
 def _in_blocks(repository: Path) -> Iterator[Command]:
     for block in blocks(repository):
-        if block.language in SHELL:
+        if block.language in SHELL and (block.language or _programs(block.body)):
             yield from _commands(block)
 
 

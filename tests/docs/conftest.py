@@ -60,6 +60,11 @@ def _files_of_a_person(walked: Walk, folder: Path) -> None:
     (folder / "record.xml").symlink_to(bulk / f"{SHOWN}_20205_2_0.xml")
     (folder / "PATH").symlink_to(bulk / f"{SHOWN}_20205_2_0.xml")
     (folder / "facts.csv").write_text("subject,age_years,sex,sbp_mmhg\np1,61,male,142\n")
+    (folder / "ecgs").mkdir()
+    for number, file in enumerate(sorted(bulk.glob("*.xml"))[:2], 1):
+        (folder / "ecgs" / f"{number:04d}.xml").symlink_to(file)
+    rows = ("subject,ecg,age_years,sex", "P1,ecgs/0001.xml,61,male", "P2,ecgs/0002.xml,,", "P3,,55,female")
+    (folder / "list.csv").write_text("\n".join(rows) + "\n")
     (folder / "table.csv").symlink_to(walked.raw / "table.csv")
 
 

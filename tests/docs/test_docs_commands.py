@@ -45,7 +45,7 @@ def test_every_way_is_needed() -> None:
 
 
 def test_no_block_is_left_out() -> None:
-    """A block without a language is commands; what is none says what it is."""
+    """A block without a language in which a known program is called is commands; other languages are known ones."""
     odd = {"python", "toml", "json", "csv", "text", *SHELL}
     unknown = [f"{b.page}:{b.line} {b.language}" for b in blocks(REPOSITORY) if b.language not in odd]
     assert not unknown, unknown
