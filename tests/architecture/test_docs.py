@@ -73,7 +73,11 @@ def test_every_decision_is_in_the_list(repository: Path) -> None:
 
 def test_each_page_is_in_the_navigation_of_the_site(repository: Path) -> None:
     listed = set(re.findall(r"[\w/]+\.(?:md|ipynb)$", (repository / "mkdocs.yml").read_text(), flags=re.MULTILINE))
-    pages = {file.relative_to(repository / "docs").as_posix() for file in repository.glob("docs/**/*.md")}
+    files = [
+        *repository.glob("docs/**/*.md"),
+        *(f.with_suffix(".md") for f in repository.glob("docs/notebooks/*.ipynb")),
+    ]
+    pages = {file.relative_to(repository / "docs").as_posix() for file in files}
     decisions = {page for page in pages if page.startswith("decisions/0")}
     assert not pages - decisions - listed, "add it to `nav` in mkdocs.yml"
     assert listed - pages <= {
