@@ -96,7 +96,8 @@ def _measured(inputs: str, rows: pd.DataFrame) -> Membership:
 def _losses(rows: pd.DataFrame) -> NDArray[np.float64]:
     label, score = rows["label"].to_numpy(dtype=np.float64), rows["score"].to_numpy(dtype=np.float64)
     if not (np.isin(label, (0.0, 1.0)).all() and ((score >= 0) & (score <= 1)).all()):
-        return np.abs(label - score)
+        distance: NDArray[np.float64] = np.abs(label - score)
+        return distance
     inside = score.clip(1e-12, 1 - 1e-12)
     loss: NDArray[np.float64] = -np.log(np.where(label == 1.0, inside, 1 - inside))
     return loss

@@ -93,9 +93,9 @@ def splits(where: str, value: Any, context: Context) -> Findings:
     """Allow counts of each split, of those without the endpoint too."""
     yield from mapping(one_of(("train", "validation", "test")), _counts)(where, value, context)
     for split, counts in value.items() if isinstance(value, dict) else ():
-        known = [counts.get(key) for key in ("labelled", "positive")] if isinstance(counts, dict) else []
-        if all(isinstance(count, int) for count in known) and len(known) == 2:
-            yield from people(f"{where}.{split}, labelled less positive", known[0] - known[1], context)
+        more, fewer = (counts.get(key) if isinstance(counts, dict) else None for key in ("labelled", "positive"))
+        if isinstance(more, int) and isinstance(fewer, int):
+            yield from people(f"{where}.{split}, labelled less positive", more - fewer, context)
 
 
 CONTRACT_FIELDS: Mapping[str, Rule] = {
