@@ -38,7 +38,7 @@ def _fact(
 
 
 def _verdict(like: bool, codes: list[str], distance: float, says: str) -> dict[str, Any]:
-    return {"usable": True, "like_training": like, "codes": codes, "distance": distance, "says": says}
+    return {"usable": like, "like_training": like, "codes": codes, "distance": distance, "says": says}
 
 
 MODEL: dict[str, Any] = {
@@ -56,8 +56,11 @@ MODEL: dict[str, Any] = {
     },
     "cohort": {
         "n": 233, "positive": 13, "of": "the validation subjects",
-        "edges": [round(0.02 * n, 2) for n in range(21)],
-        "counts": [20, 60, 52, 30, 22, 14, 10, 7, 5, 4, 3, 2, 1, 1, 1, 0, 0, 0, 0, 1],
+        "risks": {
+            "cmr+ecg+tabular": {
+                "edges": [0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.16, 0.4], "counts": [20, 60, 52, 30, 22, 14, 20, 15],
+            },
+        },
     },
     "explains": True, "card": "# Model card\nNothing.", "notice": NOTICE,
 }  # fmt: skip
@@ -70,11 +73,12 @@ def prediction(**changes: Any) -> dict[str, Any]:
         "threshold": 0.06, "positive": True, "reason": None, "quality": {"ecg": ["noisy"], "cmr": [], "tabular": []},
         "missing": ["diabetes", "fact_1"], "ignored": [], "bundle": MODEL["bundle"], "statement": "risk 12.3 %",
         "value": None, "unit": None, "horizon_years": None, "notice": NOTICE,
-        "interval": [0.071, 0.204], "interval_of": "90 % of subjects like the validation subjects",
+        "interval": [0.071, 0.204],
+        "interval_of": "90 % interval of the risk: what other validation subjects would make of it",
         "cohort_percentile": 87.4, "abstained": None,
         "verdicts": {
             "ecg": _verdict(True, ["noisy"], 1.1, "Nearer than 80 % of the training ECGs."),
-            "cmr": _verdict(False, [], 9.0, "Further than any training cine."),
+            "cmr": _verdict(False, [], 9.0, "cine not to be relied on: it is unlike those the network was trained on."),
         },
     }  # fmt: skip
     return {**said, **changes}

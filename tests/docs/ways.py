@@ -63,6 +63,7 @@ WAYS = (
     Way(r"cardiobind [a-z]+", "check", "names the verb"),
     Way(r"cardiobind demo( --seed N)?", "check", CI, instead={"N": "0"}),
     Way(r"cardiobind (predict|verify|config|inspect|export|withdrawn) .*", "run"),
+    Way(r"cardiobind serve .*", "check", "it does not end; tests/serve has servers of its own"),
     Way(r"cardiobind (compare|evaluate) .*", "run", more=("--resamples", "20")),
     Way(r"cardiobind simulate raw-cohort .*", "run", more=TINY, without=("raw-cohort",)),
     Way(r"cardiobind (prepare|pretrain|align|finetune) my.toml", "run"),

@@ -134,10 +134,10 @@ def _export(
     graph: ScoreGraph | TowerGraph, specs: Mapping[str, InputSpec], outputs: tuple[str, ...], out: Path,
     facts: Mapping[str, Any], tolerance: float,
 ) -> OnnxFile:  # fmt: skip
-    onnx, runtime = packages()
+    onnx, runtime = _packages()
     if os.path.lexists(out):
         raise ArtifactExistsError("there is something at that path already", where=out, hint="choose another path")
-    model = traced(graph, specs, outputs)
+    model = onnx.load_from_string(_traced(graph, specs, outputs))
     said = {"contract_version": "1", "notice": NOTICE, **facts, "opset": OPSET, "outputs": list(outputs)}
     difference = _difference(graph, specs, outputs, model.SerializeToString(), runtime)
     if not difference <= tolerance:
@@ -154,12 +154,7 @@ def _export(
     return OnnxFile(out, shapes, outputs, OPSET, difference)
 
 
-def packages() -> tuple[Any, Any]:
-    """Return the modules onnx and onnxruntime.
-
-    Raises:
-        ConfigError: they are not installed.
-    """
+def _packages() -> tuple[Any, Any]:
     try:
         import onnx
         import onnxruntime
@@ -168,12 +163,7 @@ def packages() -> tuple[Any, Any]:
     return onnx, onnxruntime
 
 
-def traced(graph: ScoreGraph | TowerGraph, specs: Mapping[str, InputSpec], outputs: Sequence[str]) -> Any:
-    """Return the ONNX model of a graph of signals as prepared, the number of subjects left open.
-
-    Raises:
-        ArtifactError: ONNX has no operator for a part of it.
-    """
+def _traced(graph: ScoreGraph | TowerGraph, specs: Mapping[str, InputSpec], outputs: Sequence[str]) -> bytes:
     given = example_inputs(specs, 4)
     arguments = tuple(given[name] for name in graph.names)
     axes = {name: {0: "batch"} for name in (*graph.names, *outputs)}
@@ -187,15 +177,10 @@ def traced(graph: ScoreGraph | TowerGraph, specs: Mapping[str, InputSpec], outpu
             torch.onnx.export(
                 graph, arguments, str(file), dynamo=False, opset_version=OPSET, input_names=list(graph.names),
                 output_names=list(outputs), dynamic_axes=axes,
-                keep_initializers_as_inputs=True,  # else weights that are alike would be written once
             )  # fmt: skip
-            model = packages()[0].load(str(file))
+            return file.read_bytes()
     except torch.onnx.errors.UnsupportedOperatorError as error:
         raise ArtifactError("ONNX has no operator for a part of the network", got=str(error).split("\n")[0]) from error
-    signals = [value for value in model.graph.input if value.name in graph.names]
-    del model.graph.input[:]
-    model.graph.input.extend(signals)
-    return model
 
 
 def _difference(

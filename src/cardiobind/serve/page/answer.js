@@ -1,7 +1,7 @@
 /** The answer in words: the risk or the value, what it is worth, or why there is none. */
 
 import { histogram } from "./cohort.js";
-import { card, element } from "./elements.js";
+import { card, element, folded } from "./elements.js";
 import { inputsInWords, number, percent, range } from "./words.js";
 
 /** Return the card of a prediction. */
@@ -31,7 +31,7 @@ function risk(prediction, cohort) {
     element("p", {}, ofHundred(prediction)),
     ...threshold(prediction),
     ...percentile(prediction),
-    cohort ? histogram(prediction, cohort) : element("p", { class: "quiet" }, "This bundle holds no risks of its cohort to compare with."),
+    histogram(prediction, cohort),
   ];
 }
 
@@ -50,8 +50,13 @@ function horizon({ horizon_years: years }) {
 
 function interval(prediction, span) {
   if (!span) return element("p", { class: "quiet" }, "This bundle gives no interval: how sure it is, is not known.");
-  const covers = prediction.interval_of ? ` (${prediction.interval_of})` : "";
-  return element("p", {}, element("strong", {}, `Interval: ${span}`), `${covers}.`);
+  const [name, ...rest] = (prediction.interval_of ?? "").split(": ");
+  const said = rest.length ? `${name}: ${span}` : `Interval: ${span}`;
+  return [
+    element("p", {}, element("strong", {}, said)),
+    prediction.interval_of ? folded("What the interval covers", element("p", {}, sentence(prediction.interval_of))) : null,
+    prediction.interval_of ? element("p", { class: "to-print covers" }, sentence(prediction.interval_of)) : null,
+  ];
 }
 
 function ofHundred({ risk: share, horizon_years: years }) {
@@ -59,6 +64,8 @@ function ofHundred({ risk: share, horizon_years: years }) {
   const what = years ? `will have it within ${number(years)} years` : "have it";
   return `${count} in 100 people with this score ${what}, if they are like those the model was checked on.`;
 }
+
+const sentence = (said) => (said.endsWith(".") ? said : `${said}.`);
 
 function threshold({ threshold: limit, positive }) {
   if (!Number.isFinite(limit)) return [];

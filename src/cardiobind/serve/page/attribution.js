@@ -29,14 +29,16 @@ export function halo(strip, points, { leads, bins, largest, bin_s }) {
   return Object.entries(parts).map(([name, d]) => drawing("path", { class: `halo ${name}`, d }));
 }
 
-/** Return what the colours mean; up to which part of the largest stretch a stroke is not coloured is said too. */
-export function legend() {
+const FAINT = `Stronger colour: more. Stretches of 40 ms under ${100 * LEVELS[0]} % of the largest are left plain.`;
+
+/** Return what the colours mean, and what is left without colour. */
+export function legend(faint = FAINT) {
   return element(
     "p",
     { class: "legend attribution" },
     sample("raises"), "raised the score",
     sample("lowers"), "lowered the score",
-    element("span", { class: "quiet" }, `Stronger colour: more. Stretches of 40 ms under ${100 * LEVELS[0]} % of the largest are left plain.`),
+    element("span", { class: "quiet" }, faint),
   );
 }
 

@@ -4,6 +4,7 @@ import { bar, card, element, folded, table } from "./elements.js";
 import { code, inputsInWords, modality, named, quantity, signed } from "./words.js";
 
 const FACTS_SHOWN = 8;
+const FACTS_PRINTED = 6; // as print.css hides the others
 const MARKS = { good: "✓", doubtful: "!", bad: "✕" };
 
 /** Return the card of verdicts: how good each signal is, and whether the model has learnt from such ones. */
@@ -15,16 +16,16 @@ export function verdictCard(prediction) {
 function verdict(name, { verdicts, quality }) {
   const { usable = true, like_training: like = null, codes = quality?.[name] ?? [], says } = verdicts?.[name] ?? {};
   const grade = !usable ? "bad" : codes.length || like === false ? "doubtful" : "good";
-  const signal = !usable ? "not usable" : codes.length ? "usable, with remarks" : "nothing wrong was found";
+  const signal = !usable ? "not to be relied on" : codes.length ? "usable, with remarks" : "nothing wrong was found";
   const known = like === null ? "Whether the model learnt from any like it is not known" : like ? "Like those the model learnt from" : "";
-  const strange = like === false ? ", but unlike those the model learnt from" : "";
+  const strange = like === false ? `, ${usable ? "but " : ""}unlike those the model learnt from` : "";
   return element(
     "li",
     { class: grade },
     element("span", { class: "sign", "aria-hidden": "true" }, MARKS[grade]),
     element("strong", {}, `${modality(name)}: ${signal}${strange}`),
     element("p", {}, [known, codes.map(code).join("; ")].filter(Boolean).map(sentence).join(" ")),
-    says ? element("p", { class: "quiet" }, says) : null,
+    says && (!usable || codes.includes("missing_lead")) ? element("p", { class: "quiet" }, says) : null,
   );
 }
 
@@ -32,7 +33,7 @@ const sentence = (said) => `${said.charAt(0).toUpperCase()}${said.slice(1)}.`;
 
 /** Return the card of what each modality did to the score. */
 export function shareCard(explanation) {
-  const shares = Object.entries(explanation.modalities);
+  const shares = Object.entries(explanation.modalities).sort(([, a], [, b]) => Math.abs(b) - Math.abs(a));
   const largest = Math.max(...shares.map(([, value]) => Math.abs(value)));
   const rows = shares.map(([name, value]) => [modality(name), signed(value), bar(value, largest)]);
   return card(
@@ -63,6 +64,7 @@ export function factCard(prediction, given, facts, explained) {
     rows.length ? table(caption, heads, rows.slice(0, FACTS_SHOWN)) : null,
     rest.length ? folded(`${rest.length} more`, table("All other facts", heads, rest)) : null,
     missing(prediction.missing, titles),
+    rows.length > FACTS_PRINTED ? element("p", { class: "to-print" }, `Printed: the first ${FACTS_PRINTED}.`) : null,
     ignored(prediction.ignored ?? [], titles),
   );
 }

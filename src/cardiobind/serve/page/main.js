@@ -9,9 +9,11 @@ import { buildFacts, givenFacts, refuseFact } from "./facts.js";
 import { chosenFiles, guardPage, zones } from "./files.js";
 import { describeModel } from "./model.js";
 import { predict, readModel } from "./server.js";
+import { modality } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 const [form, result, answer, problem, status] = ["form", "result", "answer", "problem", "status"].map(at);
+const fields = { ecg: modality("ecg"), cmr: modality("cmr"), facts: modality("tabular") };
 let model = null;
 let running = null;
 
@@ -19,7 +21,7 @@ async function open() {
   try {
     model = await readModel(at("key").value);
   } catch (refusal) {
-    refuse(refusal);
+    refuse(refusal, "The model is not there yet");
     return;
   }
   describeModel(model);
@@ -33,8 +35,12 @@ async function score(event) {
   event.preventDefault();
   if (running) return;
   clearProblem();
-  if (!model) await open();
-  const request = model && asked();
+  if (!model) {
+    await open();
+    if (model) say("The model is there. Give what there is, then score.");
+    return;
+  }
+  const request = asked();
   if (!request) return;
   busy(true);
   try {
@@ -95,17 +101,18 @@ function origin(prediction) {
   return card("origin", "Where it comes from", element("p", {}, `Bundle ${prediction.bundle.slice(0, 12)}, scored ${when} UTC. `), print);
 }
 
-function refuse(refusal) {
+function refuse(refusal, title = "Not scored") {
   const { message, where, expected, got, hint, status: code } = refusal;
   at("key-choice").hidden = at("key-choice").hidden && code !== 401;
-  const lines = [["Where", where], ["Expected", expected], ["Got", got], ["What to do", hint]].filter((line) => line[1]);
+  const lines = [["Where", where && place(where)], ["Expected", expected], ["Got", got], ["What to do", hint]].filter((line) => line[1]);
   const list = element("dl", {}, lines.map(([name, said]) => [element("dt", {}, name), element("dd", {}, plain(said))]));
-  problem.replaceChildren(element("div", { class: "card refusal" }, element("h3", {}, "Not scored"), element("p", {}, message), list));
+  problem.replaceChildren(element("div", { class: "card refusal" }, element("h3", {}, title), element("p", {}, message), list));
   say("");
   if (code === 401) at("key").focus();
   else if (!atItsField(where, message)) result.focus();
 }
 
+const place = (where) => fields[where] ?? model?.facts.find((fact) => `facts.${fact.name}` === where)?.title ?? where;
 const plain = (said) => (typeof said === "object" ? [said].flat().join(", ") : String(said));
 
 function atItsField(where, message) {

@@ -1,5 +1,6 @@
 /** What each pixel of the cine did to the score: colour over the planes that the network saw, and a table. */
 
+import { legend } from "./attribution.js";
 import { element, folded, table } from "./elements.js";
 import { signed, words } from "./words.js";
 
@@ -9,7 +10,7 @@ const COLOURS = { raises: [213, 94, 0], lowers: [11, 83, 148] };
 export function overlays(cine, frames, explained) {
   const largest = explained.pixels.flat(2).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const pictures = explained.planes.map((name, place) => plane(cine, frames, name, explained.pixels[place], largest));
-  return [element("div", { class: "planes" }, pictures), folded("Attribution of the planes as a table", asTable(explained))];
+  return [element("div", { class: "planes" }, pictures), legend("Stronger colour: more. Pixels under 10 % of the largest are left plain."), folded("Attribution of the planes as a table", asTable(explained))];
 }
 
 function plane(cine, frames, name, pixels, largest) {

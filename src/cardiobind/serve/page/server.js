@@ -11,9 +11,14 @@ const UNREADABLE = {
   hint: "Look into the server's log; nothing was shown that could be wrong.",
 };
 const ADVICE = {
+  not_recognised: "Choose the recording as the device exported it: no PDF, picture or letter. A WFDB record needs its .hea and .dat together.",
+  unsupported: "Export the recording in another of the formats that are named at the field.",
+  bad_zip: "Export the study again: the archive is damaged or holds nothing.",
+  no_frames: "Choose the study with the short-axis cine.",
   401: "Enter the API key this server was started with, then score again.",
   413: "Send fewer or smaller files: one recording, one cine.",
   429: "The server is busy. Wait a few seconds, then score again.",
+  other: "Correct what is named here, or leave it out, then score again.",
   504: "The server took too long. Score again without the explanation, or with fewer files.",
 };
 
@@ -22,7 +27,7 @@ export class Refusal extends Error {
   constructor(status, given) {
     super(given.message ?? "The server refused without a reason.");
     const { code, where, expected, got, hint } = given;
-    Object.assign(this, { status, code, where, expected, got, hint: hint ?? ADVICE[status] });
+    Object.assign(this, { status, code, where, expected, got, hint: hint ?? ADVICE[code] ?? ADVICE[status] ?? ADVICE.other });
   }
 }
 
