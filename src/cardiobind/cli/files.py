@@ -39,12 +39,36 @@ def config(experiment: Experiment, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def verify(path: Annotated[Path, typer.Argument(help="Folder of an artefact.")]) -> None:
-    """Check every file of an artefact and of all artefacts it was made from."""
+def verify(
+    path: Annotated[Path, typer.Argument(help="Folder of an artefact; with --release also of a hub, or an ONNX file.")],
+    release: Annotated[bool, typer.Option("--release", help="Check that nobody is in it and it may leave.")] = False,
+    predictions: Annotated[
+        Path | None, typer.Option(help="With --release: scores of training and test subjects, to measure memory.")
+    ] = None,
+    smallest_count: Annotated[int, typer.Option(help="With --release: fewest people that a number may count.")] = 10,
+) -> None:
+    """Check every file of an artefact and of all it was made from; or, with --release, that nobody is in it."""
+    if release:
+        _verify_release(path, predictions, smallest_count)
+        return
     from cardiobind import artifact
 
     for found in artifact.verify(path):
         print(f"ok  {found.kind:<12} {found.digest[:12]}  {found.path}")  # noqa: T201
+
+
+def _verify_release(path: Path, predictions: Path | None, smallest: int) -> None:
+    from cardiobind.sharing import release
+
+    found = release.verify_release(path, smallest=smallest)
+    lines = [f"FOUND   {finding}" for finding in found.findings] + [f"proven  {claim}" for claim in found.proven]
+    lines += [f"open    {claim}" for claim in found.beyond]
+    if predictions is not None:
+        lines += [f"memory  {measured}" for measured in release.membership(predictions)]
+    verdict = "nothing was found" if found.clean else f"{len(found.findings)} findings: this must not leave"
+    print(*lines, f"{found.kind}: {verdict}", sep="\n")  # noqa: T201
+    if not found.clean:
+        raise typer.Exit(1)
 
 
 @app.command()

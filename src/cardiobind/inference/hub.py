@@ -60,7 +60,13 @@ def open_hub(path: Path | str) -> HubFolder:
             raise CorruptArtifactError("a file is missing", where=file)
         if file.stat().st_size != entry["bytes"] or file_sha256(file) != entry["sha256"]:
             raise CorruptArtifactError("a file was altered: its hash differs", where=file)
-    manifest = {"kind": "bundle", "schema_version": 1, "parents": [], "config": {}, "digest": config["bundle"]}
+    manifest = {
+        "kind": "bundle",
+        "schema_version": config.get("schema_version", 1),
+        "parents": [],
+        "config": {},
+        "digest": config["bundle"],
+    }
     return HubFolder(path, {**manifest, "files": config["files"]})
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cardiobind.errors import InputError
 from cardiobind.inference import load
-from cardiobind.models import Tower
+from cardiobind.models import Tower, pool_of
 from cardiobind.sharing.graphs import TowerGraph
 from cardiobind.sharing.hub import export_hub, export_release
 from cardiobind.sharing.onnx_file import OnnxFile, export_onnx, export_tower_onnx
@@ -59,7 +59,12 @@ def _onnx(bundle: Path | str, out: Path, inputs: str | None, tower: str | None) 
     found = towers[tower] if tower in towers else None
     if not isinstance(found, Tower):
         raise InputError("the bundle has no such encoder", where="tower", expected=" | ".join(towers), got=tower)
-    return export_tower_onnx(TowerGraph.of(found), out, facts={"bundle": predictor.artifact.digest})
+    kind, options = pool_of(predictor.contract.pool, tower)
+    facts = {
+        "bundle": predictor.artifact.digest, "encoder": dict(predictor.contract.encoders[tower]),
+        "pool": {tower: {"kind": kind, "options": dict(options)}},
+    }  # fmt: skip
+    return export_tower_onnx(TowerGraph.of(found), out, facts=facts)
 
 
 def _said(file: OnnxFile) -> str:

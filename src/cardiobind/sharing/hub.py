@@ -95,6 +95,7 @@ def _config(found: Artifact, contract: BundleContract) -> dict[str, Any]:
         "hub_version": HUB_VERSION,
         "cardiobind_version": metadata.version("cardiobind"),
         "bundle": found.digest,
+        "schema_version": found.manifest["schema_version"],
         **parts,
         "files": dict(found.manifest["files"]),
         "notice": NOTICE,

@@ -134,10 +134,10 @@ def _export(
     graph: ScoreGraph | TowerGraph, specs: Mapping[str, InputSpec], outputs: tuple[str, ...], out: Path,
     facts: Mapping[str, Any], tolerance: float,
 ) -> OnnxFile:  # fmt: skip
-    onnx, runtime = _packages()
+    onnx, runtime = packages()
     if os.path.lexists(out):
         raise ArtifactExistsError("there is something at that path already", where=out, hint="choose another path")
-    model = onnx.load_from_string(_traced(graph, specs, outputs))
+    model = traced(graph, specs, outputs)
     said = {"contract_version": "1", "notice": NOTICE, **facts, "opset": OPSET, "outputs": list(outputs)}
     difference = _difference(graph, specs, outputs, model.SerializeToString(), runtime)
     if not difference <= tolerance:
@@ -154,7 +154,12 @@ def _export(
     return OnnxFile(out, shapes, outputs, OPSET, difference)
 
 
-def _packages() -> tuple[Any, Any]:
+def packages() -> tuple[Any, Any]:
+    """Return the modules onnx and onnxruntime.
+
+    Raises:
+        ConfigError: they are not installed.
+    """
     try:
         import onnx
         import onnxruntime
@@ -163,7 +168,12 @@ def _packages() -> tuple[Any, Any]:
     return onnx, onnxruntime
 
 
-def _traced(graph: ScoreGraph | TowerGraph, specs: Mapping[str, InputSpec], outputs: Sequence[str]) -> bytes:
+def traced(graph: ScoreGraph | TowerGraph, specs: Mapping[str, InputSpec], outputs: Sequence[str]) -> Any:
+    """Return the ONNX model of a graph of signals as prepared, the number of subjects left open.
+
+    Raises:
+        ArtifactError: ONNX has no operator for a part of it.
+    """
     given = example_inputs(specs, 4)
     arguments = tuple(given[name] for name in graph.names)
     axes = {name: {0: "batch"} for name in (*graph.names, *outputs)}
@@ -177,10 +187,15 @@ def _traced(graph: ScoreGraph | TowerGraph, specs: Mapping[str, InputSpec], outp
             torch.onnx.export(
                 graph, arguments, str(file), dynamo=False, opset_version=OPSET, input_names=list(graph.names),
                 output_names=list(outputs), dynamic_axes=axes,
+                keep_initializers_as_inputs=True,  # else weights that are alike would be written once
             )  # fmt: skip
-            return file.read_bytes()
+            model = packages()[0].load(str(file))
     except torch.onnx.errors.UnsupportedOperatorError as error:
         raise ArtifactError("ONNX has no operator for a part of the network", got=str(error).split("\n")[0]) from error
+    signals = [value for value in model.graph.input if value.name in graph.names]
+    del model.graph.input[:]
+    model.graph.input.extend(signals)
+    return model
 
 
 def _difference(
