@@ -53,6 +53,7 @@ def application(
     _predict(app, service)
     _show_page(app)
     app.add_exception_handler(HTTPException, _not_a_route)
+    app.state.service = service
     app.add_middleware(Guard, settings=settings, metrics=metrics)
     return app
 

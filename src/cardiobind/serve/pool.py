@@ -45,6 +45,7 @@ class Worker:
     def ask(self, job: Job) -> Ready | Refusal:
         """Return what became of a request; blocks until it is known or its time is up."""
         limits = self._settings.limits
+        self.wait_until_ready()
         try:
             self._line.send_bytes(pickle.dumps(job))
             if self._line.poll(limits.hard_seconds + _GRACE_SECONDS):
@@ -62,6 +63,8 @@ class Worker:
         Raises:
             ConfigError: it cannot start.
         """
+        if self._ready:
+            return
         try:
             started = self._line.poll(START_SECONDS) and self._line.recv_bytes() == _READY
         except (EOFError, OSError):
@@ -71,6 +74,7 @@ class Worker:
                 "worker processes cannot start", where="workers",
                 hint='in a script, put the call under `if __name__ == "__main__":`',
             )  # fmt: skip
+        self._ready = True
 
     def stop(self) -> None:
         """End the process."""
@@ -87,9 +91,9 @@ class Worker:
         self.restarts += 1
         _log.warning("a worker was replaced")
         self._start()
-        self.wait_until_ready()
 
     def _start(self) -> None:
+        self._ready = False
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
         self._line, theirs = context.Pipe()

@@ -13,6 +13,7 @@ from cardiobind.modalities.ecg.preparation import FATAL_ECG
 from cardiobind.modalities.features import FEATURE_BY_NAME
 
 RETRY_SECONDS = 2
+_FIELDS = {"table": "facts"}
 _STATUS = {
     reasons.NOT_RECOGNISED: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     reasons.UNSUPPORTED: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -82,7 +83,7 @@ def refusal_of(error: CardiobindError, field: str | None) -> Refusal:
     if isinstance(error, RecordError):
         status = _STATUS.get(error.reason, HTTPStatus.UNPROCESSABLE_ENTITY)
         return Refusal(int(status), error.reason, error.what, field or _field_of(error.reason), expected, hint)
-    where, code = field, "unusable_input"
+    where, code = field or _FIELDS.get(str(error.where)), "unusable_input"
     if isinstance(error, DataContractError):
         code = "breaks_contract"
     if isinstance(error.where, str) and error.where in FEATURE_BY_NAME:

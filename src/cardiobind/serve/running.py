@@ -8,7 +8,7 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cardiobind.errors import ConfigError
 from cardiobind.serve.settings import Settings
@@ -16,7 +16,7 @@ from cardiobind.serve.settings import Settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from cardiobind.inference import Predictor
+    from cardiobind.inference import Predictor, PreparedSubject
     from cardiobind.serve.predicting import Explain, Neighbours
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -25,8 +25,15 @@ _EXTRA = ("fastapi", "uvicorn", "python_multipart")
 _SETTINGS = Settings()
 
 
+def explain_score(predictor: Predictor, prepared: PreparedSubject) -> dict[str, Any]:
+    """Return what a score rests on, as JSON holds it; see `cardiobind.explain.explain`."""
+    from cardiobind.explain import explain
+
+    return explain(predictor, prepared).to_json()
+
+
 def make_app(
-    predictor: Predictor, settings: Settings = _SETTINGS, *, explain: Explain | None = None,
+    predictor: Predictor, settings: Settings = _SETTINGS, *, explain: Explain | None = explain_score,
     neighbours: Neighbours | None = None,
 ) -> FastAPI:  # fmt: skip
     """Return a bundle as an ASGI application; its workers start and end with its lifespan.
@@ -34,13 +41,14 @@ def make_app(
     Args:
         predictor: of `cardiobind.load`.
         settings: limits and API key.
-        explain: (predictor, prepared subject) -> an explanation as JSON holds it; None: scores are not explained.
+        explain: (predictor, prepared subject) -> an explanation as JSON holds it; None, or without the extra
+            ``explain``: scores are not explained.
         neighbours: (predictor, prepared subject) -> nearest cases as JSON holds them; None: none are shown.
 
     Raises:
         ConfigError: the extra ``serve`` is not installed.
     """
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    missing = [name for name in _EXTRA if not _is_there(name)]
     if missing:
         raise ConfigError(
             "what a server needs is not installed", got=f"no {', '.join(missing)}",
@@ -48,7 +56,8 @@ def make_app(
         )  # fmt: skip
     from cardiobind.serve.application import application
 
-    return application(predictor, settings, explain=explain, neighbours=neighbours)
+    explains = explain if explain is not explain_score or _is_there("captum") else None
+    return application(predictor, settings, explain=explains, neighbours=neighbours)
 
 
 def run(bundle: Path | str, *, host: str = "127.0.0.1", port: int = 8000, settings: Settings = _SETTINGS) -> None:
@@ -90,6 +99,10 @@ def greeting(title: str, host: str, port: int, settings: Settings) -> list[str]:
         ]
         lines += [] if settings.api_key else ["WARNING: there is no API key: whoever reaches it can use it."]
     return lines
+
+
+def _is_there(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def is_loopback(host: str) -> bool:

@@ -122,20 +122,19 @@ def _prepared(contract: BundleContract, job: Job, most_unpacked_bytes: int) -> R
 
 def _from_json(contract: BundleContract, data: bytes) -> _Given:
     body = parse_body(data)
+    facts = _checked_facts(body.facts)
+    _refuse_unknown(contract, {"ecg": body.ecg, "facts": facts})
     with _refusing("ecg"):
         record = None if body.ecg is None else body.ecg.record()
-    return _Given(record, None, _checked_facts(body.facts), body.explain, body.signals)
+    return _Given(record, None, facts, body.explain, body.signals)
 
 
 def _from_form(contract: BundleContract, job: Job, most_unpacked_bytes: int) -> _Given:
     folder = Path(job.folder or "")
     _refuse_bombs(folder, most_unpacked_bytes)
     facts = _checked_facts(None if job.facts is None else parse_facts(job.facts))
+    _refuse_unknown(contract, {"ecg": (folder / "ecg").is_dir(), "cmr": (folder / "cmr").is_dir(), "facts": facts})
     ecg = cmr = None
-    for field in ("ecg", "cmr"):
-        if (folder / field).is_dir() and field not in contract.inputs:
-            raise refuse(422, "unknown_modality", "the bundle was not trained for this", where=field,
-                         expected=" | ".join(_known(contract)))  # fmt: skip
     if (folder / "ecg").is_dir():
         with _refusing("ecg"):
             ecg = read_ecg(main_ecg(sorted((folder / "ecg").iterdir())))
@@ -201,6 +200,13 @@ def _checked_facts(facts: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
             raise refuse(422, "unknown_fact", "a medical fact by a name that is not known", where="facts",
                          hint=did_you_mean(name, tuple(FEATURE_BY_NAME)))  # fmt: skip
     return {name: value for name, value in (facts or {}).items() if value is not None} or None
+
+
+def _refuse_unknown(contract: BundleContract, given: Mapping[str, object]) -> None:
+    for field, value in given.items():
+        if value and _MODALITY_OF[field] not in contract.inputs:
+            raise refuse(422, "unknown_modality", "the bundle was not trained for this", where=field,
+                         expected=" | ".join(_known(contract)))  # fmt: skip
 
 
 def _known(contract: BundleContract) -> list[str]:
