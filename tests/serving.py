@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+import uvicorn
 from starlette.testclient import TestClient
 
 from cardiobind.inference.bundle import BundleContract, Calibration, network_of
@@ -53,6 +56,23 @@ def serving(predictor: Predictor, settings: Settings | None = None, **options: A
     """Yield a client of a server at work."""
     with TestClient(make_app(predictor, settings or Settings(), **options), raise_server_exceptions=False) as client:
         yield client
+
+
+@contextmanager
+def listening(predictor: Predictor, settings: Settings | None = None) -> Iterator[str]:
+    """Yield the address of a server that listens at a port of this machine."""
+    app = make_app(predictor, settings or Settings())
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.02)
+            assert thread.is_alive()
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def parts(field: str, files: Sequence[Path | str]) -> list[tuple[str, tuple[str, bytes]]]:
