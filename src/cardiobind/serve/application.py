@@ -78,7 +78,12 @@ def _answer_questions(app: FastAPI, about: dict[str, Any], service: Service) -> 
 
 def _predict(app: FastAPI, service: Service) -> None:
     form = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM_SCHEMA}}}}
-    body = {"requestBody": {"required": True, "content": {"application/json": {"schema": json_schema()}}}}
+    body = {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": json_schema(service.predictor.contract)}},
+        }
+    }
 
     @app.post(FORM_ROUTE, response_model=PredictAnswer, responses=REFUSED, openapi_extra=form)
     async def predict(request: Request) -> Response:

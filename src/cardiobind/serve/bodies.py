@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -9,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cardiobind.formats.ecg.ecg_recording import LARGEST_LEAD_SAMPLES, LARGEST_RATE_HZ, finished_record
 from cardiobind.formats.ecg.leads import millivolts_per
-from cardiobind.inference import Prediction
+from cardiobind.inference import BundleContract, Prediction
 from cardiobind.modalities.records import EcgHeader, EcgRecord
+from cardiobind.modalities.tabular.contract import TableColumn
 from cardiobind.serve.refusals import Refused, refuse
 
+LOWEST_RATE_HZ = 10.0
 MOST_FACTS = 1000
 LONGEST_FACT = 200
 Lead = Literal["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
@@ -36,7 +39,7 @@ class EcgBody(_Strict):
             where two others are there.
     """
 
-    rate_hz: float = Field(gt=0, le=LARGEST_RATE_HZ, allow_inf_nan=False)
+    rate_hz: float = Field(ge=LOWEST_RATE_HZ, le=LARGEST_RATE_HZ, allow_inf_nan=False)
     unit: Literal["V", "mV", "uV", "nV"]
     leads: dict[Lead, Annotated[list[Sample | None], Field(min_length=1, max_length=LARGEST_LEAD_SAMPLES)]] = Field(
         min_length=1
@@ -49,7 +52,8 @@ class EcgBody(_Strict):
             RecordError: the leads differ in length, or hold no number.
         """
         scale = millivolts_per(self.unit, "ecg")
-        leads = {str(lead): np.array(samples, np.float64) * scale for lead, samples in self.leads.items()}
+        with np.errstate(over="ignore"):  # what becomes infinite is refused
+            leads = {str(lead): np.array(samples, np.float64) * scale for lead, samples in self.leads.items()}
         return finished_record(leads, self.rate_hz, EcgHeader(), "ecg")
 
 
@@ -119,12 +123,27 @@ FORM_SCHEMA: dict[str, Any] = {
 }  # fmt: skip
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the schema of `PredictBody` with nothing to look up elsewhere."""
+def json_schema(contract: BundleContract) -> dict[str, Any]:
+    """Return the schema of a JSON body with the facts of a bundle, and nothing to look up elsewhere."""
     schema = PredictBody.model_json_schema()
     parts = schema.pop("$defs")
     schema["properties"]["ecg"]["anyOf"][0] = parts["EcgBody"]
+    columns = () if contract.table is None else contract.table.columns
+    schema["properties"]["facts"]["anyOf"][0] = {
+        "type": "object", "additionalProperties": False,
+        "properties": {column.name: {"anyOf": [_values(column), {"type": "null"}]} for column in columns},
+        "description": "facts by canonical name; known ones that the bundle does not use are taken and ignored",
+    }  # fmt: skip
     return schema
+
+
+def _values(column: TableColumn) -> dict[str, Any]:
+    if column.kind == "category":
+        return {"enum": list(column.categories)}
+    if column.kind == "flag":
+        return {"type": "boolean"}
+    bounds = {"minimum": column.low, "maximum": column.high}
+    return {"type": "number", **{name: value for name, value in bounds.items() if math.isfinite(value)}}
 
 
 def parse_body(data: bytes) -> PredictBody:

@@ -7,14 +7,12 @@ import json
 import logging
 import secrets
 import time
-import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from cardiobind.serve.metrics import Metrics
-from cardiobind.serve.refusals import Refusal, Refused
+from cardiobind.serve.refusals import Refusal, Refused, place_of
 from cardiobind.serve.settings import Settings
 from cardiobind.serve.uploads import too_large
 
@@ -72,7 +70,7 @@ class Guard:
             await _refuse(refused.refusal, request, answer)
             self._metrics.refusals[refused.refusal.code] += 1
         except Exception as error:  # noqa: BLE001 - no stack trace leaves the server, nor enters its log: both may hold names
-            _log.error("request %s failed: %s", request, _place(error))
+            _log.error("request %s failed: %s", request, place_of(error))
             if not status[0]:
                 await _refuse(Refusal(500, "failed", "the server failed to answer this request"), request, answer)
         seconds, route = time.perf_counter() - began, _route(scope)
@@ -132,8 +130,3 @@ def _route(scope: Message) -> str:
 
 def _host_name(host: str) -> str:
     return (host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]).lower()
-
-
-def _place(error: BaseException) -> str:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

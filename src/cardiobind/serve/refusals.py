@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from cardiobind.errors import CardiobindError, DataContractError, RecordError
@@ -95,3 +97,9 @@ def _field_of(reason: str) -> str | None:
     """Return the field whose preparation gives a code, or None if both do."""
     ecg, cmr = reason in FATAL_ECG, reason in FATAL_CMR
     return None if ecg == cmr else "ecg" if ecg else "cmr"
+
+
+def place_of(error: BaseException) -> str:
+    """Return what kind of error came from which line: its words may hold names."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,8 +23,9 @@ from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.registry import did_you_mean
 from cardiobind.serve.bodies import parse_body, parse_facts
 from cardiobind.serve.looking import as_json, cine_view, ecg_view
-from cardiobind.serve.refusals import Refusal, Refused, refusal_of, refuse
+from cardiobind.serve.refusals import Refusal, Refused, place_of, refusal_of, refuse
 
+_log = logging.getLogger("cardiobind.serve")
 _MODALITY_OF = {"ecg": "ecg", "cmr": "cmr", "facts": "tabular"}
 
 
@@ -89,7 +91,8 @@ def do(contract: BundleContract, job: Job, limits: Limits, most_unpacked_bytes: 
         return timed_out(limits.seconds)
     except MemoryError:
         return OUT_OF_MEMORY
-    except Exception:  # noqa: BLE001 - a reader may raise anything, and its words may hold names
+    except Exception as error:  # noqa: BLE001 - a reader may raise anything, and its words may hold names
+        _log.warning("a reader failed: %s", place_of(error))
         return Refusal(422, "reader_failure", "what was sent cannot be read: the reader failed")
     finally:
         close_archives()
