@@ -11,6 +11,7 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -40,7 +41,8 @@ class Worker:
 
     def __init__(self, contract: BundleContract, settings: Settings) -> None:
         self._contract, self._settings, self.restarts = contract, settings, 0
-        self._start()
+        self._ready = False
+        self._line, self._process = self._start()
 
     def ask(self, job: Job) -> Ready | Refusal:
         """Return what became of a request; blocks until it is known or its time is up."""
@@ -90,16 +92,17 @@ class Worker:
         self.stop()
         self.restarts += 1
         _log.warning("a worker was replaced")
-        self._start()
-
-    def _start(self) -> None:
         self._ready = False
+        self._line, self._process = self._start()
+
+    def _start(self) -> tuple[Connection, BaseProcess]:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
-        self._line, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._contract, self._settings), daemon=True)
-        self._process.start()
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self._contract, self._settings), daemon=True)
+        process.start()
         theirs.close()
+        return ours, process
 
 
 class Pool:
