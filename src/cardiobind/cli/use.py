@@ -115,3 +115,26 @@ def serve(
         api_key=server.read_api_key(api_key_file),
     )  # fmt: skip
     server.run(bundle, host=host, port=port, settings=settings)
+
+
+@app.command()
+def explain(
+    bundle: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    out: Annotated[Path, typer.Option(help="HTML page to write, or a file ending in .json for the numbers.")],
+    ecg: Annotated[Path | None, typer.Option(help="ECG file.")] = None,
+    cmr: Annotated[Path | None, typer.Option(help="Cine MRI: zip or folder of DICOM files.")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV with one row of medical facts.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Row of the table, where it has several.")] = None,
+    cmr_long_axis: Annotated[Path | None, typer.Option(help="Long-axis views, if apart from --cmr.")] = None,
+    method: Annotated[str, typer.Option(help="How samples and pixels are attributed.")] = "integrated_gradients",
+    steps: Annotated[int, typer.Option(help="Steps of integrated gradients.", min=2)] = 32,
+) -> None:
+    """Write a page, or numbers, about what one subject's score rests on: samples, pixels, facts, modalities."""
+    from cardiobind import inference
+    from cardiobind.explain import write_explanation
+
+    found = write_explanation(
+        inference.load(bundle), out, ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis,
+        method=method, steps=steps,
+    )  # fmt: skip
+    print(found)  # noqa: T201

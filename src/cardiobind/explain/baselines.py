@@ -1,32 +1,78 @@
-"""What each signal is compared with: the same recording without what it says."""
+"""What each signal is compared with: attributions say what in it makes the score differ from that of its baseline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-BASELINES = {
-    "ecg": "a flat line at the mean of each lead group; a lead that is absent stays absent",
-    "cmr": "each plane evenly grey at its own mean",
-    "tabular": "every fact not known",
-}
+from cardiobind.errors import ConfigError
+from cardiobind.explain.normal_beat import normal_ecg
+from cardiobind.registry import did_you_mean
+
 _PRESENT = 1e-6
 """Keeps a flat lead apart from an absent one, which is 0 exactly."""
+_BLUR = 8
+"""A blurred image is the mean over squares of an 8th of its side."""
 
 
-def baseline_of(modality: str, x: Tensor) -> Tensor:
-    """Return the baseline of a signal (1, ...), of its shape; in words it is `BASELINES`."""
-    return _OF[modality](x)
+@dataclass(frozen=True)
+class Baseline:
+    """A way of making a signal's baseline.
+
+    Attributes:
+        says: what it is, in words.
+        of: (signal (1, ...), samples per second) -> baseline of the same shape.
+    """
+
+    says: str
+    of: Callable[[Tensor, float], Tensor]
 
 
-def _ecg(x: Tensor) -> Tensor:
+def _flat(x: Tensor, rate_hz: float) -> Tensor:
     return torch.where((x != 0).any(dim=2, keepdim=True), _PRESENT, 0.0).expand_as(x).contiguous()
 
 
-def _cmr(x: Tensor) -> Tensor:
+def _normal(x: Tensor, rate_hz: float) -> Tensor:
+    return torch.from_numpy(normal_ecg(x[0].double().numpy(), rate_hz))[None].to(x.dtype) + _flat(x, rate_hz)
+
+
+def _grey(x: Tensor, rate_hz: float) -> Tensor:
     return x.mean(dim=(2, 3), keepdim=True).expand_as(x).contiguous()
 
 
-_OF: Mapping[str, Callable[[Tensor], Tensor]] = {"ecg": _ecg, "cmr": _cmr, "tabular": torch.zeros_like}
+def _blurred(x: Tensor, rate_hz: float) -> Tensor:
+    coarse = F.adaptive_avg_pool2d(x, _BLUR)
+    return F.interpolate(coarse, size=tuple(x.shape[2:]), mode="bilinear", align_corners=False)
+
+
+BASELINES: Mapping[str, Mapping[str, Baseline]] = {
+    "ecg": {
+        "flat": Baseline("a flat line at the mean of each lead group; an absent lead stays absent", _flat),
+        "normal": Baseline("a normal ECG, simulated, with the same beats; an absent lead stays absent", _normal),
+    },
+    "cmr": {
+        "grey": Baseline("each plane evenly grey at its own mean", _grey),
+        "blurred": Baseline("each plane blurred over an eighth of its side", _blurred),
+    },
+    "tabular": {"unknown": Baseline("every fact not known", lambda x, rate_hz: torch.zeros_like(x))},
+}  # fmt: skip
+"""By modality and name."""
+
+
+def baseline(modality: str, name: str) -> Baseline:
+    """Return a baseline of a modality.
+
+    Raises:
+        ConfigError: it has none of that name.
+    """
+    known = BASELINES[modality]
+    if name not in known:
+        raise ConfigError(
+            "no such baseline", where=modality, expected=" | ".join(known), got=name,
+            hint=did_you_mean(name, tuple(known)),
+        )  # fmt: skip
+    return known[name]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
-from cardiobind.explain.baselines import BASELINES, baseline_of
+from cardiobind.explain.baselines import Baseline, baseline
 from cardiobind.explain.explanation import Explanation, FactShare
 from cardiobind.explain.facts import fact_shares
 from cardiobind.explain.score import TARGETS, SubjectScore
@@ -19,12 +20,14 @@ from cardiobind.inference.prepared import PreparedSubject
 
 DEFAULT_METHOD = "integrated_gradients"
 DEFAULT_STEPS = 32
+DEFAULT_BASELINES = {"ecg": "flat", "cmr": "grey", "tabular": "unknown"}
 WHOLE = "integrated_gradients"
 """The method whose sums are the score less that of a baseline; the table then has Shapley values."""
 
 
 def explain(
-    predictor: Predictor, prepared: PreparedSubject, *, method: str = DEFAULT_METHOD, steps: int = DEFAULT_STEPS
+    predictor: Predictor, prepared: PreparedSubject, *, method: str = DEFAULT_METHOD, steps: int = DEFAULT_STEPS,
+    baselines: Mapping[str, str] | None = None,
 ) -> Explanation:  # fmt: skip
     """Return what the score of one subject rests on, from any subset of the modalities that the bundle knows.
 
@@ -36,23 +39,26 @@ def explain(
         prepared: as `cardiobind.inference.prepare_subject` returns it.
         method: a name in `METHODS`.
         steps: of the quadrature of integrated gradients.
+        baselines: by modality, a name in `cardiobind.explain.baselines.BASELINES`; a modality that is not named has the
+            one of `DEFAULT_BASELINES`.
 
     Raises:
         UnknownNameError: no such method.
         InputError: fewer than 2 steps, or nothing to explain.
-        ConfigError: captum is not installed.
+        ConfigError: captum is not installed, or no such baseline.
     """
     METHODS.get(method)
     if steps < 2 or not prepared.signals:
         got = f"{steps} steps, {len(prepared.signals)} modalities"
         raise InputError("a score cannot be explained", expected="2 steps or more, 1 modality or more", got=got)
+    chosen = {m: baseline(m, name) for m, name in {**DEFAULT_BASELINES, **(baselines or {})}.items()}
     score, inputs = SubjectScore.of(predictor, prepared.signals), predictor.contract.inputs
-    found = {m: _signal(score, m, method, steps) for m in ("ecg", "cmr") if m in prepared.signals}
+    found = {m: _signal(score, m, chosen[m], method, steps) for m in ("ecg", "cmr") if m in prepared.signals}
     facts, how_facts = _facts(score, method)
     modalities, how_modalities = _modalities(score)
-    how: dict[str, Any] = {m: {**one.how, "baseline": BASELINES[m]} for m, one in found.items()}
+    how: dict[str, Any] = {m: {**one.how, "baseline": chosen[m].says} for m, one in found.items()}
     if facts is not None:
-        how["tabular"] = {**how_facts, "baseline": BASELINES["tabular"]}
+        how["tabular"] = {**how_facts, "baseline": chosen["tabular"].says}
     return Explanation(
         modalities,
         found["ecg"].values if "ecg" in found else None,
@@ -65,12 +71,11 @@ def explain(
     )
 
 
-def _signal(score: SubjectScore, modality: str, method: str, steps: int) -> Attributed:
+def _signal(score: SubjectScore, modality: str, against: Baseline, method: str, steps: int) -> Attributed:
     x = score.signals[modality].detach().clone().requires_grad_()
     rate_hz = score.contract.inputs[modality].rate_hz
-    signal = Signal(
-        modality, x, baseline_of(modality, x.detach()), lambda rows: score.with_signal(modality, rows), rate_hz
-    )
+    start = against.of(x.detach(), float(rate_hz or 0))
+    signal = Signal(modality, x, start, lambda rows: score.with_signal(modality, rows), rate_hz)
     return METHODS.get(method)(signal, steps)
 
 

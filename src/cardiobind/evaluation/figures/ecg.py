@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ SPEED_MM_S = 25.0
 GAIN_MM_MV = 10.0
 _ROW_MM, _TALLEST_ROW_MM, _STEP_MM, _AIR_MM = 30.0, 70.0, 5.0, 2.0
 _TOP_MM, _BOTTOM_MM, _LEFT_MM, _RIGHT_MM = 22.0, 8.0, 15.0, 5.0
+SHADES = ("#e8590c", "#1c7ed6")
+"""Of attributions that raise and that lower a score."""
+_SHADE_POINTS, _FAINTEST, _STRONGEST, _PAPER_COLLECTIONS = 7.0, 0.04, 0.75, 3
 _PAPER, _FINE, _COARSE = "#fffafa", "#f9dfdf", "#efb3b3"
 _LAYOUTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "3x4": (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6")),
@@ -39,6 +43,8 @@ def ecg_paper(
     rhythm: str | None = "II",
     overlay: Signal | None = None,
     overlay_name: str = "reconstruction",
+    shade: Signal | None = None,
+    shade_names: tuple[str, str] = ("above 0", "below 0"),
     note: str = "",
 ) -> Figure:
     """Return a 12-lead ECG on millimetre paper: 25 mm/s, 10 mm/mV, printed at 100 % it can be measured with a ruler.
@@ -54,12 +60,15 @@ def ecg_paper(
         rhythm: lead of the full-length strip at the bottom, or None.
         overlay: (12, samples) a second signal over the first.
         overlay_name: what the second signal is.
+        shade: (12, samples) from -1 to 1, drawn as a highlighter under the trace, stronger where it is further from 0.
+        shade_names: what its two colours mean, that of values above 0 first.
         note: filters or device, after the scales.
 
     Raises:
         InputError: the signals are not (12, samples), the rate is not positive, or the layout is unknown.
     """
     _check(amplitude_mv, overlay, rate_hz, layout)
+    _check(amplitude_mv, shade, rate_hz, layout)
     grid = _LAYOUTS[layout]
     width_mm = SPEED_MM_S * amplitude_mv.shape[1] / rate_hz
     rows = [*grid, (rhythm,) * len(grid[0])] if rhythm else list(grid)
@@ -68,11 +77,14 @@ def ecg_paper(
     signals = [(amplitude_mv, INK, 0.8)] + ([(overlay, COLOURS[1], 0.8)] if overlay is not None else [])
     for leads, baseline_mm in zip(grid, baselines_mm, strict=False):
         for column, lead in enumerate(leads):
-            _draw_lead(axes, signals, rate_hz, lead, baseline_mm, column / len(leads), 1 / len(leads))
+            stretch = (column / len(leads), 1 / len(leads))
+            _highlight(axes, amplitude_mv, shade, rate_hz, lead, baseline_mm, *stretch)
+            _draw_lead(axes, signals, rate_hz, lead, baseline_mm, *stretch)
     if rhythm:
+        _highlight(axes, amplitude_mv, shade, rate_hz, rhythm, baselines_mm[-1], 0.0, 1.0)
         _draw_lead(axes, signals, rate_hz, rhythm, baselines_mm[-1], 0.0, 1.0)
     sheet = Rectangle((-_LEFT_MM, 0), width_mm + _LEFT_MM + _RIGHT_MM, height_mm + _STEP_MM, transform=axes.transData)
-    for line in axes.lines:
+    for line in (*axes.lines, *axes.collections[_PAPER_COLLECTIONS:]):
         line.set_clip_path(sheet)
     for baseline_mm in baselines_mm:
         _calibration_pulse(axes, baseline_mm)
@@ -81,6 +93,12 @@ def ecg_paper(
     axes.text(width_mm, -4, scales, fontsize=8, ha="right", va="center")
     if overlay is not None:
         axes.text(width_mm, height_mm + 13, f"— {overlay_name}", color=COLOURS[1], ha="right", va="center")
+    if shade is not None:
+        for place, (words, colour) in enumerate(zip(shade_names, SHADES, strict=True)):
+            axes.text(
+                width_mm, height_mm + 15 - 6 * place, words, fontsize=8, ha="right", va="center",
+                bbox={"facecolor": colour, "edgecolor": "none", "alpha": 0.45, "pad": 1.5},
+            )  # fmt: skip
     return figure
 
 
@@ -206,6 +224,22 @@ def _draw_lead(
     )  # fmt: skip
     if start > 0:
         axes.plot([x_mm[0]] * 2, [baseline_mm - 2.5, baseline_mm + 2.5], color=INK, linewidth=0.6)
+
+
+def _highlight(
+    axes: Axes, amplitude_mv: Signal, shade: Signal | None, rate_hz: float, lead: str, baseline_mm: float,
+    start: float, share: float,
+) -> None:  # fmt: skip
+    if shade is None:
+        return
+    samples, index = amplitude_mv.shape[1], LEADS.index(lead)
+    at = np.arange(round(start * samples), round((start + share) * samples))
+    points = np.stack([at / rate_hz * SPEED_MM_S, baseline_mm + GAIN_MM_MV * amplitude_mv[index, at]], axis=1)
+    strength = np.clip((shade[index, at[1:]] + shade[index, at[:-1]]) / 2, -1, 1)
+    seen = (np.abs(strength) > _FAINTEST) & np.isfinite(points).all(axis=1)[1:] & np.isfinite(points).all(axis=1)[:-1]
+    colours = np.array([to_rgba(SHADES[0] if value > 0 else SHADES[1], _STRONGEST * abs(value)) for value in strength])
+    lines = np.stack([points[:-1], points[1:]], axis=1)[seen]
+    axes.add_collection(LineCollection(list(lines), colors=colours[seen], linewidths=_SHADE_POINTS, zorder=1.5))
 
 
 def _calibration_pulse(axes: Axes, baseline_mm: float) -> None:

@@ -1,0 +1,158 @@
+"""One page about one subject: the score, whether it can be relied on, and what it rests on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cardiobind.evaluation.report import html
+from cardiobind.explain.drawings import cine_attribution, ecg_attribution, fact_shares, modality_shares, said
+from cardiobind.explain.explanation import Explanation
+from cardiobind.explain.subject import explain
+from cardiobind.formats import read_ecg
+from cardiobind.inference import Prediction, Predictor, PreparedSubject, prepare_subject
+from cardiobind.inference.prepared import Table
+from cardiobind.modalities.records import EcgRecord
+
+_SIGNED = "Orange raises the score, blue lowers it."
+_LIMITS = (
+    "An attribution says what this network's score rests on. It does not say what is wrong with the heart, and changes "
+    "of the input it points at need not change the heart's disease."
+)
+
+
+def write_explanation(
+    predictor: Predictor,
+    out: Path | str,
+    *,
+    ecg: Path | str | None = None,
+    cmr: Path | str | None = None,
+    table: Table | None = None,
+    subject: str | None = None,
+    cmr_long_axis: Path | str | None = None,
+    **options: Any,
+) -> Path:
+    """Write what one subject's score rests on: one self-contained page, or the numbers into a file ending in ``.json``.
+
+    Args:
+        predictor: a bundle at work.
+        out: file to write.
+        ecg: as `cardiobind.inference.Predictor.predict`.
+        cmr: likewise.
+        table: likewise.
+        subject: likewise.
+        cmr_long_axis: likewise.
+        options: of `cardiobind.explain.explain`.
+
+    Raises:
+        InputError, RecordError, DataContractError, ConfigError: as `cardiobind.inference.Predictor.predict` and
+            `cardiobind.explain.explain`.
+    """
+    path = Path(out)
+    prepared = prepare_subject(
+        predictor.contract, ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis
+    )
+    prediction, found = predictor.score(prepared), explain(predictor, prepared, **options)
+    if path.suffix == ".json":
+        text = json.dumps({"prediction": prediction.to_json(), "explanation": found.to_json()}, allow_nan=False)
+    else:
+        text = subject_page(prediction, found, prepared, None if ecg is None else read_ecg(Path(ecg)))
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def subject_page(
+    prediction: Prediction, found: Explanation, prepared: PreparedSubject, record: EcgRecord | None
+) -> str:  # fmt: skip
+    """Return the HTML of the page about one subject.
+
+    Args:
+        prediction: its score.
+        found: its explanation.
+        prepared: what was scored.
+        record: the ECG as it was recorded, to draw it at true scale; None where there is none.
+    """
+    sections = [("score", "Score", _score(prediction)), ("modalities", "What it rests on", _modalities(found))]
+    if found.ecg is not None and record is not None:
+        drawn = ecg_attribution(found, record.amplitude_mv, record.rate_hz)
+        words = f"{_SIGNED} Compared with {found.method['ecg']['baseline']}. Printed at 100 % it can be measured."
+        sections.append(("ecg", "ECG", html.picture(drawn, "The ECG with its attributions", words, raster=True)))
+    if found.cmr is not None:
+        drawn = cine_attribution(found, prepared.signals["cmr"][0].numpy())
+        words = (
+            f"{_SIGNED} Above, the planes as the network sees them. Compared with {found.method['cmr']['baseline']}."
+        )
+        sections.append(
+            ("cmr", "Cine MRI", html.picture(drawn, "The planes with their attributions", words, raster=True))
+        )
+    if found.tabular is not None:
+        sections.append(("facts", "Medical facts", _facts(found)))
+    sections.append(("method", "How it was found", _method(found)))
+    return html.page(
+        prediction.title, prediction.statement, prediction.notice, sections,
+        f"bundle {prediction.bundle[:12]}; inputs {prediction.inputs}",
+    )  # fmt: skip
+
+
+def _score(prediction: Prediction) -> str:
+    rows = [("", "value"), *(pair for pair in _said(prediction) if pair[1])]
+    verdicts = [("", "usable", "why"), *((m, _yes(v.usable), v.says) for m, v in prediction.verdicts.items())]
+    return html.table(rows, "The answer", text_columns=2) + (
+        html.table(verdicts, "Whether the signals can be relied on", text_columns=3) if prediction.verdicts else ""
+    )
+
+
+def _said(prediction: Prediction) -> list[tuple[str, str]]:
+    interval, percentile = prediction.interval, prediction.cohort_percentile
+    return [
+        ("answer", prediction.statement),
+        ("abstains", prediction.abstained or ""),
+        ("interval", "" if interval is None else f"{interval[0]:.3g} to {interval[1]:.3g}: {prediction.interval_of}"),
+        ("threshold", "" if prediction.threshold is None else f"{100 * prediction.threshold:.3g} %"),
+        ("above the threshold", "" if prediction.positive is None else _yes(prediction.positive)),
+        ("place in the cohort", "" if percentile is None else f"above {percentile:.0f} % of validation subjects"),
+        ("why a value is absent", prediction.reason or ""),
+        ("quality", "; ".join(f"{m}: {', '.join(codes)}" for m, codes in prediction.quality.items() if codes)),
+        ("facts not given", ", ".join(prediction.missing)),
+        ("facts not used", ", ".join(prediction.ignored)),
+    ]
+
+
+def _modalities(found: Explanation) -> str:
+    words = (
+        f"Shapley values of the modalities given, in the score's unit ({found.method['unit']}). Together they are the "
+        f"score {found.method['score']:.3g} less what the network says of nobody, {found.method['nothing_known']:.3g}."
+    )
+    return html.paragraph(_LIMITS) + html.picture(modality_shares(found), "The share of each modality", words)
+
+
+def _facts(found: Explanation) -> str:
+    facts = found.tabular or ()
+    ranked = sorted(facts, key=lambda fact: -abs(fact.attribution))
+    rows = [("fact", "attribution"), *((said(fact), f"{fact.attribution:+.3f}") for fact in ranked)]
+    drawn = html.picture(fact_shares(facts), "The facts that weigh most", f"{_SIGNED} A fact not given has none.")
+    return drawn + html.table(rows, "All facts")
+
+
+def _method(found: Explanation) -> str:
+    head = ("", "compared with", "sum", "should be", "adds up")
+    rows = [head, *(_added(m, how) for m, how in found.method.items() if isinstance(how, Mapping))]
+    name = found.method["name"].replace("_", " ")
+    words = f"Method: {name}; facts by {_facts_by(found)}. The document docs/explanation/explanations.md tells more."
+    return html.paragraph(words) + html.table(rows, "How well the attributions add up", text_columns=2)
+
+
+def _added(modality: str, how: Mapping[str, Any]) -> tuple[str, ...]:
+    adds_up = how.get("complete")
+    numbers = (f"{how[name]:+.3f}" if name in how else "" for name in ("sum", "difference"))
+    return (modality, how["baseline"], *numbers, "need not" if adds_up is None else _yes(adds_up))
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _facts_by(found: Explanation) -> str:
+    return str(found.method.get("tabular", {}).get("method", "nothing, as none were given"))
