@@ -15,7 +15,7 @@ from cardiobind.simulate.ecg import clean_ecg
 
 Floats = NDArray[np.float64]
 
-HEARTS, _DRAWN, _SEED = 40, 160, 20261128
+HEARTS, _DRAWN, _SEED, _SLOWEST_HZ = 40, 160, 0, 100
 BEFORE_S, AFTER_S = 0.30, 0.60
 
 
@@ -26,8 +26,12 @@ def normal_beat(rate_hz: int) -> Floats:
     No participant is in it, and it is always the same.
 
     Args:
-        rate_hz: samples per second, at least 100.
+        rate_hz: samples per second, at least 40.
     """
+    if rate_hz < _SLOWEST_HZ:
+        fine, times = normal_beat(_SLOWEST_HZ), np.arange(round((BEFORE_S + AFTER_S) * rate_hz)) / rate_hz
+        own = np.arange(fine.shape[1]) / _SLOWEST_HZ
+        return np.stack([np.interp(times, own, lead) for lead in fine])
     settings = SimulationSettings(subjects=_DRAWN, seed=_SEED, ecg_rate_hz=rate_hz)
     beats = []
     for heart in _healthy(draw_hearts(settings)).itertuples(index=False, name="Heart"):
@@ -45,7 +49,7 @@ def normal_ecg(ecg: NDArray[np.floating], rate_hz: float) -> NDArray[np.float32]
 
     Args:
         ecg: (12, samples) finite; the unit does not matter.
-        rate_hz: samples per second, at least 100.
+        rate_hz: samples per second, at least 40.
     """
     beat, samples = normal_beat(round(rate_hz)), ecg.shape[1]
     before = round(BEFORE_S * rate_hz)

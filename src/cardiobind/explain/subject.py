@@ -20,7 +20,7 @@ from cardiobind.inference.prepared import PreparedSubject
 
 DEFAULT_METHOD = "integrated_gradients"
 DEFAULT_STEPS = 32
-DEFAULT_BASELINES = {"ecg": "flat", "cmr": "grey", "tabular": "unknown"}
+DEFAULT_BASELINES = {"ecg": "normal", "cmr": "grey", "tabular": "unknown"}
 WHOLE = "integrated_gradients"
 """The method whose sums are the score less that of a baseline; the table then has Shapley values."""
 

@@ -83,9 +83,7 @@ def ecg_paper(
     if rhythm:
         _highlight(axes, amplitude_mv, shade, rate_hz, rhythm, baselines_mm[-1], 0.0, 1.0)
         _draw_lead(axes, signals, rate_hz, rhythm, baselines_mm[-1], 0.0, 1.0)
-    sheet = Rectangle((-_LEFT_MM, 0), width_mm + _LEFT_MM + _RIGHT_MM, height_mm + _STEP_MM, transform=axes.transData)
-    for line in (*axes.lines, *axes.collections[_PAPER_COLLECTIONS:]):
-        line.set_clip_path(sheet)
+    _clip(axes, width_mm, height_mm)
     for baseline_mm in baselines_mm:
         _calibration_pulse(axes, baseline_mm)
     scales = "   ".join(part for part in ("25 mm/s", "10 mm/mV", f"{rate_hz:g} Hz", note) if part)
@@ -94,11 +92,7 @@ def ecg_paper(
     if overlay is not None:
         axes.text(width_mm, height_mm + 13, f"— {overlay_name}", color=COLOURS[1], ha="right", va="center")
     if shade is not None:
-        for place, (words, colour) in enumerate(zip(shade_names, SHADES, strict=True)):
-            axes.text(
-                width_mm, height_mm + 15 - 6 * place, words, fontsize=8, ha="right", va="center",
-                bbox={"facecolor": colour, "edgecolor": "none", "alpha": 0.45, "pad": 1.5},
-            )  # fmt: skip
+        _say_shades(axes, shade_names, width_mm, height_mm)
     return figure
 
 
@@ -240,6 +234,20 @@ def _highlight(
     colours = np.array([to_rgba(SHADES[0] if value > 0 else SHADES[1], _STRONGEST * abs(value)) for value in strength])
     lines = np.stack([points[:-1], points[1:]], axis=1)[seen]
     axes.add_collection(LineCollection(list(lines), colors=colours[seen], linewidths=_SHADE_POINTS, zorder=1.5))
+
+
+def _clip(axes: Axes, width_mm: float, height_mm: float) -> None:
+    sheet = Rectangle((-_LEFT_MM, 0), width_mm + _LEFT_MM + _RIGHT_MM, height_mm + _STEP_MM, transform=axes.transData)
+    for line in (*axes.lines, *axes.collections[_PAPER_COLLECTIONS:]):
+        line.set_clip_path(sheet)
+
+
+def _say_shades(axes: Axes, names: tuple[str, str], width_mm: float, height_mm: float) -> None:
+    for place, (words, colour) in enumerate(zip(names, SHADES, strict=True)):
+        axes.text(
+            width_mm, height_mm + 15 - 6 * place, words, fontsize=8, ha="right", va="center",
+            bbox={"facecolor": colour, "edgecolor": "none", "alpha": 0.45, "pad": 1.5},
+        )  # fmt: skip
 
 
 def _calibration_pulse(axes: Axes, baseline_mm: float) -> None:
