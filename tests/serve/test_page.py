@@ -205,6 +205,7 @@ def test_without_a_score_none_is_shown_but_why(
     assert reason in text
     assert reason in said(page, "#status")
     assert "%" not in text
+    assert page.locator(".shares").count() == ("abstained" not in changes)
     assert page.locator(".histogram").count() == 0
 
 

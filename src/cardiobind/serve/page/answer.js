@@ -15,13 +15,13 @@ export function answerCard(prediction, cohort) {
 
 /** Return the same in one sentence, for the status line. */
 export function answerInWords(prediction) {
-  if (prediction.abstained) return `Scored. No score is given: ${prediction.abstained}`;
+  if (prediction.abstained) return `No score is given: ${prediction.abstained}`;
   if (Number.isFinite(prediction.risk)) {
     const within = prediction.interval ? `, interval ${range(prediction.interval)}` : "";
     return `Scored. Risk ${percent(prediction.risk)}${within}.`;
   }
   if (Number.isFinite(prediction.value)) return `Scored. ${prediction.statement}.`;
-  return `Scored. No risk is given: ${prediction.reason ?? "no reason was stated"}`;
+  return `No risk is given: ${prediction.reason ?? "no reason was stated"}`;
 }
 
 function risk(prediction, cohort) {

@@ -25,7 +25,7 @@ function verdict(name, { verdicts, quality }) {
     element("span", { class: "sign", "aria-hidden": "true" }, MARKS[grade]),
     element("strong", {}, `${modality(name)}: ${signal}${strange}`),
     element("p", {}, [known, codes.map(code).join("; ")].filter(Boolean).map(sentence).join(" ")),
-    says && (!usable || codes.includes("missing_lead")) ? element("p", { class: "quiet" }, says) : null,
+    says && codes.includes("missing_lead") ? element("p", { class: "quiet" }, says) : null,
   );
 }
 

@@ -76,7 +76,8 @@ function busy(is) {
 }
 
 async function show(given, facts) {
-  const { prediction, ecg, cine, explanation, neighbours } = given;
+  const { prediction, ecg, cine, neighbours } = given;
+  const explanation = prediction.abstained ? null : given.explanation;
   const tabular = prediction.inputs.split("+").includes("tabular");
   const cards = [
     answerCard(prediction, model.cohort),
