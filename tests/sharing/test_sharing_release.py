@@ -357,7 +357,7 @@ def test_memory_is_measured_where_there_is_some(tmp_path: Path) -> None:
     assert membership(tmp_path / "scores.parquet") == [much]
     with pytest.raises(InputError, match="too few subjects"):
         membership(scores(400, 0.0).query("split == 'test'"))
-    with pytest.raises(InputError, match="columns are missing"):
+    with pytest.raises(InputError, match="lack columns"):
         membership(pd.DataFrame({"score": [0.1]}))
 
 

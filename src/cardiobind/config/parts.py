@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -34,7 +34,9 @@ class WeightsConfig(Strict):
     """A file of weights that an encoder starts from, see `cardiobind.pipeline.first_weights`.
 
     ``prefix`` and ``ignore`` as of `cardiobind.models.load_weights`; ``into`` names a part of the encoder to fill
-    instead of all of it, ``spread`` the kernel of three colours that is spread over the planes of a CMR.
+    instead of all of it, ``spread`` the kernel of three colours that is spread over the planes of a CMR, ``entry`` the
+    entry of the file that holds the weights beside others, and ``positions`` says that learned positions are those of
+    as many patches (``exact``) or may be interpolated (``interpolate``); a class token's is left out.
     """
 
     file: str
@@ -42,7 +44,9 @@ class WeightsConfig(Strict):
     ignore: tuple[str, ...] = ()
     into: str = ""
     spread: str = ""
-    sparse = ("prefix", "ignore", "into", "spread")
+    entry: str = ""
+    positions: Literal["", "exact", "interpolate"] = ""
+    sparse = ("prefix", "ignore", "into", "spread", "entry", "positions")
 
 
 class EncoderConfig(Component):

@@ -22,7 +22,7 @@ from cardiobind.models.teacher import Teacher
 from cardiobind.models.token_fusion import TokenFusion
 from cardiobind.models.vit import ViT
 from cardiobind.models.vit_video import VideoViT
-from cardiobind.models.weights import load_weights, parameter_count, spread_channels
+from cardiobind.models.weights import load_weights, parameter_count, resized_positions, spread_channels
 from cardiobind.models.xresnet1d import XResNet1d
 
 __all__ = [
@@ -63,5 +63,6 @@ __all__ = [
     "load_weights",
     "parameter_count",
     "pool_of",
+    "resized_positions",
     "spread_channels",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -130,9 +130,12 @@ class Block(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
 
 
+Positions = Literal["fixed", "learned"]
+
+
 @ENCODERS.register("vit")
 class ViT(Encoder):
-    """Vision transformer with fixed 2-D positions and timm's parameter names, without class token.
+    """Vision transformer with timm's parameter names, without class token.
 
     Args:
         inputs: an ECG (12, samples) or an image (channels, rows, columns).
@@ -142,9 +145,11 @@ class ViT(Encoder):
         heads: attention heads, a divisor of `width`.
         mlp_ratio: hidden width of a block's MLP over `width`.
         drop_path: rate of stochastic depth at the last block; it grows linearly from 0 at the first.
+        positions: ``fixed`` 2-D sines and cosines, or ``learned`` ones that begin as these, as public weights have.
 
     Raises:
-        ConfigError: the patch does not divide the input, the heads do not divide the width, or a rate is not in [0, 1).
+        ConfigError: the patch does not divide the input, the heads do not divide the width, a rate is not in [0, 1), or
+            there are no such positions.
 
     Source: Dosovitskiy et al. 2021; sizes of arXiv 2411.05900, section 3.
     """
@@ -161,15 +166,22 @@ class ViT(Encoder):
         heads: int = 6,
         mlp_ratio: float = 4.0,
         drop_path: float = 0.1,
+        positions: Positions = "fixed",
     ) -> None:
         super().__init__()
         _check_vit(inputs, patch, width, depth, heads, drop_path)
+        if positions not in get_args(Positions):
+            raise ConfigError("no such positions", where="vit.positions", expected="fixed | learned", got=positions)
         self.inputs, self.width, self.patch = inputs, width, patch
         self.channels = 1 if inputs.modality == "ecg" else inputs.shape[0]
         self.grid = (inputs.shape[-2] // patch[0], inputs.shape[-1] // patch[1])
         self.patch_embed = PatchEmbed(self.channels, patch, width)
         self.pos_embed: Tensor
-        self.register_buffer("pos_embed", sincos_positions(*self.grid, width), persistent=False)
+        grid = sincos_positions(*self.grid, width)
+        if positions == "learned":
+            self.pos_embed = nn.Parameter(grid.reshape(1, -1, width))
+        else:
+            self.register_buffer("pos_embed", grid, persistent=False)
         rates = torch.linspace(0, drop_path, depth).tolist()
         self.blocks = nn.Sequential(*[Block(width, heads, mlp_ratio, rate) for rate in rates])
         self.norm = nn.LayerNorm(width, eps=1e-6)
@@ -199,7 +211,7 @@ class ViT(Encoder):
 
     def positions(self, count: int) -> Tensor:
         """Return the positions (count, width) of that many patches; a crop takes the first columns' positions."""
-        return self.pos_embed[:, : count // self.grid[0]].flatten(0, 1)
+        return self.pos_embed.reshape(*self.grid, self.width)[:, : count // self.grid[0]].flatten(0, 1)
 
     def embed(self, patches: Tensor, kept: Tensor | None = None) -> Tensor:
         """Return patch embeddings with positions.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cardiobind.errors import InputError
 
@@ -67,6 +69,29 @@ def spread_channels(kernel: Tensor, channels: int) -> Tensor:
     return kernel[:, turns] * (kernel.shape[1] / channels)
 
 
+def resized_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return learned positions of images of another size, by bicubic interpolation; a class token's is left out.
+
+    Args:
+        positions: (1, N, width) of a square grid of patches, row by row, or (1, 1 + N, width) with a class token first.
+        grid: rows and columns of patches that are wanted.
+
+    Raises:
+        InputError: the patches are no square.
+
+    Source: Dosovitskiy et al. 2021, section 3.2.
+    """
+    count, width = positions.shape[1:]
+    side = math.isqrt(count)
+    if count - side * side not in (0, 1) or side < 1:
+        raise InputError("the positions are not of a square of patches", where="pos_embed", got=tuple(positions.shape))
+    cells = positions[:, count - side * side :].reshape(1, side, side, width)
+    if (side, side) != tuple(grid):
+        image = cells.permute(0, 3, 1, 2)
+        cells = F.interpolate(image, grid, mode="bicubic", antialias=True).permute(0, 2, 3, 1)
+    return cells.flatten(1, 2)
+
+
 def _some(names: Sequence[str]) -> str:
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
@@ -78,6 +103,10 @@ def _cause(missing: Sequence[str], unexpected: Sequence[str], mismatched: Sequen
             return f"the names are wrapped: pass prefix={wrapper!r}"
         if any(wrapper + name in missing for name in unexpected):
             return f"the weights are of the part {wrapper!r} of this network: load them into that part"
+    if not missing and any(name == "pos_embed" for name in unexpected):
+        return "the file has learned positions: build the ViT with positions='learned', and ignore 'cls_token'"
+    if not missing and list(mismatched) == ["pos_embed"]:
+        return "other positions, or a class token's beside them: weights = { positions = 'interpolate' }, `resized_positions`"
     if not missing and not mismatched:
         parts = sorted({name.split(".")[0] + "." for name in unexpected})
         return f"the file holds more than the network: pass ignore={tuple(parts)} if that is meant"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +17,9 @@ from cardiobind.config import resolved
 from cardiobind.config.parts import EncoderConfig, WeightsConfig
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.modalities.spec import InputSpec
-from cardiobind.models import Encoder, build_encoder, load_weights, spread_channels
+from cardiobind.models import Encoder, ViT, build_encoder, load_weights, resized_positions, spread_channels
 
+POSITIONS = "pos_embed"
 _WRAPPERS = ("state_dict", "model")
 """Entries under which public files keep the weights beside other things."""
 
@@ -54,7 +56,7 @@ def encoder_facts(chosen: EncoderConfig) -> dict[str, Any]:
 
 
 def _fill(encoder: nn.Module, chosen: WeightsConfig, where: str) -> None:
-    state = _state(chosen.file, where)
+    state = _state(chosen.file, chosen.entry, where)
     try:
         part = encoder.get_submodule(chosen.into)
     except AttributeError as error:
@@ -62,6 +64,8 @@ def _fill(encoder: nn.Module, chosen: WeightsConfig, where: str) -> None:
         raise ConfigError("the encoder has no such part", where=f"{where}.into", got=chosen.into, hint=parts) from error
     if chosen.spread:
         state = _spread(part, state, chosen.prefix, chosen.spread, where)
+    if chosen.positions:
+        state = _place(part, state, chosen, where)
     try:
         load_weights(part, state, prefix=chosen.prefix, ignore=chosen.ignore)
     except InputError as error:
@@ -77,7 +81,30 @@ def _spread(part: nn.Module, state: Mapping[str, Tensor], prefix: str, name: str
     return {**state, prefix + name: spread_channels(kernel, own.shape[1])}
 
 
-def _state(file: str, where: str) -> Mapping[str, Tensor]:
+def _place(part: nn.Module, state: Mapping[str, Tensor], chosen: WeightsConfig, where: str) -> dict[str, Tensor]:
+    name, where = f"{chosen.prefix}{POSITIONS}", f"{where}.positions"
+    own, found = part.state_dict().get(POSITIONS), state.get(name)
+    if own is None or not isinstance(part, ViT):
+        hint = "options = { positions = 'learned' }"
+        raise ConfigError("the encoder has no learned positions", where=where, hint=hint)
+    if found is None or found.ndim != 3 or found.shape[2] != own.shape[2]:
+        got = None if found is None else tuple(found.shape)
+        raise ConfigError("no positions of that width in the file", where=where, expected=tuple(own.shape), got=got)
+    cells = found.shape[1] - own.shape[1]
+    if chosen.positions == "exact":
+        if cells not in (0, 1):
+            raise ConfigError(
+                "positions of another number of patches", where=where, expected=own.shape[1], got=found.shape[1],
+                hint="positions = 'interpolate'",
+            )  # fmt: skip
+        return {**state, name: found[:, cells:]}
+    try:
+        return {**state, name: resized_positions(found, part.grid)}
+    except InputError as error:
+        raise ConfigError(error.what, where=where, got=error.got) from error
+
+
+def _state(file: str, entry: str, where: str) -> Mapping[str, Tensor]:
     _sha256(file)
     try:
         found: Any = load_file(file) if file.endswith(".safetensors") else _torch_file(file)
@@ -86,6 +113,8 @@ def _state(file: str, where: str) -> Mapping[str, Tensor]:
             "the weights cannot be read", where=where, got=f"{file}: {type(error).__name__}",
             expected="safetensors, or what torch.save wrote of tensors alone",
         ) from error  # fmt: skip
+    if entry:
+        found = _entry(found, entry, where)
     for wrapper in _WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
             found = found[wrapper]
@@ -94,8 +123,18 @@ def _state(file: str, where: str) -> Mapping[str, Tensor]:
     return found
 
 
+def _entry(found: Any, entry: str, where: str) -> Any:
+    entries = found if isinstance(found, Mapping) else {}
+    if not isinstance(entries.get(entry), Mapping):
+        named = " | ".join(str(name) for name, value in entries.items() if isinstance(value, Mapping))
+        raise ConfigError("the file has no such entry of weights", where=f"{where}.entry", expected=named, got=entry)
+    return entries[entry]
+
+
 def _torch_file(file: str) -> Any:
-    return torch.load(file, map_location="cpu", weights_only=True)
+    # command lines that made a file are kept beside its weights by many, as argparse leaves them
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _sha256(file: str) -> str:
