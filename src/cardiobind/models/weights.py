@@ -106,7 +106,7 @@ def _cause(missing: Sequence[str], unexpected: Sequence[str], mismatched: Sequen
     if not missing and any(name == "pos_embed" for name in unexpected):
         return "the file has learned positions: build the ViT with positions='learned', and ignore 'cls_token'"
     if not missing and list(mismatched) == ["pos_embed"]:
-        return "other positions, or a class token's beside them: weights = { positions = 'interpolate' }, `resized_positions`"
+        return "other positions, or a class token's beside them: weights = { positions = 'interpolate' }"
     if not missing and not mismatched:
         parts = sorted({name.split(".")[0] + "." for name in unexpected})
         return f"the file holds more than the network: pass ignore={tuple(parts)} if that is meant"
