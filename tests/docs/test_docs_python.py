@@ -70,6 +70,7 @@ OUTSIDE = "tests/contract/test_plugins_from_outside.py"
 IN_THE_GUIDE = ("strided_conv", "loudest", "align_margin", "clinic", "pericarditis")
 HOW = (
     *(Python(f'register("{name}")', "elsewhere", OUTSIDE) for name in IN_THE_GUIDE),
+    Python("onnxruntime.InferenceSession", "elsewhere", "tests/sharing/test_sharing_example.py"),
     Python('register("gru")', "run"),
     Python("check_encoder(gru.Gru", "run", before=_gru),
     Python("import gru\nfrom cardiobind.pipeline", "slow", before=_gru),

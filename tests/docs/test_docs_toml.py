@@ -21,7 +21,8 @@ PIECES = [block for block in SHOWN if not ELSEWHERE.keys() & tomllib.loads(block
 @pytest.mark.parametrize("piece", PIECES, ids=lambda block: f"{block.page}:{block.line}")
 def test_a_piece_is_accepted(piece: Block, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "resnet50.pth").touch()
+    for name in ("resnet50.pth", "vit_base.pth"):
+        (tmp_path / name).touch()
     tree, whole = tomllib.loads(piece.body), tomllib.loads(WHOLE.body)
     if "arms" in tree and "name" not in tree:
         members = [member for arm in tree["arms"] for member in arm.get("options", {}).get("members", [])]

@@ -62,6 +62,8 @@ HOSPITALS = "needs the data of four hospitals; tests/sources/test_sources_uci_he
 WAYS = (
     Way(r"cardiobind [a-z]+", "check", "names the verb"),
     Way(r"cardiobind demo( --seed N)?", "check", CI, instead={"N": "0"}),
+    Way(r"cardiobind verify --release my-release", "run", instead={"my-release": "my-bundle"}, code=1),
+    Way(r"cardiobind verify --release PATH", "run", instead={"PATH": "my-bundle"}, code=1),
     Way(r"cardiobind (predict|verify|config|inspect|export|withdrawn) .*", "run"),
     Way(r"cardiobind serve .*", "check", "it does not end; tests/serve has servers of its own"),
     Way(r"cardiobind (compare|evaluate) .*", "run", more=("--resamples", "20")),
