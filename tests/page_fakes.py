@@ -127,7 +127,7 @@ def explanation() -> dict[str, Any]:
             {"name": "age_years", "title": "Age", "unit": "years", "given": 61, "attribution": 0.09},
             {"name": "sex", "title": "Sex", "unit": None, "given": "male", "attribution": -0.02},
         ],
-        "method": {"name": "integrated gradients", "steps": 32},
+        "method": {"name": "integrated_gradients", "ecg": {"steps": 32, "baseline": "a normal ECG, simulated"}},
     }  # fmt: skip
 
 

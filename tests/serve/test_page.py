@@ -174,6 +174,7 @@ def test_attribution_lies_where_it_is_and_can_be_switched_off_by_key(page: Page)
     assert page.locator('[data-lead="V4"] .halo.raises').count() > 0
     assert page.locator('[data-lead="V4"] .halo.lowers').count() == 0
     assert page.locator('[data-lead="V5"] .halo').count() == 0
+    assert "Compared with a normal ECG, simulated." in said(page, ".ecg .legend")
     coloured = page.locator('[data-lead="V4"] .halo.level-3').get_attribute("d")
     xs = [float(x) for x in re.findall(r"M([\d.]+) ", coloured)]
     assert all(0.35 - 0.05 <= x / 25 % 1 <= 0.45 + 0.05 for x in xs)

@@ -31,14 +31,14 @@ export function halo(strip, points, { leads, bins, largest, bin_s }) {
 
 const FAINT = `Stronger colour: more. Stretches of 40 ms under ${100 * LEVELS[0]} % of the largest are left plain.`;
 
-/** Return what the colours mean, and what is left without colour. */
-export function legend(faint = FAINT) {
+/** Return what the colours mean, what is left without colour, and what the signal is compared with. */
+export function legend(compared, faint = FAINT) {
   return element(
     "p",
     { class: "legend attribution" },
-    sample("raises"), "raised the score",
-    sample("lowers"), "lowered the score",
-    element("span", { class: "quiet" }, faint),
+    element("span", { class: "key" }, sample("raises"), "raised the score"),
+    element("span", { class: "key" }, sample("lowers"), "lowered the score"),
+    element("span", { class: "quiet" }, compared ? `${faint} Compared with ${compared}.` : faint),
   );
 }
 

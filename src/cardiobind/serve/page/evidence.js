@@ -1,7 +1,7 @@
 /** What the score rests on: verdicts on the signals, shares of the modalities, facts, cases alike. */
 
 import { bar, card, element, folded, table } from "./elements.js";
-import { code, inputsInWords, modality, named, quantity, signed } from "./words.js";
+import { code, inputsInWords, modality, named, number, quantity, signed, words } from "./words.js";
 
 const FACTS_SHOWN = 8;
 const FACTS_PRINTED = 6; // as print.css hides the others
@@ -40,16 +40,25 @@ export function shareCard(explanation) {
     "shares",
     "What moved the score",
     table("Contribution of each input (logit units: + raised the risk, − lowered it)", ["Input", "Sum", ""], rows),
+    element("p", { class: "quiet" }, "It tells on what this network's score rests. It is no finding about the heart."),
     ...method(explanation.method),
   );
 }
 
 function method(given) {
-  const said = Object.entries(given ?? {}).map(([name, value]) => `${name.replaceAll("_", " ")}: ${plain(value)}`);
-  return said.length ? [folded("How it was found", element("p", { class: "quiet" }, `${said.join("; ")}.`))] : [];
+  const rows = Object.entries(given ?? {}).flatMap(([name, value]) => stated(modality(name), value));
+  return rows.length ? [folded("How it was found", table("Method", ["What", "Value"], rows))] : [];
 }
 
-const plain = (value) => (value !== null && typeof value === "object" ? Object.entries(value).map((pair) => pair.join(" ")).join(", ") : String(value));
+function stated(name, value) {
+  if (value === null || typeof value !== "object") return [[words(name), plain(value)]];
+  return Object.entries(value).flatMap(([inner, one]) => stated(`${name}: ${inner}`, one));
+}
+
+const plain = (value) => (typeof value === "number" ? number(value) : words(value));
+
+/** Return what the attribution of a modality is compared with. */
+export const baseline = (explanation, name) => explanation?.method?.[name]?.baseline ?? null;
 
 /** Return the card of facts: what was given, what it did, what is missing. */
 export function factCard(prediction, given, facts, explained) {

@@ -7,10 +7,10 @@ import { signed, words } from "./words.js";
 const COLOURS = { raises: [213, 94, 0], lowers: [11, 83, 148] };
 
 /** Return the planes with their attribution, and the same as a table. */
-export function overlays(cine, frames, explained) {
+export function overlays(cine, frames, explained, compared) {
   const largest = explained.pixels.flat(2).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const pictures = explained.planes.map((name, place) => plane(cine, frames, name, explained.pixels[place], largest));
-  return [element("div", { class: "planes" }, pictures), legend("Stronger colour: more. Pixels under 10 % of the largest are left plain."), folded("Attribution of the planes as a table", asTable(explained))];
+  return [element("div", { class: "planes" }, pictures), legend(compared, "Stronger colour: more. Pixels under 10 % of the largest are left plain."), folded("Attribution of the planes as a table", asTable(explained))];
 }
 
 function plane(cine, frames, name, pixels, largest) {
