@@ -230,6 +230,16 @@ def test_every_field_of_the_contract_is_declared_and_none_else() -> None:
     assert {field.name for field in dataclasses.fields(BundleContract)} <= set(schema.CONTRACT_FIELDS)
 
 
+def test_first_weights_are_told_by_their_hash_alone(make: Any, released: Path) -> None:
+    weights = {"sha256": "ab" * 32, "ignore": ["fc."], "positions": "exact"}
+    said(released, lambda c: c["encoders"]["ecg"].update(weights=weights))
+    seal(released)
+    assert verify_release(released).clean
+    said(released, lambda c: c["encoders"]["ecg"]["weights"].update(file="resnet50.pth"))
+    seal(released)
+    assert "weights.file: a field that is not declared" in str(verify_release(released).findings[0])
+
+
 def test_the_smallest_count_is_a_choice(released: Path) -> None:
     assert verify_release(released, smallest=71).findings
     said(released, lambda c: c["summary"]["splits"]["test"].update(positive=5))

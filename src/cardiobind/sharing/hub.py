@@ -79,8 +79,8 @@ def export_release(bundle: Path | str, out: Path | str) -> Artifact:
     """
     found, _, _ = open_bundle(bundle)
     parents = [Artifact(Path(), parent) for parent in found.manifest["parents"]]
-    fingerprint = str(found.manifest.get("fingerprint", ""))
-    with artifact.commit(out, KIND, parents=parents, fingerprint=fingerprint, placed=False) as folder:
+    kept = {"fingerprint": found.manifest.get("fingerprint", ""), "schema_version": found.manifest["schema_version"]}
+    with artifact.commit(out, KIND, parents=parents, placed=False, **kept) as folder:
         for name in found.manifest["files"]:
             shutil.copyfile(found.file(name), folder / name)
     return artifact.open_artifact(out, KIND)

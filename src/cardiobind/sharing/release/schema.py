@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields as fields_of
 from typing import Any
 
+from cardiobind.config.parts import WeightsConfig
 from cardiobind.inference import NOTICE
 from cardiobind.inference.hub import MODEL_TYPE
 from cardiobind.modalities.cmr.preparation import CmrPreparation
@@ -61,7 +62,7 @@ SPEC = fields(
         "cardinalities": each(whole, 512),
     }
 )
-_weights = fields({"sha256": digest, "prefix": setting, "into": setting, "spread": setting, "ignore": setting})
+_weights = fields({"sha256": digest, **{field: setting for field in WeightsConfig.model_fields if field != "file"}})
 ENCODER = fields({"kind": name, "options": mapping(name, setting), "weights": _weights})
 _pool = either(name, fields({"kind": name, "options": mapping(name, setting)}))
 POOL = either(name, mapping(modality, _pool))
