@@ -78,16 +78,19 @@ class ScoreGraph(nn.Module):
         hidden = torch.stack([place.get(name, absent) for name in fusion.towers], dim=1)
         have = torch.stack([torch.ones_like(absent) if m in signals else absent for m in fusion.towers], dim=1)
         logits = []
-        for crop in self._crops(signals):
-            held = {**rest, **({} if crop is None else {"ecg": fusion.encode("ecg", crop)})}
+        for crop in self._encoded_crops(fusion, signals):
+            held = {**rest, **crop}
             ordered = {name: held[name] for name in fusion.towers if name in held}
             logits.append(fusion.head(fusion.join(ordered, have, hidden)))
         return torch.stack(logits).mean(dim=0)
 
-    def _crops(self, signals: Mapping[str, Tensor]) -> list[Tensor] | list[None]:
+    def _encoded_crops(self, fusion: Fusion, signals: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """Return what enters of each crop, encoded as one batch: else a file would hold the weights once a crop."""
         if "ecg" not in signals:
-            return [None]
-        return [signals["ecg"][:, :, stretch] for stretch in self.stretches]
+            return [{}]
+        crops = torch.cat([signals["ecg"][:, :, stretch] for stretch in self.stretches])
+        encoded = fusion.encode("ecg", crops)
+        return [{"ecg": one} for one in encoded.reshape(len(self.stretches), -1, *encoded.shape[1:]).unbind(0)]
 
 
 class TowerGraph(nn.Module):
