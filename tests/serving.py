@@ -47,7 +47,7 @@ def small_predictor() -> Predictor:
         calibration={"ecg": KNOWN, "ecg+tabular": KNOWN}, summary={},
     )  # fmt: skip
     torch.manual_seed(0)
-    artifact: Any = SimpleNamespace(digest="0" * 64)
+    artifact: Any = SimpleNamespace(digest="0" * 64, manifest={"files": {}})
     return Predictor(artifact, contract, network_of(contract).eval())
 
 

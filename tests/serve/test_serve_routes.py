@@ -6,6 +6,7 @@ import logging
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from cardiobind.errors import ConfigError
 from cardiobind.inference.predictor import Predictor
 from cardiobind.serve import Settings, make_app, read_api_key, running
+from cardiobind.serve.describing import describe
 from cardiobind.serve.metrics import Histogram, Metrics
 from format_samples import CANARIES, CINE_SAMPLES, ECG_SAMPLES, cine, counts
 from serving import TABLE, beside, error_of, parts, serving
@@ -46,6 +48,23 @@ def test_the_bundle_is_described_for_a_form(client: TestClient, predictor: Predi
     for name in model["facts"]:
         given = {"age_years": 60, "sex": "female", "sbp_mmhg": 130, "diabetes": True}[name["name"]]
         assert client.post("/v1/predict/json", json={"facts": {name["name"]: given}}).status_code == 200
+
+
+def test_the_cohort_and_the_card_are_told_where_the_bundle_has_them(predictor: Predictor, tmp_path: Path) -> None:
+    bare = describe(predictor, explains=False)
+    assert (bare["cohort"], bare["card"]) == (None, None)
+    (tmp_path / "model_card.md").write_text("# Card")
+    splits = {"validation": {"samples": 40, "positive": 11}}
+    risks = {"ecg": SimpleNamespace(edges=(0.0, 0.1, 1.0), counts=(30, 10))}
+    contract = SimpleNamespace(**{**vars(predictor.contract), "summary": {"splits": splits}, "risks": risks})
+    artifact = SimpleNamespace(digest="0", manifest={"files": {"model_card.md": {}}}, file=lambda name: tmp_path / name)
+    told: Any = SimpleNamespace(contract=contract, artifact=artifact)
+    found = describe(told, explains=True)
+    assert found["card"] == "# Card"
+    assert found["cohort"] == {
+        "n": 40, "positive": 11, "of": "validation subjects",
+        "risks": {"ecg": {"edges": [0.0, 0.1, 1.0], "counts": [30, 10], "positives": None}},
+    }  # fmt: skip
 
 
 def test_metrics_are_in_the_text_format_and_count(client: TestClient) -> None:

@@ -10,6 +10,8 @@ from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.features.wording import title_and_unit
 from cardiobind.modalities.tabular.contract import TableColumn
 
+CARD = "model_card.md"
+
 
 def describe(predictor: Predictor, *, explains: bool) -> dict[str, Any]:
     """Return what ``/v1/model`` answers, JSON-compatible.
@@ -28,11 +30,34 @@ def describe(predictor: Predictor, *, explains: bool) -> dict[str, Any]:
         "inputs": [m for m in ("ecg", "cmr", "tabular") if m in contract.inputs],
         "facts": [] if contract.table is None else [_fact(column) for column in contract.table.columns],
         "calibration": {inputs: _calibration(contract, inputs) for inputs in sorted(contract.calibration)},
-        "cohort": None,
+        "cohort": _cohort(contract),
         "explains": explains,
-        "card": None,
+        "card": _card(predictor),
         "notice": NOTICE,
     }
+
+
+def _cohort(contract: BundleContract) -> dict[str, Any] | None:
+    """Return how the risks of validation subjects lie by input set, None where the bundle does not know."""
+    risks = getattr(contract, "risks", {})
+    if not risks:
+        return None
+    known = contract.summary.get("splits", {}).get("validation", {})
+    return {
+        "n": known.get("samples"),
+        "positive": known.get("positive"),
+        "of": "validation subjects",
+        "risks": {
+            inputs: {"edges": list(one.edges), "counts": list(one.counts), "positives": None}
+            for inputs, one in risks.items()
+        },
+    }
+
+
+def _card(predictor: Predictor) -> str | None:
+    if CARD not in predictor.artifact.manifest["files"]:
+        return None
+    return predictor.artifact.file(CARD).read_text(encoding="utf-8")
 
 
 def _calibration(contract: BundleContract, inputs: str) -> dict[str, Any]:

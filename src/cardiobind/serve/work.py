@@ -119,8 +119,15 @@ def _prepared(contract: BundleContract, job: Job, most_unpacked_bytes: int) -> R
     if given.signals and given.ecg is not None and contract.ecg is not None:
         ecg = as_json(ecg_view(given.ecg, contract.ecg, prepared.quality["ecg"]))
     if given.signals and given.cmr is not None and contract.cmr is not None:
-        cine = as_json(cine_view(given.cmr, prepare_cmr(given.cmr, contract.cmr), contract.cmr))
-    return Ready(prepared, given.explain, ecg, cine)
+        chosen = getattr(prepared, "cine", None) or prepare_cmr(given.cmr, contract.cmr)
+        cine = as_json(cine_view(given.cmr, chosen, contract.cmr))
+    return Ready(_light(prepared), given.explain, ecg, cine)
+
+
+def _light(prepared: PreparedSubject) -> PreparedSubject:
+    """Return what is scored, without the records that were read."""
+    heavy: dict[str, Any] = {name: None for name in ("ecg", "cmr", "cine") if hasattr(prepared, name)}
+    return replace(prepared, **heavy)
 
 
 def _from_json(contract: BundleContract, data: bytes) -> _Given:
