@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ WHOLE = "integrated_gradients"
 
 def explain(
     predictor: Predictor, prepared: PreparedSubject, *, method: str = DEFAULT_METHOD, steps: int = DEFAULT_STEPS,
-    baselines: Mapping[str, str] | None = None,
+    baselines: Mapping[str, str] | None = None, inside: Collection[str] | None = None,
 ) -> Explanation:  # fmt: skip
     """Return what the score of one subject rests on, from any subset of the modalities that the bundle knows.
 
@@ -41,6 +41,7 @@ def explain(
         steps: of the quadrature of integrated gradients.
         baselines: by modality, a name in `cardiobind.explain.baselines.BASELINES`; a modality that is not named has the
             one of `DEFAULT_BASELINES`.
+        inside: modalities whose samples, pixels or facts are attributed; None for all that are given.
 
     Raises:
         UnknownNameError: no such method.
@@ -52,9 +53,10 @@ def explain(
         got = f"{steps} steps, {len(prepared.signals)} modalities"
         raise InputError("a score cannot be explained", expected="2 steps or more, 1 modality or more", got=got)
     chosen = {m: baseline(m, name) for m, name in {**DEFAULT_BASELINES, **(baselines or {})}.items()}
+    wanted = set(prepared.signals) if inside is None else set(inside) & set(prepared.signals)
     score, inputs = SubjectScore.of(predictor, prepared.signals), predictor.contract.inputs
-    found = {m: _signal(score, m, chosen[m], method, steps) for m in ("ecg", "cmr") if m in prepared.signals}
-    facts, how_facts = _facts(score, method)
+    found = {m: _signal(score, m, chosen[m], method, steps) for m in ("ecg", "cmr") if m in wanted}
+    facts, how_facts = _facts(score, method) if "tabular" in wanted else (None, {})
     modalities, how_modalities = _modalities(score)
     how: dict[str, Any] = {m: {**one.how, "baseline": chosen[m].says} for m, one in found.items()}
     if facts is not None:
@@ -81,7 +83,7 @@ def _signal(score: SubjectScore, modality: str, against: Baseline, method: str, 
 
 def _facts(score: SubjectScore, method: str) -> tuple[tuple[FactShare, ...] | None, dict[str, Any]]:
     contract = score.contract.table
-    if "tabular" not in score.signals or contract is None:
+    if contract is None:
         return None, {}
     return fact_shares(score, contract, score.signals["tabular"], alone=method != WHOLE)
 

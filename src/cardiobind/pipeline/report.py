@@ -18,6 +18,7 @@ from cardiobind.config import digest, resolved
 from cardiobind.evaluation.report import Reconstruction, Report, write_papers, write_report
 from cardiobind.methods.contrast import EVALUATED
 from cardiobind.pipeline.components import Study
+from cardiobind.pipeline.explained import explained_tables
 from cardiobind.pipeline.networks import load_arrays, load_history
 from cardiobind.pipeline.pretrain import ROWS
 from cardiobind.pipeline.results import evaluate_file, read_predictions
@@ -30,19 +31,22 @@ _LABELS_IN = ("model.json", "probe.json")
 _EJECTION_FRACTION = "lvef_percent"
 
 
-def write_page(study: Study, metrics: Artifact, endpoints: Sequence[Study] = ()) -> tuple[Path, Path]:
+def write_page(
+    study: Study, metrics: Artifact, endpoints: Sequence[Study] = (), bundle: Path | None = None
+) -> tuple[Path, Path]:  # fmt: skip
     """Write ``report.html``, ``metrics.json``, ``tables/``, model card and checklist beside the artefacts of a run.
 
     Args:
         study: the experiment at work; its workspace knows all artefacts.
         metrics: the evaluation.
         endpoints: a study for each endpoint that was evaluated, where there are several.
+        bundle: whose scores are explained; None where none was exported.
 
     Returns:
         Paths of the page and of the metrics.
     """
     page, numbers = study.workspace.out / "report.html", study.workspace.out / "metrics.json"
-    report = build_report(study, metrics, endpoints or [study])
+    report = build_report(study, metrics, endpoints or [study], bundle)
     write_report(page, report)
     write_papers(study.workspace.out, report)
     shutil.copyfile(metrics.file("metrics.json"), numbers)
@@ -78,13 +82,16 @@ def report_file(
     return write_report(out, report)
 
 
-def build_report(study: Study, metrics: Artifact, endpoints: Sequence[Study]) -> Report:
+def build_report(
+    study: Study, metrics: Artifact, endpoints: Sequence[Study], bundle: Path | None = None
+) -> Report:  # fmt: skip
     """Return all that the page shows.
 
     Args:
         study: the experiment at work.
         metrics: the evaluation.
         endpoints: a study for each endpoint that was evaluated.
+        bundle: whose scores are explained; None where none was exported.
     """
     used, experiment = study.workspace.used, study.experiment
     aligned = used.get("align")
@@ -112,6 +119,7 @@ def build_report(study: Study, metrics: Artifact, endpoints: Sequence[Study]) ->
         training_labels=_training_labels(used.values()),
         settings=settings,
         made=_made(study, metrics),
+        explained={} if bundle is None else explained_tables(bundle, study.cohort, study.protocol),
     )
 
 

@@ -179,8 +179,8 @@ def _result(
     study = studies[0]
     best = [(ceiling or known_ceiling)(own) for own in studies if ceiling or own.experiment.evaluation.ceiling]
     metrics = evaluate_cells(study, predictors, [one for one in best if one is not None])
-    page, numbers = write_page(study, metrics, studies)
     bundle = _bundle(study, predictors)
+    page, numbers = write_page(study, metrics, studies, bundle)
     headers, rows = table(metrics)
     return Result(study.experiment.title, headers, rows, page, numbers, bundle)
 

@@ -27,6 +27,7 @@ _KINDS = {
     "reconstruction": ("encoder",),
     "retrieval": ("aligned",),
     "embeddings": ("aligned",),
+    "explained": ("bundle",),
 }
 
 
@@ -78,6 +79,7 @@ class Report:
         training_labels: (arm, fraction) -> labels it was trained with, the mean over seeds.
         settings: the resolved experiment, for the checklist and the model card.
         made: how the numbers came about: name such as "command" or "code version" -> text.
+        explained: caption -> rows of text, the header first: what scores rest on, in the mean over subjects.
     """
 
     title: str
@@ -104,6 +106,7 @@ class Report:
     training_labels: Mapping[tuple[str, float], int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)
+    explained: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
 
     def source(self, section: str, file: str = "") -> str:
         """Return "From <stage> <digest>, <file>" for a section or a stage; it says so where the artefact is not known.

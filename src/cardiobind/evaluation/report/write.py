@@ -6,7 +6,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from cardiobind.evaluation.report import curves, data, differences, efficiency, html, learning, modalities, results
+from cardiobind.evaluation.report import (
+    curves,
+    data,
+    differences,
+    efficiency,
+    explained,
+    html,
+    learning,
+    modalities,
+    results,
+)
 from cardiobind.evaluation.report.content import Report
 from cardiobind.evaluation.report.paper import paper_tables
 from cardiobind.evaluation.report.standards import checklist, model_card
@@ -24,6 +34,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Report], str]], ...] = (
     ("modalities", "Which modality adds what", modalities.gains),
     ("curves", "ROC and precision-recall", curves.curves),
     ("calibration", "Calibration and decisions", curves.calibration),
+    ("explained", "What scores rest on", explained.explained),
     ("subgroups", "Subgroups", modalities.subgroups),
     ("cohort", "Cohort", data.cohort),
     ("quarantine", "What was left out", data.quarantine),
