@@ -1,4 +1,4 @@
-"""Do explanations point at the truth? python benchmarks/explanations.py --write docs/results/explanations.md.
+"""Do explanations point at the truth? python benchmarks/explanations.py; docs/results/explanations.md has what it said.
 
 Small predictors of a simulated infarct are trained, then explained; where the infarct alters the signals is known.
 About six minutes of one core; --scale 0.2 for a look.
@@ -10,7 +10,6 @@ import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -395,10 +394,9 @@ def _cell(values: Floats) -> str:
 
 
 def main() -> None:
-    """Run everything and print, or write, the page."""
+    """Run everything and print what it says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     start, scale = time.perf_counter(), options.scale

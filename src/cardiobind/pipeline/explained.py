@@ -58,7 +58,10 @@ def _tables(means: Averages) -> dict[str, Table]:
     found: dict[str, Table] = {}
     if means.modalities:
         rows = [(_WORDS[m], f"{size:.2f}", f"{mean:+.2f}", str(n)) for m, (mean, size, n) in means.modalities.items()]
-        found["Modalities: Shapley values in logits"] = [("modality", "mean size", "mean", "subjects"), *rows]
+        found["Modalities: Shapley values, in the unit of the score"] = [
+            ("modality", "mean size", "mean", "subjects"),
+            *rows,
+        ]
     if means.leads is not None:
         rows_of_leads = [
             (lead, *(f"{100 * share:.1f}" for share in shares), f"{100 * shares.sum():.1f}")
@@ -68,5 +71,8 @@ def _tables(means: Averages) -> dict[str, Table]:
         found[caption] = [("lead", *WAVE_NAMES, "all"), *rows_of_leads]
     if means.facts:
         rows = [(f.title, f"{f.size:.3f}", f"{f.mean:+.3f}", str(f.subjects)) for f in means.facts[:SHOWN_FACTS]]
-        found["Facts that weigh most: Shapley values in logits"] = [("fact", "mean size", "mean", "subjects"), *rows]
+        found["Facts that weigh most: Shapley values, in the unit of the score"] = [
+            ("fact", "mean size", "mean", "subjects"),
+            *rows,
+        ]
     return found
