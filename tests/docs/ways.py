@@ -49,7 +49,7 @@ FEW_EPOCHS = tuple(
 PTBXL = (
     *FEW_EPOCHS, "ecg.encoder.options={patch=[12,50],width=32,depth=1,heads=2}", "label_fractions=[1.0]", "seeds=[0]",
     "ecg.pretrain.method.options={decoder_width=32,decoder_depth=1,decoder_heads=2,crop_s=5.0}",
-    "evaluation.resamples=20",
+    "evaluation.resamples=100",
 )  # fmt: skip
 CI = "`.ci/run` does it in a fresh environment"
 EXTRA = "the extra is looked up in pyproject.toml"
@@ -57,7 +57,7 @@ GPU = "hours on a GPU; tests/pipeline/test_pipeline_paper.py trains each of its 
 TABLE = "hours; tests/pipeline/test_pipeline_experiments.py checks its settings"
 TWO = "tests/pipeline/test_pipeline_clusters.py starts two processes"
 MEASURES = "minutes to hours; its options are looked up in the script"
-WHEELS = "minutes of downloads; tried by hand, docs/results/first_use.md"
+WHEELS = "downloads of several hundred MB"
 HOSPITALS = "needs the data of four hospitals; tests/sources/test_sources_uci_heart.py reads them"
 WAYS = (
     Way(r"cardiobind [a-z]+", "check", "names the verb"),
@@ -66,6 +66,7 @@ WAYS = (
     Way(r"cardiobind verify --release PATH", "run", instead={"PATH": "my-bundle"}, code=1),
     Way(r"cardiobind (predict|verify|config|inspect|export|withdrawn) .*", "run"),
     Way(r"cardiobind serve .*", "check", "it does not end; tests/serve has servers of its own"),
+    Way(r"cardiobind explain .*", "run"),
     Way(r"cardiobind (compare|evaluate) .*", "run", more=("--resamples", "20")),
     Way(r"cardiobind simulate raw-cohort .*", "run", more=TINY, without=("raw-cohort",)),
     Way(r"cardiobind (prepare|pretrain|align|finetune) my.toml", "run"),
@@ -91,7 +92,7 @@ WAYS = (
     Way(r"cardiobind (run table_demo|run table|align table|finetune table .*)", "check", TABLE),
     Way(r"pip wheel .*|tar .*|pip install --no-index .*", "check", WHEELS),
     Way(r"pip install .*cardiobind\[.*", "check", EXTRA),
-    Way(r"(pip install|python3.11 -m venv|\. .venv|mkdocs serve).*", "check", CI),
+    Way(r"(pip install|python3.11 -m venv|\. .venv|mkdocs (serve|build)).*", "check", CI),
     Way(r"\.ci/run .*", "check", "it runs the tests"),
     Way(r"pytest( .*)?", "check", "it is what runs this"),
     Way(r"python (benchmarks|docs|tests)/\S+.*", "check", MEASURES),
