@@ -80,6 +80,8 @@ def test_each_page_is_in_the_navigation_of_the_site(repository: Path) -> None:
     pages = {file.relative_to(repository / "docs").as_posix() for file in files}
     decisions = {page for page in pages if page.startswith("decisions/0")}
     assert not pages - decisions - listed, "add it to `nav` in mkdocs.yml"
+    index = set(LINK.findall((repository / "docs" / "README.md").read_text().replace(".ipynb", ".md")))
+    assert not pages - decisions - index - {"README.md"}, "add it to docs/README.md"
     assert listed - pages <= {
         "contributing.md",
         "changelog.md",
