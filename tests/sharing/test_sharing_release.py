@@ -240,6 +240,18 @@ def test_first_weights_are_told_by_their_hash_alone(make: Any, released: Path) -
     assert "weights.file: a field that is not declared" in str(verify_release(released).findings[0])
 
 
+def test_a_share_of_few_people_is_found() -> None:
+    sound = {
+        "sex": {"n": 900, "shares": {"female": 0.6, "male": 0.4}},
+        "age_years": {"n": 900, "mean": 61.2, "sd": 8.0},
+    }
+    assert not list(schema.facts("facts", sound, RULED))
+    rare = {"diabetes": {"n": 900, "shares": {"0.0": 0.9978, "1.0": 0.0022}}}
+    (found,) = schema.facts("facts", rare, RULED)
+    assert str(found) == "facts.diabetes.shares: a share of fewer than 10 people"
+    assert "vocabulary" in str(next(schema.facts("facts", {"sex": {"n": 900, "shares": {"ann": 0.5}}}, RULED)))
+
+
 def test_the_smallest_count_is_a_choice(released: Path) -> None:
     assert verify_release(released, smallest=71).findings
     said(released, lambda c: c["summary"]["splits"]["test"].update(positive=5))

@@ -48,7 +48,8 @@ BUNDLE_FILES = {
 modality = one_of(MODALITIES)
 input_set = like(re.compile(rf"({'|'.join(MODALITIES)})(\+({'|'.join(MODALITIES)}))*"), "an input set")
 _kinds = one_of(("binary", "multilabel", "regression", "survival"))
-_categories = one_of({category for feature in FEATURES for category in feature.categories})
+_known_categories = {category for feature in FEATURES for category in feature.categories}
+_categories = one_of(_known_categories)
 _names_of_features = one_of({feature.name for feature in FEATURES})
 _counts = fields({"samples": people, "labelled": people, "positive": people})
 
@@ -99,6 +100,28 @@ def splits(where: str, value: Any, context: Context) -> Findings:
             yield from people(f"{where}.{split}, labelled less positive", more - fewer, context)
 
 
+_share = mapping(one_of({*_known_categories, "0.0", "1.0"}), number)
+FACT = fields({"n": people, "mean": number, "sd": number, "shares": _share})
+
+
+def facts(where: str, value: Any, context: Context) -> Findings:
+    """Allow means and shares of the training subjects, where no share is that of few of them."""
+    yield from mapping(_names_of_features, FACT, 512)(where, value, context)
+    for name_, known in value.items() if isinstance(value, dict) else ():
+        shares, count = (known.get(key) if isinstance(known, dict) else None for key in ("shares", "n"))
+        if not isinstance(shares, dict) or not isinstance(count, int):
+            continue
+        few = [s for s in shares.values() if isinstance(s, int | float) and 0 < round(s * count) < context.smallest]
+        yield from (Finding(f"{where}.{name_}.shares", f"a share of fewer than {context.smallest} people") for _ in few)
+
+
+SUMMARY = fields(
+    {
+        "splits": splits, "training_labels": people, "arm": text(80), "label_fraction": number,
+        "seeds": each(whole, 64), "training_with": mapping(modality, people), "training_facts": facts,
+    }
+)  # fmt: skip
+
 CONTRACT_FIELDS: Mapping[str, Rule] = {
     "task": name,
     "title": text(120),
@@ -112,7 +135,7 @@ CONTRACT_FIELDS: Mapping[str, Rule] = {
     "crop_s": maybe(number),
     "crops": whole,
     "calibration": mapping(input_set, CALIBRATION),
-    "summary": fields({"splits": splits, "training_labels": people, "arm": text(80)}),
+    "summary": SUMMARY,
     "kind": _kinds,
     "unit": text(32),
     "objective": mapping(name, setting),
