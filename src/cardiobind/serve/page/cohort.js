@@ -13,7 +13,7 @@ export function histogram(prediction, all) {
   const picture = drawing(
     "svg",
     { class: "histogram", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": inWords(prediction, cohort) },
-    bars(cohort, scale), axis(scale), limit(prediction, scale), interval(prediction, scale), mark(prediction, scale),
+    bars(cohort, scale), axis(scale), interval(prediction, scale), mark(prediction, scale), limit(prediction, scale),
   );
   const open = scale.most < cohort.edges.at(-1) ? "; the last bar goes on to the right" : "";
   const people = cohort.counts.reduce((sum, count) => sum + count, 0).toLocaleString("en");

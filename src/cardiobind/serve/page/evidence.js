@@ -61,11 +61,13 @@ const plain = (value) => (typeof value === "number" ? number(value) : words(valu
 export const baseline = (explanation, name) => explanation?.method?.[name]?.baseline ?? null;
 
 /** Return the card of facts: what was given, what it did, what is missing. */
-export function factCard(prediction, given, facts, explained) {
+export function factCard(prediction, given, facts, explanation) {
+  const explained = explanation?.tabular;
+  const compared = baseline(explanation, "tabular");
   const titles = new Map(facts.map((fact) => [fact.name, fact]));
   const rows = explained ? explainedRows(explained) : givenRows(given, titles);
   const heads = explained ? ["Fact", "Given", "Sum", ""] : ["Fact", "Given"];
-  const caption = explained ? "Facts by what they did to the score (logit units)" : "Facts given";
+  const caption = explained ? `Facts by what they did to the score (logit units${compared ? `, compared with ${compared}` : ""})` : "Facts given";
   const rest = rows.slice(FACTS_SHOWN);
   return card(
     "given",

@@ -85,7 +85,7 @@ async function show(given, facts) {
     explanation?.modalities ? shareCard(explanation) : null,
     ecg ? ecgCard(ecg, explanation?.ecg ?? null, baseline(explanation, "ecg")) : null,
     cine?.frames?.length ? await cineCard(cine, explanation?.cmr ?? null, baseline(explanation, "cmr")) : null,
-    tabular ? factCard(prediction, facts, model.facts, explanation?.tabular ?? null) : null,
+    tabular ? factCard(prediction, facts, model.facts, explanation) : null,
     neighbours?.length ? neighbourCard(neighbours) : null,
     origin(prediction),
   ];

@@ -30,9 +30,9 @@ export function paper(ecg, attribution, layout = "3x4") {
     drawing("rect", { class: "sheet", x: -LEFT, y: 0, width, height }),
     grid(width, height, 1, "fine"),
     grid(width, height, 5, "coarse"),
+    shown.map((strip) => label(strip, baselines[strip.row])),
     drawing("g", { "clip-path": `url(#${clip})` }, shown.map((strip) => traced(strip, baselines[strip.row], attribution))),
     baselines.map(pulse),
-    shown.map((strip) => label(strip, baselines[strip.row])),
     drawing("text", { class: "scales", x: wide, y: height + 5, "text-anchor": "end" }, scales(ecg, cut)),
   );
 }

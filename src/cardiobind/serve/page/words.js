@@ -20,6 +20,7 @@ const CODES = {
   leg_electrode_swapped: "an arm's electrode may be on the right leg",
   few_slices: "few slices",
   wrong_orientation: "not a stack in short axis",
+  impossible_combination: "facts contradict one another",
   frames_out_of_order: "the frames are not in the order of the beat",
   uncertain_heart_crop: "the heart was found with little confidence",
 };
