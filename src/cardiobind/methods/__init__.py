@@ -10,6 +10,7 @@ from cardiobind.methods.learn import learn
 from cardiobind.methods.linear_start import start_from_probe
 from cardiobind.methods.masked import Masked
 from cardiobind.methods.masked_table import MaskedTable
+from cardiobind.methods.measured import Measured
 from cardiobind.methods.predict import embed, predict
 from cardiobind.methods.semi_supervised import SemiSupervised
 
@@ -26,6 +27,7 @@ __all__ = [
     "Jepa",
     "Masked",
     "MaskedTable",
+    "Measured",
     "Method",
     "SemiSupervised",
     "Step",

@@ -15,9 +15,11 @@ from cardiobind.data import CohortDataset
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods import METHODS, Method, embed, learn
 from cardiobind.methods.masked import Masked
+from cardiobind.modalities.ecg.measurement_targets import TARGETS
 from cardiobind.models import Encoder, Tower, load_weights
 from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, options, seeded, training_settings
 from cardiobind.pipeline.first_weights import encoder_facts, first_encoder
+from cardiobind.pipeline.measured import check_measurable, measured_ecgs, measurements_to_learn
 from cardiobind.pipeline.networks import load_state, save_arrays, save_network
 from cardiobind.pipeline.workspace import Stage
 from cardiobind.tasks import TASKS
@@ -55,17 +57,21 @@ def pretrain(study: Study, modality: str, suffix: str = "") -> Artifact | None:
         "seed": study.experiment.seed,
     }
 
+    measured = measured_ecgs(study) if _learns_measurements(part.pretrain) else None
+
     def build(stage: Stage) -> None:
         encoder = build_encoder_of(study, modality)
         method = build_method(part.pretrain, encoder)
-        history = _learn(study, stage, method, part.pretrain, f"pre-train {modality}{suffix}")
+        labels = None if measured is None else measurements_to_learn(study, measured)
+        history = _learn(study, stage, method, part.pretrain, f"pre-train {modality}{suffix}", labels)
         with stage.commit() as folder:
             save_network(folder, encoder, config, history)
             if isinstance(method, Masked):
                 save_arrays(folder / "reconstruction.npz", _reconstruct(study, method))
 
     return study.workspace.obtain(
-        f"pretrain-{modality}{suffix}", "encoder", build, config=config, rooms=NETWORK_ROOMS, parents=_parents(study),
+        f"pretrain-{modality}{suffix}", "encoder", build, config=config, rooms=NETWORK_ROOMS,
+        parents=[*_parents(study), *([] if measured is None else [measured])],
         together=not part.pretrain.training.alone,
     )  # fmt: skip
 
@@ -102,7 +108,7 @@ def align(study: Study, encoders: Mapping[str, Artifact], suffix: str = "") -> A
         for modality, found in encoders.items():
             load_weights(towers[modality].encoder, load_state(found))
         method = build_method(chosen, towers)
-        history = _learn(study, stage, method, chosen, f"align{suffix}")
+        history = _learn(study, stage, method, chosen, f"align{suffix}", auxiliary_labels(study, method))
         with stage.commit() as folder:
             save_network(folder, method.towers, config, history)  # type: ignore[attr-defined]
             save_arrays(folder / "embeddings.npz", _embeddings(study, towers, options(chosen.method).get("crop_s")))
@@ -193,15 +199,24 @@ def rehearse_method(study: Study, method: Method) -> None:
     rows = np.unique(np.concatenate([study.cohort.rows_with(train, [m])[:1] for m in method.modalities]))
     method.train(False)
     with torch.inference_mode():
-        shown = dataset(study, rows, method.modalities, auxiliary_labels(study, method))
+        labels = auxiliary_labels(study, method)
+        if getattr(method, "learns_measurements", False):
+            check_measurable(study, type(method).__name__)
+            labels = np.full((len(study.cohort), len(TARGETS)), np.nan)
+        shown = dataset(study, rows, method.modalities, labels)
         method.evaluate_batch(shown.batch(range(len(rows))))
 
 
-def _learn(study: Study, stage: Stage, method: Method, chosen: StageConfig, title: str) -> History:
+def _learns_measurements(chosen: StageConfig) -> bool:
+    return bool(getattr(METHODS.get(chosen.method.kind), "learns_measurements", False))
+
+
+def _learn(
+    study: Study, stage: Stage, method: Method, chosen: StageConfig, title: str, labels: NDArray[np.float64] | None
+) -> History:
     train, validation = (usable_rows(study, method, split) for split in ("train", "validation"))
     if len(train) == 0:
         raise InputError(f"no training subject has what {chosen.method.kind!r} needs", where=stage.name)
-    labels = auxiliary_labels(study, method)
     return learn(
         method, dataset(study, train, method.modalities, labels),
         dataset(study, validation, method.modalities, labels) if len(validation) else None,

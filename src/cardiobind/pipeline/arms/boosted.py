@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cardiobind.errors import ConfigError
 from cardiobind.methods.boosting import Boosted, boosted_of
-from cardiobind.modalities.ecg import ECG_UNIT_UV
-from cardiobind.modalities.ecg.measurements import MEASUREMENTS, SLOWEST_RATE_HZ, measure_ecg
 from cardiobind.modalities.tabular.design import gaps_as_nan
 from cardiobind.pipeline.arms.base import ARMS, Arm
 from cardiobind.pipeline.arms.cell import Cell
 from cardiobind.pipeline.arms.on_features import Features, check_inputs, fit_on_features
-from cardiobind.pipeline.components import Study
+from cardiobind.pipeline.measured import check_measurable, ecg_measurements
 from cardiobind.pipeline.workspace import Stage
-
-MEASUREMENT_ROOMS = ("modalities", "cohort/store", "pipeline/arms")
-BLOCK = 256
 
 
 def table_features(cell: Cell) -> Features:
@@ -39,39 +33,12 @@ def ecg_features(cell: Cell) -> Features:
     return lambda wanted: np.asarray(stored[np.searchsorted(rows, wanted)], dtype=np.float32)
 
 
-def ecg_measurements(study: Study) -> NDArray[np.float32]:
-    """Return the measurements of all ECGs, (ECGs, len(MEASUREMENTS)), computed once for all cells."""
-
-    def build(stage: Stage) -> None:
-        with stage.commit() as folder:
-            measured = pd.DataFrame(list(_measured(study, stage.name)), columns=list(MEASUREMENTS), dtype=np.float32)
-            measured.to_parquet(folder / "measurements.parquet", index=False)
-
-    found = study.workspace.obtain(
-        "ecg-measurements", "features", build, config={}, rooms=MEASUREMENT_ROOMS, parents=[study.cohort.artifact]
-    )
-    return pd.read_parquet(found.file("measurements.parquet")).to_numpy(np.float32)
-
-
-def _measured(study: Study, title: str) -> Iterator[NDArray[np.float64]]:
-    rows = np.flatnonzero(study.cohort.has("ecg"))
-    rate_hz = float(study.cohort.spec("ecg").rate_hz or 0)
-    for start in range(0, len(rows), BLOCK):
-        for counts in study.cohort.read("ecg", rows[start : start + BLOCK]):
-            yield measure_ecg(counts * (ECG_UNIT_UV / 1000), rate_hz)
-        study.workspace.reporter.advance(title, min(start + BLOCK, len(rows)), len(rows))
-
-
 def rehearse_boosted(cell: Cell, sees: tuple[str, ...]) -> None:
     """Check inputs, kind of endpoint, and that the ECG can be measured at its rate."""
     check_inputs(cell, sees)
     boosted_of(cell.task.kind, cell.objective())
-    rate_hz = float(cell.study.cohort.spec("ecg").rate_hz or 0) if "ecg" in sees else SLOWEST_RATE_HZ
-    if rate_hz < SLOWEST_RATE_HZ:
-        raise ConfigError(
-            f"the arm {cell.arm.name!r} cannot measure an ECG of that rate", where="ecg.rate_hz",
-            expected=f"at least {SLOWEST_RATE_HZ:g}", got=rate_hz,
-        )  # fmt: skip
+    if "ecg" in sees:
+        check_measurable(cell.study, cell.arm.name)
 
 
 def fit_boosted(cell: Cell, stage: Stage, sees: tuple[str, ...]) -> None:

@@ -1,0 +1,116 @@
+"""Put the paper's table into the documentation: ``python docs/write_table.py FOLDER [COMMAND]``.
+
+FOLDER is a finished run of the experiment ``table``. Its tables fill the markers of ``docs/results/table.md`` and the headline
+of the README, so that every number there is one of ``tables/*.csv``, which ``cardiobind run`` wrote. Intervals are those over
+test subjects and trainings together where there are several seeds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from write_results import DOCS, fill, markdown, run_facts
+
+PAGE = DOCS / "results" / "table.md"
+HEADLINE = {"binary": ("auroc", "balanced_accuracy"), "regression": ("r2", "mae"), "survival": ("c_index",)}
+TITLES = {
+    "auroc": "AUROC", "balanced_accuracy": "Balanced accuracy", "r2": "R²", "mae": "Mean absolute error",
+    "c_index": "C-index",
+}  # fmt: skip
+SCRATCH, BEST, PAPER = "supervised from scratch", "best recipe", "joint tower"
+
+
+def read(run: Path, name: str) -> pd.DataFrame:
+    """Return the rows of all tables of a run whose file begins with a name."""
+    return pd.concat([pd.read_csv(path) for path in sorted((run / "tables").glob(f"{name}*.csv"))], ignore_index=True)
+
+
+def with_interval(row: pd.Series, value: str, *, sign: bool = False) -> str:
+    """Return a value with its widest interval that is defined."""
+    kinds = ("both", "test_subjects")
+    ends = next(
+        (found for kind in kinds if pd.notna((found := _ends(row, f"intervals.{kind}."))[0])), _ends(row, "")
+    )  # fmt: skip
+    plus = "+" if sign else ""
+    spread = "" if pd.isna(ends[0]) else f" ({ends[0]:{plus}.3f} to {ends[1]:{plus}.3f})"
+    return f"{row[value]:{plus}.3f}{spread}"
+
+
+def _ends(row: pd.Series, prefix: str) -> tuple[float, float]:
+    return row.get(f"{prefix}low", float("nan")), row.get(f"{prefix}high", float("nan"))
+
+
+def matrix(rows: pd.DataFrame, value: str, index: str, *, sign: bool = False) -> str:
+    """Return a table with a column a share of the labels."""
+    fractions = sorted(rows["fraction"].unique())
+    header = [index.capitalize(), *(f"{fraction:.0%} of the labels" for fraction in fractions)]
+    lines = []
+    for name, group in rows.groupby(index, sort=False):
+        cells = [group[group["fraction"] == fraction] for fraction in fractions]
+        lines.append([str(name), *(with_interval(c.iloc[0], value, sign=sign) if len(c) else "–" for c in cells)])
+    return markdown([header, *lines])
+
+
+def results_of(task: str, rows: pd.DataFrame) -> str:
+    """Return all tables of one endpoint: every model on every input set at every share."""
+    parts = [f"### {task}"]
+    for metric in HEADLINE[rows["kind"].iloc[0]]:
+        chosen = rows[rows["metric"] == metric]
+        for inputs, group in chosen.groupby("inputs", sort=False):
+            known = group.iloc[0]
+            positive = f", {int(known['positives'])} positive" if pd.notna(known.get("positives")) else ""
+            parts += [f"{TITLES[metric]}, {inputs}, {int(known['n'])} tested{positive}:", matrix(group, "value", "arm")]
+    return "\n\n".join(parts)
+
+
+def differences_of(task: str, rows: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> str:
+    """Return the paired differences of some pairs of models, with corrected p values at 10 % of the labels."""
+    header = ["Model", "Against", "Inputs", "Labels", "Metric", "Difference", "p, Holm"]
+    lines = []
+    for arm, baseline in pairs:
+        for _, row in rows[(rows["arm"] == arm) & (rows["baseline"] == baseline)].iterrows():
+            p = "–" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}"
+            lines.append([arm, baseline, row["inputs"], f"{row['fraction']:.0%}", TITLES[row["metric"]],
+                          with_interval(row, "difference", sign=True), p])  # fmt: skip
+    return f"### {task}\n\n{markdown([header, *lines])}" if lines else ""
+
+
+def headline(differences: pd.DataFrame, closed: pd.DataFrame, factors: pd.DataFrame) -> str:
+    """Return what the goals ask of the infarction at 10 % of the labels, by input set."""
+    header = ["Inputs", "Metric", f"{BEST} - {SCRATCH}", f"{BEST} - {PAPER}", "Gap to the ceiling closed",
+              "Label-efficiency factor"]  # fmt: skip
+    lines = []
+    for inputs in ("ecg+tabular", "ecg", "tabular", "cmr", "cmr+ecg+tabular"):
+        for metric in HEADLINE["binary"]:
+            def at(rows: pd.DataFrame, value: str, baseline: str = SCRATCH, *, sign: bool = False) -> str:
+                found = rows[(rows["task"] == "mi") & (rows["inputs"] == inputs) & (rows["metric"] == metric)  # noqa: B023
+                             & (rows["fraction"] == 0.1) & (rows["arm"] == BEST) & (rows["baseline"] == baseline)]  # fmt: skip
+                return with_interval(found.iloc[0], value, sign=sign) if len(found) else "–"
+
+            lines.append([inputs, TITLES[metric], at(differences, "difference", sign=True),
+                          at(differences, "difference", PAPER, sign=True), at(closed, "share"), at(factors, "factor")])  # fmt: skip
+    return markdown([header, *lines])
+
+
+def main(run: str, command: str = "cardiobind run table") -> None:
+    """Fill the page and the README."""
+    folder = Path(run)
+    results, differences = read(folder, "results_"), read(folder, "differences")
+    closed, factors = read(folder, "gap_closed"), read(folder, "label_efficiency")
+    metrics = [metric for kind in HEADLINE.values() for metric in kind]
+    known = differences[differences["metric"].isin(metrics)]
+    pairs = list(dict.fromkeys(zip(known["arm"], known["baseline"], strict=True)))
+    fill(PAGE, "table-run", run_facts(folder, command))
+    fill(PAGE, "table-headline", headline(differences, closed, factors))
+    fill(PAGE, "table-results", "\n\n".join(results_of(str(t), r) for t, r in results.groupby("task", sort=False)))
+    fill(PAGE, "table-differences",
+         "\n\n".join(differences_of(str(t), r, pairs) for t, r in known.groupby("task", sort=False)))  # fmt: skip
+    if "--readme" in sys.argv: fill(DOCS.parent / "README.md", "table-headline", headline(differences, closed, factors))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
