@@ -109,7 +109,7 @@ def main(run: str, command: str = "cardiobind run table") -> None:
     fill(PAGE, "table-results", "\n\n".join(results_of(str(t), r) for t, r in results.groupby("task", sort=False)))
     fill(PAGE, "table-differences",
          "\n\n".join(differences_of(str(t), r, pairs) for t, r in known.groupby("task", sort=False)))  # fmt: skip
-    if "--readme" in sys.argv: fill(DOCS.parent / "README.md", "table-headline", headline(differences, closed, factors))
+    fill(DOCS.parent / "README.md", "table-headline", headline(differences, closed, factors))
 
 
 if __name__ == "__main__":
