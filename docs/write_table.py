@@ -1,8 +1,8 @@
 """Put the paper's table into the documentation: ``python docs/write_table.py FOLDER [COMMAND]``.
 
-FOLDER is a finished run of the experiment ``table``. Its tables fill the markers of ``docs/results/table.md`` and the headline
-of the README, so that every number there is one of ``tables/*.csv``, which ``cardiobind run`` wrote. Intervals are those over
-test subjects and trainings together where there are several seeds.
+FOLDER is a finished run of the experiment ``table``. Its tables fill the markers of ``docs/results/table.md`` and the
+headline of the README, so that every number there is one of ``tables/*.csv``, which ``cardiobind run`` wrote. Intervals
+are those over test subjects and trainings together where there are several seeds.
 """
 
 from __future__ import annotations
