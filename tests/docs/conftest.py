@@ -51,6 +51,8 @@ def _run(walked: Walk, folder: Path) -> None:
             (demo / entry.name).symlink_to(entry)
     (demo / "raw").symlink_to(walked.raw)
     (folder / "raw-cohort").symlink_to(walked.raw)
+    (folder / "mnt" / "project").mkdir(parents=True)
+    (folder / "mnt" / "project" / "Bulk").symlink_to(walked.raw / "bulk")
     (folder / "my-bundle").symlink_to(walked.bundle)
     (folder / "PREDICTOR").symlink_to(walked.exported().path)
 
