@@ -68,7 +68,10 @@ class Python:
 
 OUTSIDE = "tests/contract/test_plugins_from_outside.py"
 IN_THE_GUIDE = ("strided_conv", "loudest", "align_margin", "clinic", "pericarditis")
+SEARCH = "tests/pipeline/test_pipeline_search.py"
 HOW = (
+    Python('frame["ecg_pooled"]', "elsewhere", SEARCH),
+    Python("neighbours_for(", "elsewhere", SEARCH),
     *(Python(f'register("{name}")', "elsewhere", OUTSIDE) for name in IN_THE_GUIDE),
     Python("onnxruntime.InferenceSession", "elsewhere", "tests/sharing/test_sharing_example.py"),
     Python('register("gru")', "run"),

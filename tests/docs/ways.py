@@ -59,6 +59,7 @@ TWO = "tests/pipeline/test_pipeline_clusters.py starts two processes"
 MEASURES = "minutes to hours; its options are looked up in the script"
 WHEELS = "downloads of several hundred MB"
 HOSPITALS = "needs the data of four hospitals; tests/sources/test_sources_uci_heart.py reads them"
+SEARCH = "tests/pipeline/test_pipeline_search.py"
 WAYS = (
     Way(r"cardiobind [a-z]+", "check", "names the verb"),
     Way(r"cardiobind demo( --seed N)?", "check", CI, instead={"N": "0"}),
@@ -66,9 +67,11 @@ WAYS = (
     Way(r"cardiobind verify --release PATH", "run", instead={"PATH": "my-bundle"}, code=1),
     Way(r"cardiobind (explain|predict .*--subjects|export .*--onnx) .*", "slow"),
     Way(r"cardiobind (predict|verify|config|inspect|export|withdrawn) .*", "run"),
+    Way(r"cardiobind (embed|index|search) .*", "check", f"an alignment that has to be made first; {SEARCH} does it"),
     Way(r"cardiobind serve .*", "check", "it does not end; tests/serve has servers of its own"),
     Way(r"cardiobind (compare|evaluate) .*", "run", more=("--resamples", "20")),
     Way(r"cardiobind simulate raw-cohort .*", "run", more=TINY, without=("raw-cohort",)),
+    Way(r"cardiobind align demo .*", "check", "minutes; the walk of the tests does it at small size"),
     Way(r"cardiobind (prepare|pretrain|align|finetune) my.toml", "run"),
     Way(r"cardiobind finetune my.toml --only=.* --again", "slow", instead=CELL),
     Way(r"cardiobind finetune my.toml --only=.*", "run", instead=CELL),

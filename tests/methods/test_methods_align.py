@@ -162,3 +162,36 @@ def test_neither_scores_nor_embeddings_may_be_nan_but_for_who_has_nothing(method
         predict(finetuned, subjects)
     with pytest.raises(TrainingError, match="embeddings of ecg are not finite"):
         embed(dict(finetuned.fusion.towers.items()), subjects)
+
+
+@pytest.mark.parametrize("name", ["align_all_pairs", "align_sigmoid", "align_gram"])
+def test_the_shared_space_is_what_pairs_are_compared_in(method, cohort, name):
+    m = method(name).eval()
+    batch = cohort(size=12).batch(range(12))
+    with torch.no_grad():
+        found, told = m.shared_space(m.features(batch), batch.present), m.embed(batch)
+    assert tuple(found) == m.spaces == m.modalities
+    for modality, z in found.items():
+        here = batch.present[modality]
+        assert torch.isnan(z[~here]).all()
+        expected = told[modality].double().numpy()
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+        assert z[here].numpy() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_the_shared_space_of_joint_is_the_image_and_the_others(method, cohort, gaps):
+    m = method("align_joint", gaps=gaps).eval()
+    batch = cohort(size=24).batch(range(24))
+    with torch.no_grad():
+        found = m.shared_space(m.features(batch), batch.present)
+        image, others = (z / z.norm(dim=1, keepdim=True) for z in m.embed(batch))
+    assert tuple(found) == m.spaces == ("cmr", "ecg+tabular")
+    either = (
+        batch.present["ecg"] | batch.present["tabular"] if gaps else batch.present["ecg"] & batch.present["tabular"]
+    )
+    assert torch.equal(found["cmr"].isfinite().all(1), batch.present["cmr"])
+    assert torch.equal(found["ecg+tabular"].isfinite().all(1), either)
+    part = batch.present["cmr"] & either
+    assert found["cmr"][part].numpy() == pytest.approx(image.numpy(), abs=1e-5)
+    assert found["ecg+tabular"][part].numpy() == pytest.approx(others.numpy(), abs=1e-5)

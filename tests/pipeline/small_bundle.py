@@ -17,13 +17,13 @@ FACTS = pd.DataFrame({"age_years": [61.0, 48.0, 70.5], "sex": ["male", "female",
 KNOWN = Calibration(0.8, -1.0, 0.3)
 
 
-def small_bundle(folder: Path) -> Path:
+def small_bundle(folder: Path, preparation: EcgPreparation = PREPARATION) -> Path:
     table = TableContract.fit(FACTS, list(FACTS))
     contract = BundleContract(
-        task="mi", title="Myocardial infarction", inputs={"ecg": ecg_spec(PREPARATION), "tabular": table.spec()},
+        task="mi", title="Myocardial infarction", inputs={"ecg": ecg_spec(preparation), "tabular": table.spec()},
         encoders={"ecg": {"kind": "vit", "options": {"patch": [12, 50], "width": 32, "depth": 1, "heads": 2}},
                   "tabular": {"kind": "tabular_mlp", "options": {"width": 16}}},
-        pool="mean", fusion={"hidden": 8}, ecg=PREPARATION, cmr=None, table=table, crop_s=5.0, crops=2,
+        pool="mean", fusion={"hidden": 8}, ecg=preparation, cmr=None, table=table, crop_s=5.0, crops=2,
         calibration=dict.fromkeys(("ecg", "tabular", "ecg+tabular"), KNOWN), summary={},
     )  # fmt: skip
     torch.manual_seed(5)

@@ -6,7 +6,7 @@ import sys
 
 # the verbs are listed in this order
 # isort: off
-from cardiobind.cli import learning, results, use, files  # noqa: F401
+from cardiobind.cli import learning, results, use, search, files  # noqa: F401
 
 # isort: on
 from cardiobind.cli.app import app

@@ -46,6 +46,14 @@ def save_weights(file: Path, module: nn.Module) -> None:
     save_file({k: v.detach().contiguous().clone() for k, v in module.state_dict().items()}, file)
 
 
+def save_rest(file: Path, module: nn.Module, *, without: str) -> None:
+    """Write the state of a module but for one of its parts, without which it may have none."""
+    rest = {
+        k: v.detach().contiguous().clone() for k, v in module.state_dict().items() if not k.startswith(f"{without}.")
+    }
+    save_file(rest, file)
+
+
 def load_state(artifact: Artifact, part: str = "") -> State:
     """Return the weights of an artefact, or of a part of its network.
 
@@ -56,6 +64,11 @@ def load_state(artifact: Artifact, part: str = "") -> State:
     state = load_file(artifact.file("weights.safetensors"))
     prefix = f"{part}." if part else ""
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def load_weights_file(file: Path) -> State:
+    """Return the weights of one file."""
+    return load_file(file)
 
 
 def load_history(artifact: Artifact) -> pd.DataFrame:

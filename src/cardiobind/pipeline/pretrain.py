@@ -20,12 +20,14 @@ from cardiobind.models import Encoder, Tower, load_weights
 from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, options, seeded, training_settings
 from cardiobind.pipeline.first_weights import encoder_facts, first_encoder
 from cardiobind.pipeline.measured import check_measurable, measured_ecgs, measurements_to_learn
-from cardiobind.pipeline.networks import load_state, save_arrays, save_network
+from cardiobind.pipeline.networks import load_state, save_arrays, save_network, save_rest
 from cardiobind.pipeline.workspace import Stage
 from cardiobind.tasks import TASKS
 from cardiobind.training import History
 
 EMBEDDED_SUBJECTS = 1000
+ALIGNMENT = "alignment.safetensors"
+"""What the alignment has beside the towers: the heads into the space that its loss compares in."""
 ROWS = "rows"
 """Name, among the embeddings of test subjects, of their places in the cohort."""
 
@@ -111,6 +113,7 @@ def align(study: Study, encoders: Mapping[str, Artifact], suffix: str = "") -> A
         history = _learn(study, stage, method, chosen, f"align{suffix}", auxiliary_labels(study, method))
         with stage.commit() as folder:
             save_network(folder, method.towers, config, history)  # type: ignore[attr-defined]
+            save_rest(folder / ALIGNMENT, method, without="towers")  # type: ignore[arg-type]
             save_arrays(folder / "embeddings.npz", _embeddings(study, towers, options(chosen.method).get("crop_s")))
 
     parents = [*_parents(study), *encoders.values()]

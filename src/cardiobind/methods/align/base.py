@@ -104,6 +104,20 @@ class Align(nn.Module):
         """Return the embeddings (P, width) by the tower of a modality of what it is shown (P, ...)."""
         return in_chunks(self.towers[modality], x, self.chunks[modality])
 
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """What `shared_space` may return: modalities, or groups of them such as ``ecg+tabular``; none by itself."""
+        return ()
+
+    def shared_space(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what the loss compares, by name in `spaces`: (B, projection) of length 1, NaN where absent.
+
+        Args:
+            features: per modality that anybody has (P, width), as `features` returns them.
+            present: per modality (B,) bool.
+        """
+        return {}
+
     def alike(self, batch: Batch, embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor | None:
         """Return (B, B) bool, the subjects of all processes that are no negatives of one another; None for nobody.
 

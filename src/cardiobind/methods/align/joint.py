@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cardiobind.data import Batch
 from cardiobind.errors import ConfigError
 from cardiobind.methods.align.base import EVALUATED, Align
+from cardiobind.methods.align.phenotypes import at_rows
 from cardiobind.methods.base import METHODS, Present, Step, embedding_spread, finite, having, zero_loss
 from cardiobind.methods.predict import restrict
 from cardiobind.models import ProjectionHead, Tower
@@ -88,11 +90,35 @@ class AlignJoint(Align):
         features = {name: self.through(name, x) for name, x in shown.items()}
         return self.image_head(features["cmr"]), self.head(self.side_by_side(features, batch))
 
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The image, and the others together."""
+        return ("cmr", "+".join(self.others))
+
+    def shared_space(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the normalised embeddings (B, projection) of the image and of the others together, NaN where absent.
+
+        Who lacks one of the others has none of them, but where the learnt token stands for it.
+        """
+        found = {}
+        if "cmr" in features:
+            found["cmr"] = at_rows(F.normalize(self.image_head(features["cmr"]), dim=1), present["cmr"])
+        have = torch.stack([present[name] for name in self.others], dim=1)
+        who = have.any(dim=1) if self.absent else have.all(dim=1)
+        if bool(who.any()):
+            told = {name: features[name][who[present[name]]] for name in self.others if name in features}
+            z = self.head(self.beside_one_another(told, have[who]))
+            found["+".join(self.others)] = at_rows(F.normalize(z, dim=1), who)
+        return found
+
     def side_by_side(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Return (n, sum of widths): what the towers of the others say, or the learnt token where one is absent."""
+        return self.beside_one_another(features, torch.stack([batch.present[name] for name in self.others], dim=1))
+
+    def beside_one_another(self, features: Mapping[str, Tensor], have: Tensor) -> Tensor:
+        """Return (n, sum of widths); `have` (n, others) says who has which, all of them where there are no tokens."""
         if not self.absent:
             return torch.cat([features[name] for name in self.others], dim=1)
-        have = torch.stack([batch.present[name] for name in self.others], dim=1)
         shown = self._keep(have)
         return torch.cat([self._column(m, features, have[:, i], shown[:, i]) for i, m in enumerate(self.others)], dim=1)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cardiobind.data import Batch
 from cardiobind.errors import ConfigError
@@ -78,6 +79,16 @@ class AlignAllPairs(Align):
     def embed(self, batch: Batch) -> dict[str, Tensor]:
         """Return per modality the embeddings (P, projection) of the subjects of the batch that have it."""
         return self.project(self.features(batch))
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Every modality."""
+        return self.modalities
+
+    def shared_space(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return per modality that anybody has the normalised embeddings (B, projection), NaN where absent."""
+        told = self.project(features)
+        return {name: at_rows(F.normalize(z, dim=1), present[name]) for name, z in told.items()}
 
     def project(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return per modality the embeddings (P, projection) of what its tower says (P, width)."""

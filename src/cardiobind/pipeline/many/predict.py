@@ -107,7 +107,7 @@ def predict_many(
     )  # fmt: skip
     shown.start(STAGE)
     with _rows(predictor, cases, work_folder(out), workers, limits or Limits(), shown) as rows:
-        counted, partial = _Counted(rows), work_folder(out) / f"partial{out.suffix}"
+        counted, partial = Counted(rows), work_folder(out) / f"partial{out.suffix}"
         write(partial, counted, prediction_columns(known), _facts(predictor, len(cases.rows)))
         told = counted.told(out, cases)
         finish(partial, out)
@@ -134,18 +134,18 @@ def _facts(predictor: Predictor, subjects: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class _Counted:
+class Counted:
     """Rows that are counted as they pass."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        self._rows, self.read, self.abstained = rows, 0, 0
+        self._rows, self.scored, self.abstained = rows, 0, 0
         self.set_aside: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Row]:
         for row in self._rows:
-            self.read += 1
-            self.set_aside.update([row["set_aside"]] if row["told"] is None else [])
-            self.abstained += bool(row["told"] and row["told"]["abstained"])
+            self.scored += row["told"] is not None
+            self.set_aside.update([row["set_aside"]] if row["set_aside"] is not None else [])
+            self.abstained += bool(row["told"] and row["told"].get("abstained"))
             yield row
 
     def told(self, out: Path, cases: Cases) -> Told:
@@ -154,8 +154,8 @@ class _Counted:
         Raises:
             ArtifactError: subjects were lost.
         """
-        aside = sum(self.set_aside.values())
-        scored = self.read - aside
-        if self.read != len(cases.rows):
-            raise ArtifactError("subjects were lost: not every one has a row", expected=len(cases.rows), got=self.read)
-        return Told(out, self.read, scored, self.abstained, dict(sorted(self.set_aside.items())), cases.passed_over)
+        read, aside = len(cases.rows), sum(self.set_aside.values())
+        if read != self.scored + aside:
+            got = f"{read} read, {self.scored} scored, {aside} set aside"
+            raise ArtifactError("subjects were lost: read is not scored + set aside", got=got)
+        return Told(out, read, self.scored, self.abstained, dict(sorted(self.set_aside.items())), cases.passed_over)

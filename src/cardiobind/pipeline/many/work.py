@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
 import numpy as np
@@ -76,7 +76,9 @@ class Outcome:
     @classmethod
     def of(cls, prepared: PreparedSubject) -> Outcome:
         """Return the outcome of a subject whose data are ready."""
-        return cls(replace(prepared, signals={}), {m: signal.numpy() for m, signal in prepared.signals.items()})
+        drawn = {f.name: None for f in fields(prepared) if not f.repr}  # records that were read, which no score needs
+        arrays = {m: signal.numpy() for m, signal in prepared.signals.items()}
+        return cls(replace(prepared, signals={}, **drawn), arrays)  # type: ignore[arg-type]
 
     @property
     def prepared(self) -> PreparedSubject | None:

@@ -1,0 +1,266 @@
+"""Embeddings by the weights that the alignment ended with, and a search that is a plain search."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from small_bundle import small_bundle, write_ecg
+from typer.testing import CliRunner
+
+from cardiobind import inference
+from cardiobind.artifact import commit, open_artifact
+from cardiobind.cli import app
+from cardiobind.cohort import Cohort
+from cardiobind.errors import ArtifactError, CardiobindError, ConfigError, DataContractError, InputError
+from cardiobind.inference import prepare_subject
+from cardiobind.modalities.ecg import EcgPreparation
+from cardiobind.pipeline.search import (
+    Index,
+    build_index,
+    embed_many,
+    nearest,
+    neighbours_for,
+    open_embedder,
+    open_index,
+)
+from cardiobind.pipeline.search.assess import assess, conformal
+from cardiobind.pipeline.search.cohorts import subjects_of
+from cardiobind.pipeline.search.index import infer
+from walking import EID, Walk
+
+SHORTER = EcgPreparation(rate_hz=100, duration_s=6.0)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_a_phenotype_is_the_mean_of_the_nearest_who_have_it() -> None:
+    chance = np.random.default_rng(0)
+    embeddings, queries = unit(chance.normal(size=(40, 6))), unit(chance.normal(size=(7, 6)))
+    values = chance.normal(size=(40, 3))
+    values[chance.random(values.shape) < 0.3] = np.nan
+    values[:, 2] = np.nan
+    means, spreads = infer(embeddings, values, queries, 5)
+    for i, query in enumerate(queries):
+        order = sorted(range(40), key=lambda j: -float(embeddings[j] @ query))
+        for column in (0, 1):
+            own = [values[j, column] for j in order if np.isfinite(values[j, column])][:5]
+            assert means[i, column] == pytest.approx(np.mean(own))
+            assert spreads[i, column] == pytest.approx(np.std(own))
+    assert np.isnan(means[:, 2]).all()
+    everybody, _ = infer(embeddings, values, queries, 1000)
+    assert everybody[:, :2] == pytest.approx(np.tile(np.nanmean(values[:, :2], axis=0), (7, 1)))
+
+
+def test_conformal_distances_cover_what_they_promise() -> None:
+    assert conformal(np.arange(1.0, 20.0)) == 18.0
+    assert conformal(np.arange(1.0, 10.0)) == 9.0
+    assert conformal(np.arange(1.0, 9.0)) is None
+    chance = np.random.default_rng(1)
+    inside = []
+    for _ in range(400):
+        width = conformal(np.abs(chance.standard_t(3, 49)))
+        assert width is not None
+        inside.append((np.abs(chance.standard_t(3, 50)) <= width).mean())
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.01)
+
+
+def test_the_evaluation_knows_truth_from_noise() -> None:
+    chance = np.random.default_rng(2)
+    angle = chance.uniform(0, np.pi, 400)
+    embeddings = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    values = np.stack([60 + 5 * angle, chance.normal(60, 8, 400)], 1)
+    index, tested = (embeddings[:300], values[:300]), (embeddings[300:], values[300:])
+    found = assess(*index, *tested, ["known", "noise"], 10, {"known": 1.0, "noise": None})
+    assert found["known"]["r2"] > 0.99
+    assert found["known"]["mae_gain_interval"][0] > 0
+    assert found["known"]["interval_coverage"] == 1.0
+    assert found["noise"]["r2"] < 0
+    assert found["noise"]["mae_gain_interval"][0] < 0
+    assert found["noise"]["interval_coverage"] is None
+
+
+def test_a_bundle_embeds_as_its_predictor_does(tmp_path: Path) -> None:
+    bundle = small_bundle(tmp_path / "bundle")
+    files = {name: write_ecg(tmp_path / name, number) for number, name in enumerate("ab")}
+    files["b"].write_bytes(files["b"].read_bytes()[:4000])
+    rows = [f"{name},{file},{age}" for (name, file), age in zip(files.items(), (60, 50), strict=True)]
+    (tmp_path / "list.csv").write_text("\n".join(["subject,ecg,age_years", *rows, "c,,55", "d,,"]))
+    told = embed_many(bundle, tmp_path / "out.parquet", subjects=tmp_path / "list.csv", workers=0)
+    assert (told.read, told.scored, sorted(told.set_aside)) == (4, 2, ["nothing_given", "truncated"])
+    frame = pd.read_parquet(tmp_path / "out.parquet").set_index("subject")
+    predictor = inference.load(bundle)
+    prepared = prepare_subject(predictor.contract, ecg=files["a"], table={"age_years": 60})
+    alone = predictor.embed(prepared)
+    assert np.array_equal(frame["ecg_pooled"]["a"], alone["ecg"])
+    assert np.array_equal(frame["tabular_pooled"]["a"], alone["tabular"])
+    assert frame["ecg_pooled"]["c"] is None
+    assert frame["tabular_pooled"]["c"] is not None
+    schema = pq.read_schema(tmp_path / "out.parquet")
+    assert str(schema.field("ecg_pooled").type) == "fixed_size_list<element: float>[32]"
+    assert json.loads(schema.metadata[b"cardiobind"])["encoder"] == predictor.artifact.digest
+
+
+def test_what_embeds_nothing_is_refused(tmp_path: Path) -> None:
+    with commit(tmp_path / "odd", "report") as folder:
+        (folder / "x").write_text("x")
+    with pytest.raises(ArtifactError, match="nothing that embeds"):
+        open_embedder(tmp_path / "odd")
+    with commit(tmp_path / "old", "aligned") as folder:
+        (folder / "model.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="older code"):
+        open_embedder(tmp_path / "old")
+    with pytest.raises(ConfigError, match="Parquet"):
+        embed_many(tmp_path / "old", tmp_path / "out.csv", folder=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def aligned(walked: Walk) -> Path:
+    (found,) = walked.artifacts("aligned")
+    return found.path
+
+
+@pytest.fixture(scope="module")
+def cohort(walked: Walk) -> Cohort:
+    (found,) = walked.artifacts("cohort")
+    return Cohort(found)
+
+
+@pytest.fixture(scope="module")
+def index(walked: Walk, aligned: Path, tmp_path_factory: pytest.TempPathFactory) -> Index:
+    truth = walked.raw / "truth" / "hearts.parquet"
+    return build_index(aligned, tmp_path_factory.mktemp("index") / "index", phenotypes=truth, neighbours=5)
+
+
+def splits(walked: Walk) -> np.ndarray:
+    (division,) = walked.artifacts("division")
+    return pd.read_parquet(division.file("splits.parquet"))["split"].to_numpy()
+
+
+@pytest.mark.e2e
+def test_the_shared_space_is_that_of_the_round_the_weights_are_from(
+    walked: Walk, aligned: Path, cohort: Cohort
+) -> None:
+    found = open_artifact(aligned)
+    history = pd.read_csv(found.file("history.csv")).set_index("round")
+    best = history.loc[found.json("model.json")["selection"]["best_round"]]
+    embedder: Any = open_embedder(aligned)
+    rows = np.flatnonzero(splits(walked) == "validation")
+    held = [embedder.shared(prepared) for _, prepared in subjects_of(cohort, embedder.contract, rows)]
+    both = [one for one in held if {"ecg", "cmr"} <= set(one)]
+    ecg, cmr = (np.stack([one[name] for one in both]) for name in ("ecg", "cmr"))
+    assert np.linalg.norm(ecg, axis=1) == pytest.approx(np.ones(len(ecg)), abs=1e-5)
+    distance = float(((ecg - cmr) ** 2).sum(axis=1).mean())
+    assert distance == pytest.approx(best["validation_distance_ecg~cmr"], rel=1e-3)
+
+
+@pytest.mark.e2e
+def test_raw_files_and_the_cohort_have_the_same_embeddings(
+    walked: Walk, aligned: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    told = embed_many(aligned, tmp_path / "cohort.parquet", cohort=cohort.artifact.path)
+    frame = pd.read_parquet(tmp_path / "cohort.parquet").set_index("subject")
+    assert told.read == len(frame) == len(cohort)
+    samples = cohort.samples
+    row = int(np.flatnonzero(cohort.has("ecg") & cohort.has("cmr") & cohort.has("tabular"))[0])
+    subject = str(samples["subject"][row])
+    bulk = walked.raw / "bulk"
+    embedder: Any = open_embedder(aligned)
+    prepared = prepare_subject(
+        embedder.contract, ecg=bulk / f"{subject}_20205_2_0.xml", cmr=bulk / f"{subject}_20209_2_0.zip",
+        table=walked.raw / "table.csv", subject=subject,
+    )  # fmt: skip
+    alone = embedder.embed(prepared)
+    assert set(alone) == {f"{m}_{what}" for m in ("ecg", "cmr", "tabular") for what in ("pooled", "shared")}
+    for name, vector in alone.items():
+        assert np.array_equal(frame[name][subject], vector), name
+    lacking = str(samples["subject"][int(np.flatnonzero(~cohort.has("cmr"))[0])])
+    assert frame["cmr_shared"][lacking] is None
+
+
+@pytest.mark.e2e
+def test_an_index_finds_its_own_and_names_nobody(walked: Walk, index: Index, cohort: Cohort) -> None:
+    truth = pd.read_parquet(walked.raw / "truth" / "hearts.parquet").set_index("subject")
+    assert set(splits(walked)[index.rows]) == {"train"}
+    place = 3
+    subject = str(cohort.samples["subject"][int(index.rows[place])])
+    prepared = prepare_subject(index.contract, cmr=walked.raw / "bulk" / f"{subject}_20209_2_0.zip")
+    first, second = index.neighbours(prepared, 2)
+    assert first["similarity"] == pytest.approx(1.0, abs=1e-5)
+    assert first["similarity"] >= second["similarity"]
+    told = {one["name"]: one for one in first["phenotypes"]}
+    assert told["lvef_percent"]["value"] == pytest.approx(truth["lvef_percent"][subject])
+    assert told["lvef_percent"]["unit"] == "%"
+    for file in index.artifact.path.rglob("*"):
+        if file.is_file():
+            assert not EID.search(file.read_bytes()), file.name
+    assert list(pd.read_parquet(index.artifact.path / "phenotypes.parquet").columns[-1:]) == ["row"]
+
+
+@pytest.mark.e2e
+def test_phenotypes_are_told_with_an_interval_and_evaluated(walked: Walk, index: Index, cohort: Cohort) -> None:
+    row = int(np.flatnonzero((splits(walked) == "test") & cohort.has("ecg"))[0])
+    subject = str(cohort.samples["subject"][row])
+    prepared = prepare_subject(index.contract, ecg=walked.raw / "bulk" / f"{subject}_20205_2_0.xml")
+    (lvef,) = [one for one in index.inferred(prepared) if one["name"] == "lvef_percent"]
+    query = index.query(prepared)[1]
+    order = np.argsort(-(index.embeddings @ query), kind="stable")[:5]
+    assert lvef["value"] == pytest.approx(index.phenotypes["lvef_percent"].to_numpy()[order].mean())
+    width = index.facts["half_widths"]["ecg"]["lvef_percent"]
+    assert (lvef["low"], lvef["high"]) == pytest.approx((lvef["value"] - width, lvef["value"] + width))
+    assert lvef["by"] == "ecg"
+    measured = index.facts["evaluation"]["ecg"]["lvef_percent"]
+    tested = int((cohort.has("ecg") & (splits(walked) == "test")).sum())
+    assert measured["subjects"] == tested
+    assert [n["similarity"] for n in nearest(index, 3 * query, 4)] == pytest.approx(
+        np.sort(index.embeddings @ query)[::-1][:4]
+    )
+
+
+@pytest.mark.e2e
+def test_a_bundle_of_the_same_experiment_can_be_searched_with(walked: Walk, index: Index, tmp_path: Path) -> None:
+    predictor = inference.load(walked.bundle)
+    found = neighbours_for(index, predictor.contract, 3)
+    ecg = next((walked.raw / "bulk").glob("*_20205_2_0.xml"))
+    prepared = prepare_subject(predictor.contract, ecg=ecg)
+    assert found(prepared) == index.neighbours(prepare_subject(index.contract, ecg=ecg), 3)
+    json.dumps(found(prepared), allow_nan=False)
+    with pytest.raises(DataContractError, match="prepared otherwise"):
+        neighbours_for(index, inference.load(small_bundle(tmp_path / "other", SHORTER)).contract)
+
+
+@pytest.mark.e2e
+def test_the_verbs_of_an_index(walked: Walk, aligned: Path, tmp_path: Path) -> None:
+    truth = walked.raw / "truth" / "hearts.parquet"
+    words = ["index", str(aligned), str(tmp_path / "index"), "--phenotypes", str(truth), "--half"]
+    made = CliRunner().invoke(app, words)
+    assert made.exit_code == 0, made.output
+    assert "must not leave the platform" in made.output
+    assert np.load(tmp_path / "index" / "embeddings.npy").dtype == np.float16
+    ecg = next((walked.raw / "bulk").glob("*_20205_2_0.xml"))
+    asked = CliRunner().invoke(app, ["search", "--index", str(tmp_path / "index"), "--ecg", str(ecg), "--nearest", "2"])
+    assert asked.exit_code == 0, asked.output
+    answer = json.loads(asked.output)
+    assert len(answer["nearest"]) == 2
+    assert not EID.search(asked.output.encode())
+    for embedding, k in ((np.zeros(128), 1), (np.ones(3), 1), (np.ones(128), 0)):
+        with pytest.raises(InputError):
+            nearest(open_index(tmp_path / "index"), embedding, k)
+
+
+@pytest.mark.e2e
+def test_an_index_of_nothing_is_refused(walked: Walk, aligned: Path, tmp_path: Path) -> None:
+    with pytest.raises(CardiobindError, match="nothing is known of anybody's heart"):
+        build_index(aligned, tmp_path / "index")
+    (tmp_path / "t.csv").write_text("name,lvef_percent\na,1\n")
+    with pytest.raises(CardiobindError, match="no column called subject"):
+        build_index(aligned, tmp_path / "index", phenotypes=tmp_path / "t.csv")
+    with pytest.raises(ConfigError, match="too few neighbours"):
+        build_index(aligned, tmp_path / "index", neighbours=0)
