@@ -105,6 +105,7 @@ def serve(
     request_seconds: Annotated[float, typer.Option(help="Time limit of the preparation of one request.")] = 30.0,
     worker_gib: Annotated[float, typer.Option(help="Memory limit of a worker process.")] = 2.0,
     most_requests: Annotated[int, typer.Option(help="Predictions in work or waiting; one more is told to wait.")] = 32,
+    index: Annotated[Path | None, typer.Option(help="Folder of an index: each answer shows the nearest cases.")] = None,
 ) -> None:
     """Serve a bundle over HTTP, with a web page: raw files and medical facts in, calibrated risk out."""
     from cardiobind import serve as server
@@ -114,7 +115,7 @@ def serve(
         workers=workers, limits=Limits(request_seconds, int(worker_gib * 2**30)), most_requests=most_requests,
         api_key=server.read_api_key(api_key_file),
     )  # fmt: skip
-    server.run(bundle, host=host, port=port, settings=settings)
+    server.run(bundle, host=host, port=port, settings=settings, index=index)
 
 
 @app.command()

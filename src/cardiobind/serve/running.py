@@ -60,7 +60,10 @@ def make_app(
     return application(predictor, settings, explain=explains, neighbours=neighbours)
 
 
-def run(bundle: Path | str, *, host: str = "127.0.0.1", port: int = 8000, settings: Settings = _SETTINGS) -> None:
+def run(
+    bundle: Path | str, *, host: str = "127.0.0.1", port: int = 8000, settings: Settings = _SETTINGS,
+    index: Path | str | None = None,
+) -> None:  # fmt: skip
     """Serve a bundle until the process is told to stop; requests in work are answered first.
 
     Args:
@@ -68,10 +71,12 @@ def run(bundle: Path | str, *, host: str = "127.0.0.1", port: int = 8000, settin
         host: address to listen at.
         port: at that address.
         settings: limits and API key; without `Settings.hosts` a server on loopback answers to its names there alone.
+        index: folder of an index (`cardiobind index`), whose nearest cases each answer shows.
 
     Raises:
         ConfigError: the extra ``serve`` is not installed, or the address cannot be had.
-        ArtifactError, CorruptArtifactError: there is no bundle, or a file of it is not what was written.
+        ArtifactError, CorruptArtifactError: there is no bundle or index, or a file of it is not what was written.
+        DataContractError: the index was made of recordings prepared otherwise.
     """
     from cardiobind import inference
 
@@ -79,11 +84,24 @@ def run(bundle: Path | str, *, host: str = "127.0.0.1", port: int = 8000, settin
     if private and not settings.hosts:
         settings = replace(settings, hosts=LOOPBACK)
     predictor = inference.load(bundle)
-    app = make_app(predictor, settings)
+    app = make_app(predictor, settings, neighbours=None if index is None else nearest_cases(index, predictor))
     _log_to_stderr()
     for line in greeting(predictor.contract.title, host, port, settings):
         print(line, file=sys.stderr, flush=True)  # noqa: T201
     _listen(app, host, port)
+
+
+def nearest_cases(index: Path | str, predictor: Predictor) -> Neighbours:
+    """Return what finds the nearest cases of an index for a bundle; see `make_app`.
+
+    Raises:
+        ArtifactError, CorruptArtifactError: there is no index.
+        DataContractError: it was made of recordings prepared otherwise.
+    """
+    from cardiobind.pipeline.search import neighbours_for, open_index
+
+    found = neighbours_for(open_index(index), predictor.contract)
+    return lambda _, prepared: found(prepared)
 
 
 def greeting(title: str, host: str, port: int, settings: Settings) -> list[str]:
