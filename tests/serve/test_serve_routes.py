@@ -163,3 +163,15 @@ def test_without_the_extra_the_error_names_it(predictor: Predictor, monkeypatch:
     monkeypatch.setattr(running, "_is_there", lambda package: package != "captum")
     with serving(predictor, Settings(workers=1)) as client:
         assert not client.get("/v1/model").json()["explains"]
+
+
+def test_the_nearest_cases_are_those_of_the_index(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def neighbours_for(index: str, contract: Any) -> Any:
+        assert (index, contract) == ("opened some-index", predictor.contract)
+        return lambda prepared: [{"modality": prepared.inputs}]
+
+    monkeypatch.setattr("cardiobind.pipeline.search.open_index", lambda place: f"opened {place}")
+    monkeypatch.setattr("cardiobind.pipeline.search.neighbours_for", neighbours_for)
+    with serving(predictor, Settings(workers=1), neighbours=running.nearest_cases("some-index", predictor)) as client:
+        answer = client.post("/v1/predict/json", json={"facts": {"age_years": 60}})
+    assert answer.json()["neighbours"] == [{"modality": "tabular"}]
