@@ -19,7 +19,7 @@ from documented import FENCE, SHELL, Command, blocks, commands
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMANDS = commands(REPOSITORY)
-OURS = [c for c in COMMANDS if "cardiobind" in c.words and c.words[0] != "pip"]
+OURS = [c for c in COMMANDS if "cardiobind" in c.words and c.words[0] != "pip" and "--help" not in c.words]
 TAKES_EXPERIMENT = {"run", "config", "prepare", "pretrain", "align", "finetune"}
 SHOWN = re.search(r"^```toml\n(name = .*?)^```", (REPOSITORY / "docs/howto/own_experiment.md").read_text(), re.M | re.S)
 

@@ -62,6 +62,7 @@ HOSPITALS = "needs the data of four hospitals; tests/sources/test_sources_uci_he
 SEARCH = "tests/pipeline/test_pipeline_search.py"
 WAYS = (
     Way(r"cardiobind [a-z]+", "check", "names the verb"),
+    Way(r"cardiobind --help", "check", "tests/cli/test_cli_verbs.py times it"),
     Way(r"cardiobind demo( --seed N)?", "check", CI, instead={"N": "0"}),
     Way(r"cardiobind verify --release my-release", "run", instead={"my-release": "my-bundle"}, code=1),
     Way(r"cardiobind verify --release PATH", "run", instead={"PATH": "my-bundle"}, code=1),
@@ -100,7 +101,7 @@ WAYS = (
     Way(r"\.ci/run .*", "check", "it runs the tests"),
     Way(r"pytest( .*)?", "check", "it is what runs this"),
     Way(r"python (benchmarks|docs|tests)/\S+.*", "check", MEASURES),
-    Way(r"(export \w+=.*|wait|sbatch .*|dask worker .*|dx extract_dataset)", "check", "no command of this package"),
+    Way(r"(export \w+=.*|git clone|wait|sbatch .*|dask worker .*|dx extract_dataset)", "check", "not of this package"),
 )  # fmt: skip
 
 
