@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -31,13 +32,13 @@ def free_port() -> int:
 @pytest.mark.slow
 def test_it_serves_until_it_is_told_to_stop(predictor: Predictor, tmp_path: Path) -> None:
     write_bundle(commit(tmp_path / "bundle", "bundle"), predictor.contract, predictor.fusion.state_dict())
-    temporary, port = tmp_path / "temporary", free_port()
-    temporary.mkdir()
+    temporary, port = Path(tempfile.mkdtemp()), free_port()  # a short path: sockets of multiprocessing lie in it
     words = ["serve", "--bundle", str(tmp_path / "bundle"), "--port", str(port), "--workers", "1"]
     environment = {**os.environ, "TMPDIR": str(temporary), "CARDIOBIND_API_KEY": ""}
     with subprocess.Popen([sys.executable, "-c", VERB, *words], stderr=subprocess.PIPE, env=environment) as server:
         try:
             for _ in range(600):
+                assert server.poll() is None, server.stderr.read() if server.stderr else ""
                 try:
                     assert httpx.get(f"http://127.0.0.1:{port}/v1/health").json() == {"status": "ok"}
                     break

@@ -55,9 +55,9 @@ class Service:
         Raises:
             ConfigError: the workers cannot start.
         """
-        self._folder = tempfile.mkdtemp(prefix="cardiobind-serve-")
         self.pool = await asyncio.to_thread(Pool, self.predictor.contract, self.settings)
         await self.pool.start()
+        self._folder = tempfile.mkdtemp(prefix="cardiobind-serve-")
         self.batcher = Batcher(
             self.predictor, window_s=self.settings.batch_ms / 1000, most=self.settings.batch_most,
             expected=lambda: self.metrics.working, seen=self.metrics.batches.add,
