@@ -72,40 +72,57 @@ def results_of(task: str, rows: pd.DataFrame) -> str:
 
 
 def differences_of(task: str, rows: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> str:
-    """Return the paired differences of some pairs of models, with corrected p values at 10 % of the labels."""
-    header = ["Model", "Against", "Inputs", "Labels", "Metric", "Difference", "p, Holm"]
+    """Return the paired differences of some pairs of models, of AUROC with DeLong's p over test subjects, corrected."""
+    header = ["Model", "Against", "Inputs", "Labels", "Metric", "Difference", "p, DeLong, Holm"]
     lines = []
     for arm, baseline in pairs:
         for _, row in rows[(rows["arm"] == arm) & (rows["baseline"] == baseline)].iterrows():
-            p = "–" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}"
+            corrected = row.get("delong.p_holm", float("nan"))
+            p = "–" if pd.isna(corrected) else "< .001" if corrected < 0.001 else f"{corrected:.3f}"
             lines.append([arm, baseline, row["inputs"], f"{row['fraction']:.0%}", TITLES[row["metric"]],
                           with_interval(row, "difference", sign=True), p])  # fmt: skip
     return f"### {task}\n\n{markdown([header, *lines])}" if lines else ""
 
 
-def headline(differences: pd.DataFrame, closed: pd.DataFrame, factors: pd.DataFrame) -> str:
+def headline(
+    differences: pd.DataFrame, closed: pd.DataFrame, factors: pd.DataFrame, asked: Sequence[tuple[str, str]]
+) -> str:
     """Return what the goals ask of the infarction at 10 % of the labels, by model and input set."""
     header = [
         "Model", "Inputs", "Metric", f"minus {SCRATCH}", f"minus {PAPER}", "Gap to the ceiling closed",
         "Label-efficiency factor",
     ]  # fmt: skip
     lines = []
-    for arm, inputs in ASKED:
+    for arm, inputs in asked:
         for metric in HEADLINE["binary"]:
             own = {"task": "mi", "fraction": 0.1, "arm": arm, "inputs": inputs, "metric": metric}
             scratch = {**own, "baseline": SCRATCH}
             lines.append([
                 arm, inputs, TITLES[metric], one(differences, scratch, "difference", sign=True),
                 one(differences, {**own, "baseline": PAPER}, "difference", sign=True), one(closed, scratch, "share"),
-                one(factors, scratch, "factor"),
+                one(factors, scratch, "factor", bounded=True),
             ])  # fmt: skip
     return markdown([header, *lines])
 
 
-def one(rows: pd.DataFrame, key: Mapping[str, object], value: str, *, sign: bool = False) -> str:
+def one(rows: pd.DataFrame, key: Mapping[str, object], value: str, *, sign: bool = False, bounded: bool = False) -> str:
     """Return the value of the only row with a key, a dash where there is none."""
     found = rows[np.logical_and.reduce([rows[column] == wanted for column, wanted in key.items()])]
-    return with_interval(found.iloc[0], value, sign=sign) if len(found) else "–"
+    if not len(found):
+        return "–"
+    return within_bounds(found.iloc[0], value) if bounded else with_interval(found.iloc[0], value, sign=sign)
+
+
+def within_bounds(row: pd.Series, value: str) -> str:
+    """Return a factor with its widest interval, each number marked where it is only known to be beyond."""
+    kinds = [kind for kind in ("both", "test_subjects") if pd.notna(row.get(f"intervals.{kind}.low"))]
+    names = [value, *(f"intervals.{kinds[0]}.{end}" for end in ("low", "high"))] if kinds else [value] * 3
+    marks = ["bound", *(f"{name}_bound" for name in names[1:])]
+    known = [row.get(mark) for mark in marks]
+    first, low, high = (
+        f"{'' if pd.isna(mark) else f'{mark} '}{row[name]:.1f}" for name, mark in zip(names, known, strict=True)
+    )
+    return f"{first} ({low} to {high})"
 
 
 def main(run: str, command: str = "cardiobind run table") -> None:
@@ -117,11 +134,11 @@ def main(run: str, command: str = "cardiobind run table") -> None:
     known = differences[differences["metric"].isin(metrics)]
     pairs = list(dict.fromkeys(zip(known["arm"], known["baseline"], strict=True)))
     fill(PAGE, "table-run", run_facts(folder, command))
-    fill(PAGE, "table-headline", headline(differences, closed, factors))
+    fill(PAGE, "table-headline", headline(differences, closed, factors, ASKED))
     fill(PAGE, "table-results", "\n\n".join(results_of(str(t), r) for t, r in results.groupby("task", sort=False)))
     fill(PAGE, "table-differences",
          "\n\n".join(differences_of(str(t), r, pairs) for t, r in known.groupby("task", sort=False)))  # fmt: skip
-    fill(DOCS.parent / "README.md", "table-headline", headline(differences, closed, factors))
+    fill(DOCS.parent / "README.md", "table-headline", headline(differences, closed, factors, ASKED[:2]))
 
 
 if __name__ == "__main__":
