@@ -28,6 +28,7 @@ from cardiobind.cli.many_words import (
 def export(
     source: Annotated[Path, typer.Argument(help="Artefact of kind predictor; a bundle for the options.")],
     out: Annotated[Path | None, typer.Argument(help="Folder of the bundle that is made of a predictor.")] = None,
+    also: Annotated[list[Path] | None, typer.Option(help="A predictor of another seed of the same arm.")] = None,
     onnx: Annotated[Path | None, typer.Option(help="ONNX file to write of a bundle's network.", metavar="FILE")] = None,
     inputs: Annotated[str | None, typer.Option(help="Inputs of the ONNX graph, such as ecg+tabular; else all.")] = None,
     tower: Annotated[str | None, typer.Option(help="Write the encoder of this modality alone as ONNX.")] = None,
@@ -42,7 +43,7 @@ def export(
     if out is not None:
         from cardiobind import pipeline
 
-        print(pipeline.export_predictor(source, out).path)  # noqa: T201
+        print(pipeline.export_predictor([source, *(also or [])], out).path)  # noqa: T201
         source = out
     elif onnx is hub is release is None:
         raise typer.BadParameter("say what to write: a folder for the bundle, --onnx, --hub or --release")

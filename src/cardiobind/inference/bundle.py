@@ -14,7 +14,13 @@ from torch import Tensor
 
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
+from cardiobind.errors import ArtifactError
 from cardiobind.inference.hub import is_hub, open_hub
+from cardiobind.inference.members import Members
+from cardiobind.inference.trust.cohort import Histogram
+from cardiobind.inference.trust.intervals import Certainty
+from cardiobind.inference.trust.leads import LeadTable
+from cardiobind.inference.trust.likeness import Familiar, load_likeness, save_likeness
 from cardiobind.modalities.cmr.preparation import CmrPreparation
 from cardiobind.modalities.ecg.preparation import EcgPreparation
 from cardiobind.modalities.spec import InputSpec
@@ -23,6 +29,12 @@ from cardiobind.models import Fusion, Tower, build_encoder, build_fusion, build_
 from cardiobind.objectives import ENDPOINTS
 
 KIND = "bundle"
+SCHEMA_VERSION = 2
+"""2: members, certainty, risks, leads, cohort, and the files `likeness.safetensors` and `model_card.md`; a bundle of
+version 1 has none of them."""
+
+LIKENESS = "likeness.safetensors"
+CARD = "model_card.md"
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,10 @@ class BundleContract:
         kind: of the endpoint; ``binary`` in bundles that do not say.
         unit: of the value that a regression gives.
         objective: what turns logits into predictions, see `cardiobind.objectives.EndpointObjective.to_json`.
+        members: networks whose mean logit the score is, of the same architecture and trained with different seeds.
+        certainty: by input set, what the intervals follow from.
+        risks: by input set, the validation subjects' risks or values.
+        leads: what leads that are missing cost; None where it is not known.
     """
 
     task: str
@@ -79,6 +95,10 @@ class BundleContract:
     kind: str = "binary"
     unit: str = ""
     objective: Mapping[str, Any] = field(default_factory=dict)
+    members: int = 1
+    certainty: Mapping[str, Certainty] = field(default_factory=dict)
+    risks: Mapping[str, Histogram] = field(default_factory=dict)
+    leads: LeadTable | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-compatible description that `from_json` reads back."""
@@ -99,6 +119,10 @@ class BundleContract:
             "kind": self.kind,
             "unit": self.unit,
             "objective": dict(self.objective),
+            "members": self.members,
+            "certainty": {inputs: asdict(c) for inputs, c in self.certainty.items()},
+            "risks": {inputs: asdict(h) for inputs, h in self.risks.items()},
+            "leads": None if self.leads is None else asdict(self.leads),
         }
 
     @classmethod
@@ -121,11 +145,22 @@ class BundleContract:
             kind=value.get("kind", "binary"),
             unit=value.get("unit", ""),
             objective=value.get("objective", {}),
+            members=value.get("members", 1),
+            certainty={inputs: Certainty.from_json(c) for inputs, c in value.get("certainty", {}).items()},
+            risks={inputs: Histogram.from_json(h) for inputs, h in value.get("risks", {}).items()},
+            leads=None if value.get("leads") is None else LeadTable.from_json(value["leads"]),
         )
 
 
-def network_of(contract: BundleContract) -> Fusion:
+def network_of(contract: BundleContract) -> Fusion | Members:
     """Return the network a contract describes, with random weights."""
+    if contract.members == 1:
+        return member_of(contract)
+    return Members([member_of(contract) for _ in range(contract.members)])
+
+
+def member_of(contract: BundleContract) -> Fusion:
+    """Return one member of the network a contract describes, with random weights."""
     towers = {}
     for modality, spec in contract.inputs.items():
         chosen = contract.encoders[modality]
@@ -135,20 +170,29 @@ def network_of(contract: BundleContract) -> Fusion:
     return build_fusion(towers, outputs=outputs, **contract.fusion)
 
 
-def write_bundle(folder: AbstractContextManager[Path], contract: BundleContract, weights: Mapping[str, Tensor]) -> None:
+def write_bundle(
+    folder: AbstractContextManager[Path], contract: BundleContract, weights: Mapping[str, Tensor],
+    likeness: Mapping[str, Familiar] | None = None, card: str = "",
+) -> None:  # fmt: skip
     """Write a bundle into the folder of an artefact about to be committed.
 
     Args:
-        folder: as `cardiobind.artifact.commit` gives it.
+        folder: as `commit_bundle` gives it.
         contract: what the bundle expects.
-        weights: state of the `Fusion`.
+        weights: state of `network_of`.
+        likeness: what the training subjects look like, by modality.
+        card: the model card, in Markdown.
     """
     with folder as path:
         (path / "contract.json").write_text(json.dumps(contract.to_json(), indent=1, allow_nan=False))
         save_file(dict(weights), path / "weights.safetensors")
+        if likeness:
+            save_likeness(path / LIKENESS, likeness)
+        if card:
+            (path / CARD).write_text(card)
 
 
-def open_bundle(path: Path | str) -> tuple[Artifact, BundleContract, Fusion]:
+def open_bundle(path: Path | str) -> tuple[Artifact, BundleContract, Fusion | Members]:
     """Open a bundle, checked file by file.
 
     Args:
@@ -158,17 +202,33 @@ def open_bundle(path: Path | str) -> tuple[Artifact, BundleContract, Fusion]:
         The artefact, what it expects, and the network in evaluation mode.
 
     Raises:
-        ArtifactError, CorruptArtifactError: as `cardiobind.artifact.open_artifact`.
+        ArtifactError, CorruptArtifactError: as `cardiobind.artifact.open_artifact`; also for a newer kind of bundle.
         InputError: the weights do not fit the network of the contract.
     """
     found = open_hub(path) if is_hub(path) else artifact.open_artifact(path, KIND)
+    version = int(found.manifest["schema_version"])
+    if version > SCHEMA_VERSION:
+        raise ArtifactError(
+            "bundle of a newer version", where=found.path, expected=f"at most {SCHEMA_VERSION}", got=version,
+            hint="update cardiobind, or export the predictor again with this version",
+        )  # fmt: skip
     contract = BundleContract.from_json(found.json("contract.json"))
-    fusion = network_of(contract)
-    load_weights(fusion, load_file(found.file("weights.safetensors")))
-    fusion.eval()
-    return found, contract, fusion
+    network = network_of(contract)
+    load_weights(network, load_file(found.file("weights.safetensors")))
+    network.eval()
+    return found, contract, network
+
+
+def likeness_of(bundle: Artifact) -> dict[str, Familiar]:
+    """Return what the training subjects of a bundle look like, by modality; nothing for a bundle that does not say."""
+    return load_likeness(bundle.file(LIKENESS)) if LIKENESS in bundle.manifest["files"] else {}
+
+
+def card_of(bundle: Artifact) -> str | None:
+    """Return the model card of a bundle, in Markdown; None where it has none."""
+    return bundle.file(CARD).read_text() if CARD in bundle.manifest["files"] else None
 
 
 def commit_bundle(path: Path, parents: Sequence[Artifact], fingerprint: str) -> AbstractContextManager[Path]:
     """Give the folder that becomes the bundle."""
-    return artifact.commit(path, KIND, parents=parents, fingerprint=fingerprint)
+    return artifact.commit(path, KIND, schema_version=SCHEMA_VERSION, parents=parents, fingerprint=fingerprint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 NOTICE = "Research use only: not a medical device, not for decisions about a patient."
@@ -83,6 +83,13 @@ class Prediction:
     abstained: str | None = None
     cohort_percentile: float | None = None
     notice: str = NOTICE
+
+    def withheld(self, why: str) -> Prediction:
+        """Return the prediction without what it says of the subject."""
+        return replace(
+            self, risk=None, value=None, positive=None, interval=None, interval_of="no interval: the bundle abstains",
+            cohort_percentile=None, abstained=why, statement=f"{self.title}: no answer. {why}",
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-compatible description."""

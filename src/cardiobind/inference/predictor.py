@@ -15,12 +15,15 @@ from torch import Tensor
 from cardiobind.artifact import Artifact
 from cardiobind.data.crops import spaced_crops
 from cardiobind.errors import ConfigError
-from cardiobind.inference.answers import answer
-from cardiobind.inference.bundle import BundleContract, open_bundle
+from cardiobind.inference.answers import Answer, answer
+from cardiobind.inference.bundle import BundleContract, likeness_of, open_bundle
 from cardiobind.inference.members import Heard, Members, hear, mean_logits, members_of
-from cardiobind.inference.prediction import OnDoubt, Prediction
+from cardiobind.inference.prediction import OnDoubt, Prediction, Verdict
 from cardiobind.inference.prepared import PreparedSubject, prepare_subject
-from cardiobind.modalities.records import CineRecord, EcgRecord
+from cardiobind.inference.trust.leads import present_leads
+from cardiobind.inference.trust.likeness import Familiar
+from cardiobind.inference.trust.verdicts import doubt, verdict
+from cardiobind.modalities.records import LEADS, CineRecord, EcgRecord
 from cardiobind.models import Fusion
 from cardiobind.training import PrecisionName, choose_precision, multiplying
 
@@ -34,6 +37,7 @@ class Predictor:
         fusion: the network, in evaluation mode; of several members their mean.
         precision: as of a training; scores are those of the report to the bit in ``32-true`` alone.
         on_doubt: what is said of signals that cannot be relied on: ``abstain`` nothing but why, ``tell`` the risk too.
+        likeness: what the training subjects look like, by modality; without it nothing is said of that.
 
     Attributes:
         members: the networks whose mean the score is.
@@ -42,9 +46,11 @@ class Predictor:
     def __init__(
         self, artifact: Artifact, contract: BundleContract, fusion: Fusion | Members, *,
         precision: PrecisionName = "32-true", on_doubt: OnDoubt = "abstain",
+        likeness: Mapping[str, Familiar] | None = None,
     ) -> None:  # fmt: skip
         self.artifact, self.contract, self.fusion, self.precision = artifact, contract, fusion, precision
         self.on_doubt: OnDoubt = on_doubt
+        self.likeness = dict(likeness or {})
         self.members = members_of(fusion)
 
     def predict(
@@ -79,12 +85,35 @@ class Predictor:
         """Return the calibrated score of one subject whose data `prepare_subject` has made ready."""
         contract, heard = self.contract, self._heard(prepared)
         logits = mean_logits(heard.logits).double().numpy()
-        said, reason = answer(contract, logits, prepared.inputs)
-        return Prediction(
+        said, reason = answer(contract, logits, heard.logits[:, 0].double().numpy(), prepared.inputs)
+        verdicts = self._verdicts(prepared, heard)
+        found = Prediction(
             contract.task, contract.title, prepared.inputs, float(logits[0, 0]) if logits.shape[1] == 1 else None,
             said.risk, said.threshold, said.positive, reason, prepared.quality, prepared.missing, prepared.ignored,
-            self.artifact.digest, said.statement, said.value, said.unit, said.horizon_years,
+            self.artifact.digest, said.statement, said.value, said.unit, said.horizon_years, said.interval.ends,
+            said.interval.of, verdicts, cohort_percentile=self._percentile(prepared.inputs, said),
         )  # fmt: skip
+        why = doubt(verdicts)
+        return found if why is None or self.on_doubt == "tell" else found.withheld(why)
+
+    def _verdicts(self, prepared: PreparedSubject, heard: Heard) -> dict[str, Verdict]:
+        return {m: self._verdict(m, prepared, heard) for m in prepared.signals}
+
+    def _verdict(self, modality: str, prepared: PreparedSubject, heard: Heard) -> Verdict:
+        values = {"signs": prepared.signs[modality]} if modality in prepared.signs else {}
+        few, cost = False, ""
+        if modality == "ecg" and len(leads := present_leads(prepared.signals["ecg"][0].numpy())) < len(LEADS):
+            known = self.contract.leads
+            few, cost = known is not None and not known.trained, "" if known is None else known.says(leads)
+        else:
+            values["embedding"] = heard.held[modality][0].double().numpy()
+        familiar = self.likeness.get(modality)
+        distance = None if familiar is None else familiar.distance(values)
+        return verdict(modality, prepared.quality.get(modality, ()), distance, few_leads=few, cost=cost)
+
+    def _percentile(self, inputs: str, said: Answer) -> float | None:
+        score, known = said.risk if said.value is None else said.value, self.contract.risks.get(inputs)
+        return None if score is None or known is None else known.percentile(score)
 
     def score_many(self, prepared: Sequence[PreparedSubject]) -> list[Prediction]:
         """Return what `score` says of each subject, to the bit, whoever else is asked for and in whatever order.
@@ -118,11 +147,21 @@ class Predictor:
             signals: as `logits`.
             present: likewise.
         """
+        return self._mean_over_crops(self.fusion, signals, present)
+
+    def _mean_over_crops(
+        self, network: Fusion | Members, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]
+    ) -> Heard:  # fmt: skip
         with torch.inference_mode(), multiplying(self.precision, torch.device("cpu")):
-            views = [hear(self.fusion, view, present) for view in self._crops(signals)]
+            views = [hear(network, view, present) for view in self._crops(signals)]
             logits = torch.stack([view.logits for view in views]).float().mean(dim=0)
             held = {m: torch.stack([view.held[m] for view in views]).float().mean(dim=0) for m in views[0].held}
         return Heard(logits, held)
+
+    def held(self, modality: str, signals: Tensor) -> Tensor:
+        """Return what the first member's classifier sees (P, d) of the signals (P, ...) of one modality."""
+        present = {m: torch.full((len(signals),), m == modality) for m in self.contract.inputs}
+        return self._mean_over_crops(self.members[0], {modality: signals}, present).held[modality]
 
     def logits(self, signals: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> NDArray[np.float64]:
         """Return the logits (B, outputs) of prepared signals: the mean over the crops that the network was chosen with.
@@ -163,4 +202,7 @@ def load(
         raise ConfigError(
             "unknown word for doubt", where="on_doubt", expected=" | ".join(get_args(OnDoubt)), got=on_doubt
         )
-    return Predictor(*open_bundle(path), precision=precision, on_doubt=on_doubt)
+    found, contract, network = open_bundle(path)
+    return Predictor(
+        found, contract, network, precision=precision, on_doubt=on_doubt, likeness=likeness_of(found)
+    )  # fmt: skip

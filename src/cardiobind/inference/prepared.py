@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cardiobind.data.dataset import scale_cmr
@@ -17,7 +19,8 @@ from cardiobind.formats import masked, read_cine, read_ecg, read_long_axis
 from cardiobind.formats.location import split_location
 from cardiobind.inference.bundle import BundleContract
 from cardiobind.inference.facts import read_facts
-from cardiobind.modalities.cmr.preparation import prepare_cmr
+from cardiobind.inference.trust.signs import cmr_signs, ecg_signs, table_signs
+from cardiobind.modalities.cmr.preparation import PreparedCine, prepare_cmr
 from cardiobind.modalities.ecg.preparation import ecg_quality, normalise_by_lead_group, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
 
@@ -33,12 +36,18 @@ class PreparedSubject:
         quality: codes of what is wrong with a signal, by modality.
         missing: medical facts that were not given.
         ignored: medical facts that were given, but that the network does not use.
+        signs: per modality the simple numbers by which it is compared with those trained on; may be left out.
+        ecg, cmr, cine: what was read and how the cine was prepared, for drawing; no part of what is scored.
     """
 
     signals: Mapping[str, Tensor]
     quality: Mapping[str, tuple[str, ...]]
     missing: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    signs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict, compare=False)
+    ecg: EcgRecord | None = field(default=None, compare=False, repr=False)
+    cmr: CineRecord | None = field(default=None, compare=False, repr=False)
+    cine: PreparedCine | None = field(default=None, compare=False, repr=False)
 
     @property
     def inputs(self) -> str:
@@ -61,17 +70,22 @@ def prepare_subject(
     """
     given = {"ecg": ecg, "cmr": cmr, "tabular": table}
     _check_given(contract, [m for m, value in given.items() if value is not None], subject)
-    signals: dict[str, Tensor] = {}
-    quality: dict[str, tuple[str, ...]] = {}
-    missing: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
+    found = PreparedSubject({}, {})
     if ecg is not None:
-        signals["ecg"], quality["ecg"] = _ecg(contract, ecg)
+        found = _together(found, _ecg(contract, ecg))
     if cmr is not None:
-        signals["cmr"], quality["cmr"] = _cmr(contract, cmr, cmr_long_axis)
+        found = _together(found, _cmr(contract, cmr, cmr_long_axis))
     if table is not None:
-        signals["tabular"], missing, ignored = _table(contract, table, subject)
-    return PreparedSubject(signals, quality, missing, ignored)
+        found = _together(found, _table(contract, table, subject))
+    return found
+
+
+def _together(one: PreparedSubject, other: PreparedSubject) -> PreparedSubject:
+    return PreparedSubject(
+        {**one.signals, **other.signals}, {**one.quality, **other.quality}, one.missing + other.missing,
+        one.ignored + other.ignored, {**one.signs, **other.signs}, one.ecg or other.ecg, one.cmr or other.cmr,
+        one.cine or other.cine,
+    )  # fmt: skip
 
 
 def _check_given(contract: BundleContract, given: Sequence[str], subject: str | None) -> None:
@@ -85,18 +99,18 @@ def _check_given(contract: BundleContract, given: Sequence[str], subject: str | 
         raise InputError("a subject without a table", where="subject", hint="give the table, or no subject")
 
 
-def _ecg(contract: BundleContract, ecg: Path | str | EcgRecord) -> tuple[Tensor, tuple[str, ...]]:
+def _ecg(contract: BundleContract, ecg: Path | str | EcgRecord) -> PreparedSubject:
     settings = contract.ecg
     if settings is None:
         raise DataContractError("the bundle holds no preparation of ECGs", where="contract.json")
     record = ecg if isinstance(ecg, EcgRecord) else read_ecg(_there("ecg", ecg))
-    prepared = normalise_by_lead_group(prepare_ecg(record, settings)[None])
-    return torch.from_numpy(prepared), ecg_quality(record, settings)
+    counts = prepare_ecg(record, settings)
+    signal = torch.from_numpy(normalise_by_lead_group(counts[None]))
+    signs = {"ecg": ecg_signs(counts, settings.rate_hz)}
+    return PreparedSubject({"ecg": signal}, {"ecg": ecg_quality(record, settings)}, signs=signs, ecg=record)
 
 
-def _cmr(
-    contract: BundleContract, cmr: Path | str | CineRecord, long_axis: Path | str | None
-) -> tuple[Tensor, tuple[str, ...]]:
+def _cmr(contract: BundleContract, cmr: Path | str | CineRecord, long_axis: Path | str | None) -> PreparedSubject:
     settings = contract.cmr
     if settings is None:
         raise DataContractError("the bundle holds no preparation of cines", where="contract.json")
@@ -107,18 +121,21 @@ def _cmr(
         record = replace(record, long_axis=views, long_axis_faults=faults)
     prepared = prepare_cmr(record, settings)
     doubt = ("uncertain_heart_crop",) if prepared.confidence < 0.5 else ()
-    return torch.from_numpy(scale_cmr(prepared.frames[None])), (*prepared.quality, *doubt)
+    signal = torch.from_numpy(scale_cmr(prepared.frames[None]))
+    quality = {"cmr": (*prepared.quality, *doubt)}
+    return PreparedSubject(
+        {"cmr": signal}, quality, signs={"cmr": cmr_signs(prepared.frames)}, cmr=record, cine=prepared
+    )
 
 
-def _table(
-    contract: BundleContract, table: Table, subject: str | None
-) -> tuple[Tensor, tuple[str, ...], tuple[str, ...]]:
+def _table(contract: BundleContract, table: Table, subject: str | None) -> PreparedSubject:
     if contract.table is None:
         raise DataContractError("the bundle holds no contract of the table", where="contract.json")
     facts, ignored = read_facts(table, contract.inputs["tabular"].names, subject)
     encoded = contract.table.encode(facts)
     missing = tuple(str(name) for name in facts.columns[facts.isna().iloc[0]])
-    return torch.from_numpy(encoded), missing, ignored
+    signs = {"tabular": table_signs(encoded, contract.inputs["tabular"].cardinalities)[0]}
+    return PreparedSubject({"tabular": torch.from_numpy(encoded)}, {}, missing, ignored, signs)
 
 
 def _there(role: str, location: Path | str) -> Path:

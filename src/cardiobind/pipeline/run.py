@@ -15,7 +15,7 @@ from cardiobind.errors import ConfigError
 from cardiobind.pipeline.arms import Cell
 from cardiobind.pipeline.ceiling import known_ceiling
 from cardiobind.pipeline.components import Study
-from cardiobind.pipeline.export import BUNDLE_ROOMS, export_predictor
+from cardiobind.pipeline.export import BUNDLE_ROOMS, export_predictor, of_one_scale
 from cardiobind.pipeline.finetune import cells, fit, fit_each
 from cardiobind.pipeline.prepare import Ingest, prepare_each, prepare_part
 from cardiobind.pipeline.progress import Reporter
@@ -220,14 +220,17 @@ def _distinct(found: Iterable[Artifact | None]) -> list[Artifact]:
 def _bundle(study: Study, predictors: Sequence[Artifact]) -> Path | None:
     if study.experiment.export is None:
         return None
-    arms = [p for p in predictors if p.config["arm"]["name"] == study.experiment.export]
-    chosen = max(arms, key=lambda p: (p.config["fraction"], -p.config["seed"]))
+    own = [p for p in predictors if study.protocol.artifact.digest in {q["digest"] for q in p.manifest["parents"]}]
+    arms = [p for p in own if p.config["arm"]["name"] == study.experiment.export]
+    most = max(p.config["fraction"] for p in arms)
+    seeds = sorted((p for p in arms if p.config["fraction"] == most), key=lambda p: int(p.config["seed"]))
+    chosen = seeds if of_one_scale(seeds) else seeds[:1]
 
     def build(stage: Stage) -> None:
-        export_predictor(chosen.path, stage.path)
+        export_predictor([one.path for one in chosen], stage.path)
 
     found = study.workspace.obtain(
-        "bundle", "bundle", build, config={"arm": study.experiment.export}, parents=[chosen],
+        "bundle", "bundle", build, config={"arm": study.experiment.export}, parents=chosen,
         rooms=BUNDLE_ROOMS,
     )  # fmt: skip
     return study.workspace.link("bundle", found)
