@@ -1,7 +1,7 @@
 """How often a bundle's verdict tells what it should and what it should not: python benchmarks/verdicts.py RUN [PTBXL].
 
-RUN is the folder of a finished run on simulated raw files (its cohort, protocol and bundle are read); PTBXL, if given, a
-folder of PTB-XL records that the network was not trained on and should call unfamiliar.
+RUN is the folder of a finished run on simulated raw files (its cohort, protocol and bundle are read); PTBXL, if given,
+a folder of PTB-XL, which the network was not trained on and should call unfamiliar.
 """
 
 from __future__ import annotations
@@ -107,22 +107,22 @@ def main(run: Path, ptbxl: Path | None) -> None:
     """Print the table."""
     predictor = inference.load(run / "bundle")
     subjects, rng = list(_test_subjects(run)), np.random.default_rng(0)
-    print("| what | n | refused | fatal code | unlike | no answer |\n| --- | ---: | ---: | ---: | ---: | ---: |")  # noqa: T201
+    print("| what | n | refused | fatal code | unlike | no answer |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     ecgs = _read(run, subjects, "20205_2_0.xml", read_ecg)
     for name, change in ecg_corruptions(rng).items():
-        print(line(f"ECG {name}", [told(predictor, ecg=change(one)) for one in ecgs]), flush=True)  # noqa: T201
+        print(line(f"ECG {name}", [told(predictor, ecg=change(one)) for one in ecgs]), flush=True)
     if ptbxl is not None:
         source = SOURCES.get("ptbxl")(root=ptbxl)
         found = [told(predictor, ecg=source.read(ref)) for ref in source.records()[:SUBJECTS]]
-        print(line("ECG of PTB-XL", found), flush=True)  # noqa: T201
+        print(line("ECG of PTB-XL", found), flush=True)
     table = SOURCES.get("ukb")(root=run / "raw").table().set_index("subject")
     for name, change in TABLE_CHANGES.items():
         rows = [table.loc[s].dropna().to_dict() | dict(change) for s in subjects[: 2 * SUBJECTS]]
         facts = [{k: v for k, v in row.items() if k in predictor.contract.inputs["tabular"].names} for row in rows]
-        print(line(f"table {name}", [told(predictor, table=row) for row in facts]), flush=True)  # noqa: T201
+        print(line(f"table {name}", [told(predictor, table=row) for row in facts]), flush=True)
     cines = _read(run, subjects, "20209_2_0.zip", read_cine)[: SUBJECTS // 2]
     for name, alter in cmr_corruptions(rng).items():
-        print(line(f"cine {name}", [told(predictor, cmr=alter(one)) for one in cines]), flush=True)  # noqa: T201
+        print(line(f"cine {name}", [told(predictor, cmr=alter(one)) for one in cines]), flush=True)
 
 
 def _test_subjects(run: Path) -> Iterator[str]:

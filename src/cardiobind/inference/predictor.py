@@ -105,6 +105,7 @@ class Predictor:
         if modality == "ecg" and len(leads := present_leads(prepared.signals["ecg"][0].numpy())) < len(LEADS):
             known = self.contract.leads
             few, cost = known is not None and not known.trained, "" if known is None else known.says(leads)
+            values = {"signs_of_few_leads": values["signs"]} if values else {}
         else:
             values["embedding"] = heard.held[modality][0].double().numpy()
         familiar = self.likeness.get(modality)

@@ -19,6 +19,7 @@ from cardiobind.formats import masked, read_cine, read_ecg, read_long_axis
 from cardiobind.formats.location import split_location
 from cardiobind.inference.bundle import BundleContract
 from cardiobind.inference.facts import read_facts
+from cardiobind.inference.trust.combinations import IMPOSSIBLE, contradictions
 from cardiobind.inference.trust.signs import cmr_signs, ecg_signs, table_signs
 from cardiobind.modalities.cmr.preparation import PreparedCine, prepare_cmr
 from cardiobind.modalities.ecg.preparation import ecg_quality, normalise_by_lead_group, prepare_ecg
@@ -135,7 +136,8 @@ def _table(contract: BundleContract, table: Table, subject: str | None) -> Prepa
     encoded = contract.table.encode(facts)
     missing = tuple(str(name) for name in facts.columns[facts.isna().iloc[0]])
     signs = {"tabular": table_signs(encoded, contract.inputs["tabular"].cardinalities)[0]}
-    return PreparedSubject({"tabular": torch.from_numpy(encoded)}, {}, missing, ignored, signs)
+    quality = {"tabular": (IMPOSSIBLE,)} if contradictions(facts.iloc[0]) else {}
+    return PreparedSubject({"tabular": torch.from_numpy(encoded)}, quality, missing, ignored, signs)
 
 
 def _there(role: str, location: Path | str) -> Path:

@@ -134,7 +134,8 @@ class Familiar:
     """What a modality of the training subjects looks like.
 
     Attributes:
-        checks: by name: ``embedding`` of the encoder's output, ``signs`` of simple numbers.
+        checks: by name: ``embedding`` of the encoder's output, ``signs`` of simple numbers, ``signs_of_few_leads`` of
+            the same for an ECG that lacks leads.
         training, validation: subjects they were fitted on, and whose distances set the limits.
     """
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cardiobind.inference.prediction import Verdict
+from cardiobind.inference.trust.combinations import IMPOSSIBLE
 
 DOUBTFUL = {
     "ecg": frozenset({"wrong_unit", "wrong_rate", "limb_leads_inconsistent", "arm_electrodes_swapped"}),
     "cmr": frozenset({"wrong_orientation", "frames_out_of_order"}),
-    "tabular": frozenset[str](),
+    "tabular": frozenset({IMPOSSIBLE}),
 }
 """Codes of a signal that can be prepared but says something false: a bundle abstains. Others are remarks."""
 
@@ -20,6 +21,7 @@ MEANINGS = {
     "arm_electrodes_swapped": "the right arm's electrode is at another limb",
     "wrong_orientation": "it is not a short-axis stack",
     "frames_out_of_order": "its frames are not in the order of the beat",
+    IMPOSSIBLE: "facts contradict one another, such as a diastolic pressure above the systolic",
     "missing_lead": "the network was not trained with leads missing",
 }
 NAMES = {"ecg": "ECG", "cmr": "cine", "tabular": "table"}

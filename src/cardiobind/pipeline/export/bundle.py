@@ -61,7 +61,7 @@ def export_predictor(predictor: Place | Sequence[Place], out: Place) -> Artifact
     load_weights(network, weights)
     at_work = Predictor(found[0], contract, network.eval())
     contract = replace(contract, leads=lead_table(at_work, cohort, protocol, trained=_drops_leads(ancestors)))
-    known = likeness(at_work, cohort, protocol)
+    known = likeness(Predictor(found[0], contract, network), cohort, protocol)
     write_bundle(commit_bundle(Path(out), found, key), contract, weights, known, bundle_card(contract, known))
     return artifact.open_artifact(out, "bundle")
 

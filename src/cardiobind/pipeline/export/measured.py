@@ -36,6 +36,9 @@ Rows = NDArray[np.int64]
 MOST_SUBJECTS = 300
 """Subjects of a split that a network looks at for these measurements, evenly spread over it."""
 
+MOST_MASKED = 100
+"""Validation ECGs whose leads are masked to find the limit for fewer leads."""
+
 _BATCH = 32
 
 
@@ -43,6 +46,8 @@ def likeness(predictor: Predictor, cohort: Cohort, protocol: Protocol) -> dict[s
     """Return what the training subjects look like, by modality; a modality of too few subjects is left out.
 
     Limits are set on validation subjects, so that all checks of a modality together alarm at `FALSE_ALARM` of them.
+    ECGs with leads missing, where the network was trained for them, have a limit of their own: that of the subset of
+    `SUBSETS` that needs the widest.
     """
     found = {}
     for modality in predictor.contract.inputs:
@@ -54,6 +59,8 @@ def likeness(predictor: Predictor, cohort: Cohort, protocol: Protocol) -> dict[s
             name: _check(_FITS[name], values["train"][name], values["validation"][name], len(values["train"]))
             for name in values["train"]
         }
+        if modality == "ecg" and predictor.contract.leads is not None and predictor.contract.leads.trained:
+            checks["signs_of_few_leads"] = _few_leads(checks["signs"], predictor, cohort, rows["validation"])
         found[modality] = Familiar(checks, len(rows["train"]), len(rows["validation"]))
     return found
 
@@ -89,6 +96,15 @@ _FITS: Mapping[str, Callable[[Floats], Check]] = {"embedding": fit_directions, "
 def _check(fit: Callable[[Floats], Check], training: Floats, validation: Floats, checks: int) -> Check:
     found = fit(training)
     return found.limited(limit_of(found.distances(validation), FALSE_ALARM / checks))
+
+
+def _few_leads(check: Check, predictor: Predictor, cohort: Cohort, rows: Rows) -> Check:
+    counts, rate_hz = cohort.read("ecg", rows[:MOST_MASKED]), float(predictor.contract.inputs["ecg"].rate_hz or 0)
+    limits = []
+    for leads in SUBSETS.values():
+        signs = np.stack([ecg_signs(one, rate_hz) for one in masked(counts, leads)])
+        limits.append(limit_of(check.distances(signs), FALSE_ALARM))
+    return check.limited(max(limits))
 
 
 def _values(
