@@ -55,7 +55,7 @@ def seeds(walked: Walk, tmp_path_factory: pytest.TempPathFactory) -> tuple[Artif
 @pytest.fixture(scope="module")
 def both(seeds: tuple[Artifact, Artifact], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("both") / "bundle"
-    found = CliRunner().invoke(app, ["export", *(str(one.path) for one in seeds), str(out)])
+    found = CliRunner().invoke(app, ["export", str(seeds[0].path), str(out), "--also", str(seeds[1].path)])
     assert found.exit_code == 0, found.output
     return out
 
