@@ -22,7 +22,7 @@ from cardiobind.inference.predictor import Predictor
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.sources import SOURCES
 
-SUBJECTS = 60
+SUBJECTS = 40
 Floats = NDArray[np.floating[Any]]
 
 

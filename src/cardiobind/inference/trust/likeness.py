@@ -28,6 +28,7 @@ _MOST_AXES = 16
 _SUBJECTS_AN_AXIS = 10
 _LEAST_SPREAD = 1e-6
 _TAIL = 0.2
+_REACH = 1.645
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ def fit_values(rows: Floats) -> Check:
 def limit_of(distances: Floats, false_alarm: float) -> float:
     """Return the distance that a share `false_alarm` of further subjects exceeds.
 
-    The excesses over the 80th percentile are taken as exponential: an order statistic far out would be the distance of
-    one of a few people.
+    The excesses over the 80th percentile are taken as exponential, with the upper 95 % bound of their mean: an order
+    statistic far out would be the distance of one of a few people.
 
     Args:
         distances: (n,) of validation subjects.
@@ -126,7 +127,10 @@ def limit_of(distances: Floats, false_alarm: float) -> float:
     known = distances[np.isfinite(distances)]
     start = float(np.quantile(known, 1 - _TAIL))
     excess = known[known > start] - start
-    return start + (float(excess.mean()) if len(excess) else 0.0) * math.log(_TAIL / false_alarm)
+    if not len(excess):
+        return start
+    largest_mean = float(excess.mean()) * (1 + _REACH / math.sqrt(len(excess)))
+    return start + largest_mean * math.log(_TAIL / false_alarm)
 
 
 @dataclass(frozen=True)
