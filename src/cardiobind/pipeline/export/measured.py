@@ -45,8 +45,8 @@ _BATCH = 32
 def likeness(predictor: Predictor, cohort: Cohort, protocol: Protocol) -> dict[str, Familiar]:
     """Return what the training subjects look like, by modality; a modality of too few subjects is left out.
 
-    Limits are set so that all checks of a modality together alarm at `FALSE_ALARM` of the validation subjects, or of the
-    training subjects where that needs a wider limit: the tail of a few hundred people is uncertain.
+    Limits are set so that all checks of a modality together alarm at `FALSE_ALARM` of the validation subjects, or of
+    the training subjects where that needs a wider limit: the tail of a few hundred people is uncertain.
     ECGs with leads missing, where the network was trained for them, have a limit of their own: that of the subset of
     `SUBSETS` that needs the widest.
     """
