@@ -57,7 +57,10 @@ def _fact(column: TableColumn, values: pd.Series[Any]) -> dict[str, Any]:
     if column.kind == "number":
         numbers = values.to_numpy(dtype=np.float64)
         return {"n": len(values), "mean": _rounded(numbers.mean()), "sd": _rounded(numbers.std())}
-    counts = values.astype(str).value_counts()
+    counts = values.astype(float if column.kind == "flag" else str).value_counts()
+    if column.kind == "flag":
+        few = len(counts) == 2 and counts.min() < FEWEST_TOLD
+        return {"n": len(values)} if few else {"n": len(values), "share": _rounded(counts.get(1.0, 0) / len(values))}
     told = {str(name): _rounded(n / len(values)) for name, n in counts.items() if n >= FEWEST_TOLD}
     return {"n": len(values), "shares": told} if len(told) == len(counts) else {"n": len(values)}
 
