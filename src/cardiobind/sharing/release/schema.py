@@ -51,7 +51,7 @@ _kinds = one_of(("binary", "multilabel", "regression", "survival"))
 _known_categories = {category for feature in FEATURES for category in feature.categories}
 _categories = one_of(_known_categories)
 _names_of_features = one_of({feature.name for feature in FEATURES})
-_counts = fields({"samples": people, "labelled": people, "positive": people})
+_counts = fields({"samples": maybe(people), "labelled": maybe(people), "positive": maybe(people)})
 
 SPEC = fields(
     {
@@ -101,7 +101,7 @@ def splits(where: str, value: Any, context: Context) -> Findings:
 
 
 _share = mapping(one_of({*_known_categories, "0.0", "1.0"}), number)
-FACT = fields({"n": people, "mean": number, "sd": number, "shares": _share})
+FACT = fields({"n": people, "mean": number, "sd": number, "share": number, "shares": _share})
 
 
 def facts(where: str, value: Any, context: Context) -> Findings:
@@ -118,7 +118,7 @@ def facts(where: str, value: Any, context: Context) -> Findings:
 SUMMARY = fields(
     {
         "splits": splits, "training_labels": people, "arm": text(80), "label_fraction": number,
-        "seeds": each(whole, 64), "training_with": mapping(modality, people), "training_facts": facts,
+        "seeds": each(whole, 64), "training_with": mapping(modality, maybe(people)), "training_facts": facts,
     }
 )  # fmt: skip
 
