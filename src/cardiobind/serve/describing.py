@@ -39,8 +39,7 @@ def describe(predictor: Predictor, *, explains: bool) -> dict[str, Any]:
 
 def _cohort(contract: BundleContract) -> dict[str, Any] | None:
     """Return how the risks of validation subjects lie by input set, None where the bundle does not know."""
-    risks = getattr(contract, "risks", {})
-    if not risks:
+    if not contract.risks:
         return None
     known = contract.summary.get("splits", {}).get("validation", {})
     return {
@@ -49,7 +48,7 @@ def _cohort(contract: BundleContract) -> dict[str, Any] | None:
         "of": "validation subjects",
         "risks": {
             inputs: {"edges": list(one.edges), "counts": list(one.counts), "positives": None}
-            for inputs, one in risks.items()
+            for inputs, one in contract.risks.items()
         },
     }
 

@@ -17,7 +17,6 @@ from cardiobind.formats import read_cine, read_ecg, read_long_axis
 from cardiobind.formats.ecg.array_layout import FOLDER_LAYOUT
 from cardiobind.formats.location import close_archives
 from cardiobind.inference import BundleContract, PreparedSubject, prepare_subject
-from cardiobind.modalities.cmr.preparation import prepare_cmr
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.registry import did_you_mean
@@ -118,16 +117,9 @@ def _prepared(contract: BundleContract, job: Job, most_unpacked_bytes: int) -> R
     ecg = cine = b"null"
     if given.signals and given.ecg is not None and contract.ecg is not None:
         ecg = as_json(ecg_view(given.ecg, contract.ecg, prepared.quality["ecg"]))
-    if given.signals and given.cmr is not None and contract.cmr is not None:
-        chosen = getattr(prepared, "cine", None) or prepare_cmr(given.cmr, contract.cmr)
-        cine = as_json(cine_view(given.cmr, chosen, contract.cmr))
-    return Ready(_light(prepared), given.explain, ecg, cine)
-
-
-def _light(prepared: PreparedSubject) -> PreparedSubject:
-    """Return what is scored, without the records that were read."""
-    heavy: dict[str, Any] = {name: None for name in ("ecg", "cmr", "cine") if hasattr(prepared, name)}
-    return replace(prepared, **heavy)
+    if given.signals and given.cmr is not None and contract.cmr is not None and prepared.cine is not None:
+        cine = as_json(cine_view(given.cmr, prepared.cine, contract.cmr))
+    return Ready(replace(prepared, ecg=None, cmr=None, cine=None), given.explain, ecg, cine)
 
 
 def _from_json(contract: BundleContract, data: bytes) -> _Given:
