@@ -74,13 +74,17 @@ def predict(
     workers: Workers = 2,
     seconds: Seconds = 60.0,
     memory_gib: MemoryGib = 4.0,
+    on_doubt: Annotated[
+        str, typer.Option(help="Of signals not to rely on: abstain (say why), or tell the risk too.")
+    ] = "abstain",
 ) -> None:
     """Print the calibrated score of one subject as JSON, or write a table of many (--subjects, --folder, --source)."""
     from cardiobind import inference
 
     one = {"ecg": ecg, "cmr": cmr, "cmr_long_axis": cmr_long_axis, "subject": subject}
     if subjects is None and folder is None and source is None and out is None:
-        found = inference.load(bundle).predict(table=table, **one)  # type: ignore[arg-type]
+        predictor = inference.load(bundle, on_doubt=on_doubt)  # type: ignore[arg-type]
+        found = predictor.predict(table=table, **one)  # type: ignore[arg-type]
         print(json.dumps(found.to_json(), indent=1))  # noqa: T201
         return
     refuse_beside_many(out, one)
@@ -90,6 +94,7 @@ def predict(
         told = many.predict_many(
             bundle, out or "", subjects=subjects, folder=folder, source=source, root=root, table=table,
             inputs=separate(inputs), workers=workers, limits=limits(seconds, memory_gib), reporter=shown,
+            on_doubt=on_doubt,  # type: ignore[arg-type]
         )  # fmt: skip
         shown.say(f"{told}\n{told.out}")
 
