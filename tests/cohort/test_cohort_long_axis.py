@@ -16,7 +16,7 @@ from cardiobind.cohort import Cohort, build_cohort
 from cardiobind.data.dataset import scale_cmr
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.formats import read_cine, read_long_axis
-from cardiobind.inference.predictor import Predictor
+from cardiobind.inference import prepare_subject
 from cardiobind.modalities.cmr import ABSENT_VALUE, CmrPreparation, prepare_cmr
 from cardiobind.sources import SimulatedSource, UkbSource
 from cardiobind.sources.folder import FolderSource
@@ -143,12 +143,14 @@ def test_a_place_that_is_not_there_is_a_fault_and_no_absent_view(tmp_path: Path)
 
 
 def test_prediction_prepares_what_the_cohort_holds(raw: Path, cohort: Cohort) -> None:
-    predictor = Predictor(None, SimpleNamespace(cmr=CMR), None)
+    contract = SimpleNamespace(cmr=CMR, inputs={"cmr": None})
     short, long = (raw / field / f"{WHOLE}_{field}_2_0.zip" for field in ("20209", "20208"))
-    signal, codes = predictor._cmr(short, long)
+    found = prepare_subject(contract, cmr=short, cmr_long_axis=long)
+    signal, codes = found.signals["cmr"], found.quality["cmr"]
     np.testing.assert_array_equal(signal.numpy()[0].reshape(5, 3, 32, 32), scale_cmr(stored(cohort, WHOLE)))
     assert not {code for code in codes if "lax" in code}
-    signal, codes = predictor._cmr(short, None)
+    found = prepare_subject(contract, cmr=short)
+    signal, codes = found.signals["cmr"], found.quality["cmr"]
     assert {"no_lax_2ch", "no_lax_4ch"} <= set(codes)
     assert bool((signal[0, 9:] == ABSENT_VALUE).all())
 
