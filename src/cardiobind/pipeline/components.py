@@ -34,7 +34,7 @@ from cardiobind.training import TrainingSettings
 COHORT_ROOMS = ("rng", "modalities", "formats", "sources", "simulate", "cohort", "tasks")
 NETWORK_ROOMS = (
     "rng", "modalities", "cohort/store", "data", "models", "objectives", "methods", "training", "pipeline/components",
-    "pipeline/first_weights", "pipeline/networks", "pipeline/pretrain",
+    "pipeline/first_weights", "pipeline/measured", "pipeline/networks", "pipeline/pretrain",
 )  # fmt: skip
 _NO_PREPARATION = {"encoder", "pretrain", "pool"}
 ARM_ROOMS = (
