@@ -97,7 +97,8 @@ def test_bad_options_are_refused(kind: str, inputs: InputSpec, options: dict[str
 def test_options_are_completed_and_typed() -> None:
     options = encoder_options("vit", {"patch": [12, 20], "mlp_ratio": 2})
     assert options == {
-        "patch": (12, 20), "width": 384, "depth": 3, "heads": 6, "mlp_ratio": 2.0, "drop_path": 0.1, "positions": "fixed",
+        "patch": (12, 20), "width": 384, "depth": 3, "heads": 6, "mlp_ratio": 2.0, "drop_path": 0.1,
+        "positions": "fixed",
     }  # fmt: skip
     with pytest.raises(ConfigError, match="did you mean 'depth'"):
         encoder_options("vit", {"dept": 3})
