@@ -17,7 +17,7 @@ from cardiobind.cli import app
 from cardiobind.evaluation.figures.ecg import SHADES, ecg_paper
 from cardiobind.explain import Explanation, FactShare, cine_attribution, ecg_attribution, explain, fact_shares
 from cardiobind.explain.drawings import modality_shares, said
-from cardiobind.explain.page import subject_page
+from cardiobind.explain.page import subject_page, write_explanation
 from cardiobind.inference import NOTICE, Predictor
 from cardiobind.modalities.records import LEADS, EcgRecord
 from explain_fakes import FACTS, beats_of, small_predictor, small_subject
@@ -87,3 +87,18 @@ def test_the_verb_writes_a_page_or_numbers(tmp_path: Path, monkeypatch: pytest.M
     assert list(numbers["explanation"]["modalities"]) == ["tabular"]
     assert "Systolic blood pressure 141 mmHg" in (tmp_path / "page.html").read_text()
     assert 'id="ecg"' not in (tmp_path / "page.html").read_text()
+
+
+def test_where_the_bundle_abstains_the_reason_alone_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = small_predictor()
+    monkeypatch.setattr("cardiobind.inference.predictor.doubt", lambda _: "impossible facts")
+    write_explanation(predictor, tmp_path / "page.html", table=FACTS, steps=2)
+    write_explanation(predictor, tmp_path / "numbers.json", table=FACTS, steps=2)
+    page, numbers = (tmp_path / "page.html").read_text(), json.loads((tmp_path / "numbers.json").read_text())
+    assert "impossible facts" in page
+    assert not [section for section in ("modalities", "facts", "method") if f'id="{section}"' in page]
+    assert numbers["prediction"]["abstained"] == "impossible facts"
+    assert numbers["explanation"] is None
+    predictor.on_doubt = "tell"
+    write_explanation(predictor, tmp_path / "told.html", table=FACTS, steps=2)
+    assert 'id="facts"' in (tmp_path / "told.html").read_text()

@@ -11,7 +11,6 @@ from cardiobind.evaluation.report import html
 from cardiobind.explain.drawings import cine_attribution, ecg_attribution, fact_shares, modality_shares, said
 from cardiobind.explain.explanation import Explanation
 from cardiobind.explain.subject import explain
-from cardiobind.formats import read_ecg
 from cardiobind.inference import Prediction, Predictor, PreparedSubject, prepare_subject
 from cardiobind.inference.prepared import Table
 from cardiobind.modalities.records import EcgRecord
@@ -36,6 +35,8 @@ def write_explanation(
 ) -> Path:
     """Write what one subject's score rests on: one self-contained page, or the numbers into a file ending in ``.json``.
 
+    Where the bundle abstains, the reason alone is written: an explanation would tell the score that is withheld.
+
     Args:
         predictor: a bundle at work.
         out: file to write.
@@ -54,27 +55,39 @@ def write_explanation(
     prepared = prepare_subject(
         predictor.contract, ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis
     )
-    prediction, found = predictor.score(prepared), explain(predictor, prepared, **options)
+    prediction = predictor.score(prepared)
+    found = explain(predictor, prepared, **options) if prediction.abstained is None else None
     if path.suffix == ".json":
-        text = json.dumps({"prediction": prediction.to_json(), "explanation": found.to_json()}, allow_nan=False)
+        explained = None if found is None else found.to_json()
+        text = json.dumps({"prediction": prediction.to_json(), "explanation": explained}, allow_nan=False)
     else:
-        text = subject_page(prediction, found, prepared, None if ecg is None else read_ecg(Path(ecg)))
+        text = subject_page(prediction, found, prepared, prepared.ecg)
     path.write_text(text, encoding="utf-8")
     return path
 
 
 def subject_page(
-    prediction: Prediction, found: Explanation, prepared: PreparedSubject, record: EcgRecord | None
+    prediction: Prediction, found: Explanation | None, prepared: PreparedSubject, record: EcgRecord | None
 ) -> str:  # fmt: skip
     """Return the HTML of the page about one subject.
 
     Args:
         prediction: its score.
-        found: its explanation.
+        found: its explanation; None where there is none to give.
         prepared: what was scored.
         record: the ECG as it was recorded, to draw it at true scale; None where there is none.
     """
-    sections = [("score", "Score", _score(prediction)), ("modalities", "What it rests on", _modalities(found))]
+    sections = [("score", "Score", _score(prediction))]
+    if found is not None:
+        sections += _explained(found, prepared, record)
+    return html.page(
+        prediction.title, prediction.statement, prediction.notice, sections,
+        f"bundle {prediction.bundle[:12]}; inputs {prediction.inputs}",
+    )  # fmt: skip
+
+
+def _explained(found: Explanation, prepared: PreparedSubject, record: EcgRecord | None) -> list[tuple[str, str, str]]:
+    sections = [("modalities", "What it rests on", _modalities(found))]
     if found.ecg is not None and record is not None:
         drawn = ecg_attribution(found, record.amplitude_mv, record.rate_hz)
         words = f"{_SIGNED} Compared with {found.method['ecg']['baseline']}. Printed at 100 % it can be measured."
@@ -90,10 +103,7 @@ def subject_page(
     if found.tabular is not None:
         sections.append(("facts", "Medical facts", _facts(found)))
     sections.append(("method", "How it was found", _method(found)))
-    return html.page(
-        prediction.title, prediction.statement, prediction.notice, sections,
-        f"bundle {prediction.bundle[:12]}; inputs {prediction.inputs}",
-    )  # fmt: skip
+    return sections
 
 
 def _score(prediction: Prediction) -> str:
