@@ -53,9 +53,10 @@ MODEL: dict[str, Any] = {
     "calibration": {
         "ecg": {"calibrated": True, "threshold": 0.06, "reason": None},
         "cmr": {"calibrated": False, "threshold": None, "reason": "too few validation subjects"},
+        "tabular": {"calibrated": True, "threshold": None, "reason": "no threshold: too few validation subjects"},
     },
     "cohort": {
-        "n": 233, "positive": 13, "of": "the validation subjects",
+        "n": 233, "positive": 13, "of": "visits of validation subjects",
         "risks": {
             "cmr+ecg+tabular": {
                 "edges": [0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.16, 0.4], "counts": [20, 60, 52, 30, 22, 14, 20, 15],
@@ -127,17 +128,17 @@ def explanation() -> dict[str, Any]:
             {"name": "age_years", "title": "Age", "unit": "years", "given": 61, "attribution": 0.09},
             {"name": "sex", "title": "Sex", "unit": None, "given": "male", "attribution": -0.02},
         ],
-        "method": {"name": "integrated_gradients", "ecg": {"steps": 32, "baseline": "a normal ECG, simulated"}},
+        "method": {
+            "name": "integrated_gradients", "unit": "log hazard",
+            "ecg": {"steps": 32, "baseline": "a normal ECG, simulated"},
+        },
     }  # fmt: skip
 
 
 def neighbours() -> list[dict[str, Any]]:
     """Return three cases with what was measured in them."""
     facts = [{"name": "lvef_percent", "title": "LVEF", "unit": "%", "value": value} for value in (41.0, 55.2, 60.1)]
-    return [
-        {"modality": "ecg", "similarity": 0.9 - 0.1 * n, "phenotypes": [fact], "positive": n == 0}
-        for n, fact in enumerate(facts)
-    ]
+    return [{"modality": "ecg", "similarity": 0.9 - 0.1 * n, "phenotypes": [fact]} for n, fact in enumerate(facts)]
 
 
 def answer(**changes: Any) -> dict[str, Any]:

@@ -91,6 +91,16 @@ def test_the_form_is_what_the_model_takes(page: Page, fake: FakeServer) -> None:
     assert re.findall(rb'name="(\w+)"; filename="([\w.]+)"', fake.sent[0]) == [(b"ecg", b"r.hea"), (b"ecg", b"r.dat")]
 
 
+def test_the_model_is_said_to_be_calibrated_where_the_server_says_so(page: Page) -> None:
+    rows = page.locator("#model-facts tr").all_text_contents()
+    told = [row for row in rows if "yes" in row or "no: " in row]
+    assert [("yes" in row, "no: too few" in row) for row in told] == [(True, False), (False, True), (True, False)]
+    assert (
+        "Cohort: 233 visits of validation subjects, 13 of them with the endpoint."
+        in page.locator("#model-facts").text_content()
+    )
+
+
 @pytest.mark.slow
 def test_a_fact_out_of_range_is_refused_at_its_field_and_not_sent(page: Page, fake: FakeServer) -> None:
     score(page, "400")
@@ -112,7 +122,7 @@ def test_the_answer_is_said_in_words(page: Page) -> None:
         "What the interval covers",
         "About 12 in 100",
         "threshold of 6.0 %",
-        "Higher than 87",
+        "Higher than 87 in 100 validation visits with the same inputs",
     ):
         assert words in text
     assert said(page, "#status") == "Scored. Risk 12 %, interval 7.1 to 20 %."
@@ -127,7 +137,13 @@ def test_the_answer_is_said_in_words(page: Page) -> None:
     assert "Cine MRI: not to be relied on, unlike those the model learnt from" in quality
     assert "2 facts were missing" in said(page, ".given")
     assert re.search(r"ECG\s+\+0.41\s+Cine MRI\s+−0.12", said(page, ".shares"))
+    assert "log hazard: + raised the score, − lowered it" in said(page, ".shares")
+    assert "log hazard" in said(page, ".given")
+    assert page.locator("caption:has-text('(log hazard, all of the recording)')").count() == 1
+    assert page.locator("caption:has-text('What each plane did to the score (log hazard)')").count() == 1
+    assert "logit" not in page.content()
     assert "LVEF (%)" in said(page, ".neighbours")
+    assert "endpoint" not in said(page, ".neighbours")
     assert "41" in said(page, ".neighbours")
 
 

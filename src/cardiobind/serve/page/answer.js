@@ -77,7 +77,7 @@ function threshold({ threshold: limit, positive }) {
 
 function percentile({ cohort_percentile: rank }) {
   if (!Number.isFinite(rank)) return [];
-  return [element("p", {}, `Higher than ${Math.min(99, Math.max(0, Math.floor(rank)))} in 100 of the model's cohort.`)];
+  return [element("p", {}, `Higher than ${Math.min(99, Math.max(0, Math.floor(rank)))} in 100 validation visits with the same inputs.`)];
 }
 
 function abstained({ abstained: reason }) {

@@ -43,11 +43,11 @@ export function legend(compared, faint = FAINT) {
 }
 
 /** Return the attribution as a table, a row a lead. */
-export function attributionTable({ leads, bins, bin_s }) {
+export function attributionTable({ leads, bins, bin_s }, unit) {
   const totals = bins.map((values) => values.reduce((sum, value) => sum + value, 0));
   const largest = Math.max(...totals.map(Math.abs));
   const rows = leads.map((lead, place) => [lead, signed(totals[place]), bar(totals[place], largest), strongest(bins[place], bin_s)]);
-  return table("What each lead did to the score (logit units, all of the recording)", ["Lead", "Sum", "", "Strongest stretch"], rows);
+  return table(`What each lead did to the score (${unit}, all of the recording)`, ["Lead", "Sum", "", "Strongest stretch"], rows);
 }
 
 function sums(samples, size) {

@@ -6,11 +6,11 @@ import { overlays } from "./planes.js";
 const BEAT_MS = 1000;
 const SHOWN_PX = 320;
 
-/** Return the card of a cine; `explained` is its part of the explanation, `compared` what with, or null. */
-export async function cineCard(cine, explained, compared) {
+/** Return the card of a cine; `explained` is its part of the explanation, `compared` what with, or null, in `unit`. */
+export async function cineCard(cine, explained, compared, unit) {
   const frames = await Promise.all(cine.frames.map(picture));
   const player = playing(cine, frames);
-  const planes = explained ? overlays(cine, frames, explained, compared) : [];
+  const planes = explained ? overlays(cine, frames, explained, compared, unit) : [];
   return card("cine", "Cine MRI", player, ...planes);
 }
 

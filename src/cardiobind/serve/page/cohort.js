@@ -16,18 +16,18 @@ export function histogram(prediction, all) {
     bars(cohort, scale), axis(scale), interval(prediction, scale), mark(prediction, scale), limit(prediction, scale),
   );
   const open = scale.most < cohort.edges.at(-1) ? "; the last bar goes on to the right" : "";
-  const people = cohort.counts.reduce((sum, count) => sum + count, 0).toLocaleString("en");
-  const caption = `Risks of ${cohort.of ?? "the model's cohort"} with the same inputs (${people}). The area of a bar stands for people${open}.`;
+  const visits = cohort.counts.reduce((sum, count) => sum + count, 0).toLocaleString("en");
+  const caption = `Risks of ${cohort.of ?? "the model's cohort"} with the same inputs (${visits}). The area of a bar stands for their number${open}.`;
   return element("figure", {}, picture, element("figcaption", {}, caption), folded("As a table", asTable(cohort)));
 }
 
-/** The axis ends where most people end: the last bar may reach up to 100 %. */
+/** The axis ends where most visits end: the last bar may reach up to 100 %. */
 function scaled({ risk, interval }, { edges }) {
   const most = Math.min(1, edges.at(-1), Math.max(1.4 * edges.at(-2), 1.15 * risk, interval ? 1.05 * interval[1] : 0));
   return { most, x: (share) => 6 + ((WIDTH - 12) * Math.min(share, most)) / most };
 }
 
-/** Bars may differ in width, so that their area stands for people. */
+/** Bars may differ in width, so that their area stands for visits. */
 function bars({ edges, counts }, { x }) {
   const density = counts.map((count, place) => count / (edges[place + 1] - edges[place]));
   const tallest = Math.max(...density);
@@ -85,7 +85,7 @@ function inWords({ risk, interval, threshold }, { edges, counts }) {
 
 function asTable({ edges, counts }) {
   const rows = counts.map((count, place) => [`${percentPoint(edges[place])} to ${percentPoint(edges[place + 1])}`, String(count)]);
-  return table("People of the cohort by risk", ["Risk", "People"], rows);
+  return table("Visits of the cohort by risk", ["Risk", "Visits"], rows);
 }
 
 const percentPoint = (share) => `${(100 * share).toFixed(1)} %`;

@@ -6,8 +6,8 @@ import { LAYOUTS, paper } from "./paper.js";
 
 const NAMES = { "3x4": "3 × 4 with rhythm strip", "12x1": "12 × 1, all of each lead" };
 
-/** Return the card of an ECG; `explained` is its part of the explanation, `compared` what with, or null. */
-export function ecgCard(ecg, explained, compared) {
+/** Return the card of an ECG; `explained` is its part of the explanation, `compared` what with, or null, in `unit`. */
+export function ecgCard(ecg, explained, compared, unit) {
   const attribution = explained ? binned(explained) : null;
   const sheet = element("div", { class: "wide sheet", tabindex: "0", role: "region", "aria-label": "ECG paper" });
   const draw = (layout) => sheet.replaceChildren(paper(ecg, attribution, layout));
@@ -21,7 +21,7 @@ export function ecgCard(ecg, explained, compared) {
     element("div", { class: "to-print" }),
     attribution ? legend(compared) : null,
     element("p", { class: "quiet on-screen" }, "On the screen the squares are scaled to the window; printed at 100 % they measure 1 and 5 mm."),
-    attribution ? folded("Attribution as a table", attributionTable(attribution)) : null,
+    attribution ? folded("Attribution as a table", attributionTable(attribution, unit)) : null,
   );
   onPaper(made, () => paper(ecg, attribution, "print"));
   return made;

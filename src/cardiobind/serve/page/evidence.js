@@ -39,7 +39,7 @@ export function shareCard(explanation) {
   return card(
     "shares",
     "What moved the score",
-    table("Contribution of each input (logit units: + raised the risk, − lowered it)", ["Input", "Sum", ""], rows),
+    table(`Contribution of each input (${unit(explanation)}: + raised the score, − lowered it)`, ["Input", "Sum", ""], rows),
     element("p", { class: "quiet" }, "It tells on what this network's score rests. It is no finding about the heart."),
     ...method(explanation.method),
   );
@@ -57,6 +57,9 @@ function stated(name, value) {
 
 const plain = (value) => (typeof value === "number" ? number(value) : words(value));
 
+/** Return the unit of all attributions, as the server names it. */
+export const unit = (explanation) => explanation?.method?.unit ?? "unit not stated";
+
 /** Return what the attribution of a modality is compared with. */
 export const baseline = (explanation, name) => explanation?.method?.[name]?.baseline ?? null;
 
@@ -67,7 +70,7 @@ export function factCard(prediction, given, facts, explanation) {
   const titles = new Map(facts.map((fact) => [fact.name, fact]));
   const rows = explained ? explainedRows(explained) : givenRows(given, titles);
   const heads = explained ? ["Fact", "Given", "Sum", ""] : ["Fact", "Given"];
-  const caption = explained ? `Facts by what they did to the score (logit units${compared ? `, compared with ${compared}` : ""})` : "Facts given";
+  const caption = explained ? `Facts by what they did to the score (${unit(explanation)}${compared ? `, compared with ${compared}` : ""})` : "Facts given";
   const rest = rows.slice(FACTS_SHOWN);
   return card(
     "given",
@@ -113,9 +116,8 @@ export function neighbourCard(neighbours) {
     one.modality ? inputsInWords(one.modality) : "",
     Number.isFinite(one.similarity) ? one.similarity.toFixed(2) : "",
     ...[...phenotypes.keys()].map((name) => phenotype(one, name)),
-    one.positive === null || one.positive === undefined ? "not known" : one.positive ? "yes" : "no",
   ]);
-  const heads = ["Case", "By", "Similarity", ...[...phenotypes.values()].map((fact) => named({ ...fact, title: fact.title ?? fact.name })), "Has the endpoint"];
+  const heads = ["Case", "By", "Similarity", ...[...phenotypes.values()].map((fact) => named({ ...fact, title: fact.title ?? fact.name }))];
   return card("neighbours", "Nearest cases", element("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Table of nearest cases" }, table("Cases whose recordings the model finds most alike; 1 is the same direction", heads, rows)));
 }
 

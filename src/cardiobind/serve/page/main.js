@@ -4,7 +4,7 @@ import { answerCard, answerInWords } from "./answer.js";
 import { cineCard, stopCines } from "./cine.js";
 import { ecgCard } from "./ecg.js";
 import { card, element } from "./elements.js";
-import { baseline, factCard, neighbourCard, shareCard, verdictCard } from "./evidence.js";
+import { baseline, factCard, neighbourCard, shareCard, unit, verdictCard } from "./evidence.js";
 import { buildFacts, givenFacts, refuseFact } from "./facts.js";
 import { chosenFiles, guardPage, zones } from "./files.js";
 import { describeModel } from "./model.js";
@@ -83,8 +83,8 @@ async function show(given, facts) {
     answerCard(prediction, model.cohort),
     verdictCard(prediction),
     explanation?.modalities ? shareCard(explanation) : null,
-    ecg ? ecgCard(ecg, explanation?.ecg ?? null, baseline(explanation, "ecg")) : null,
-    cine?.frames?.length ? await cineCard(cine, explanation?.cmr ?? null, baseline(explanation, "cmr")) : null,
+    ecg ? ecgCard(ecg, explanation?.ecg ?? null, baseline(explanation, "ecg"), unit(explanation)) : null,
+    cine?.frames?.length ? await cineCard(cine, explanation?.cmr ?? null, baseline(explanation, "cmr"), unit(explanation)) : null,
     tabular ? factCard(prediction, facts, model.facts, explanation) : null,
     neighbours?.length ? neighbourCard(neighbours) : null,
     origin(prediction),

@@ -20,7 +20,7 @@ export function describeModel(model) {
 function calibrated(sets) {
   const rows = Object.entries(sets).map(([inputs, known]) => [
     inputsInWords(inputs),
-    known.reason ? `no: ${known.reason}` : "yes",
+    known.calibrated ? "yes" : known.reason ? `no: ${known.reason}` : "no",
     Number.isFinite(known.threshold) ? percent(known.threshold) : "none",
   ]);
   return table("Inputs that the model was validated on", ["Inputs", "Calibrated", "Threshold"], rows);
@@ -29,5 +29,5 @@ function calibrated(sets) {
 function cohort(known) {
   if (!known?.n) return "";
   const ill = Number.isFinite(known.positive) ? `, ${known.positive.toLocaleString("en")} of them with the endpoint` : "";
-  return element("p", {}, `Cohort: ${known.of ? `${known.of}, ` : ""}${known.n.toLocaleString("en")} people${ill}.`);
+  return element("p", {}, `Cohort: ${known.n.toLocaleString("en")} ${known.of ?? "visits"}${ill}.`);
 }

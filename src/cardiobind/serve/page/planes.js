@@ -7,10 +7,10 @@ import { signed, words } from "./words.js";
 const COLOURS = { raises: [213, 94, 0], lowers: [11, 83, 148] };
 
 /** Return the planes with their attribution, and the same as a table. */
-export function overlays(cine, frames, explained, compared) {
+export function overlays(cine, frames, explained, compared, unit) {
   const largest = explained.pixels.flat(2).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const pictures = explained.planes.map((name, place) => plane(cine, frames, name, explained.pixels[place], largest));
-  return [element("div", { class: "planes" }, pictures), legend(compared, "Stronger colour: more. Pixels under 10 % of the largest are left plain."), folded("Attribution of the planes as a table", asTable(explained))];
+  return [element("div", { class: "planes" }, pictures), legend(compared, "Stronger colour: more. Pixels under 10 % of the largest are left plain."), folded("Attribution of the planes as a table", asTable(explained, unit))];
 }
 
 function plane(cine, frames, name, pixels, largest) {
@@ -36,11 +36,11 @@ function paint(canvas, pixels, largest) {
   context.putImageData(image, 0, 0);
 }
 
-function asTable({ planes, pixels }) {
+function asTable({ planes, pixels }, unit) {
   const rows = planes.map((name, place) => {
     const values = pixels[place].flat();
     const total = (sign) => values.reduce((sum, value) => sum + (sign * value > 0 ? value : 0), 0);
     return [words(name), signed(total(1)), signed(total(-1)), signed(total(1) + total(-1))];
   });
-  return table("What each plane did to the score (logit units)", ["Plane", "Raised", "Lowered", "Sum"], rows);
+  return table(`What each plane did to the score (${unit})`, ["Plane", "Raised", "Lowered", "Sum"], rows);
 }
