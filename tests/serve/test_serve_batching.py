@@ -30,7 +30,7 @@ def prepared(predictor: Predictor, count: int) -> list[PreparedSubject]:
 
 
 async def asked(scores: Any, given: Sequence[PreparedSubject], sizes: list[int], *, most: int = 8) -> list[Any]:
-    batcher = Batcher(scores, window_s=0.05, most=most, expected=lambda: len(given), seen=sizes.append)
+    batcher = Batcher(scores, most=most, seen=sizes.append)
     batcher.start()
     try:
         return await asyncio.gather(*(batcher.score(one) for one in given), return_exceptions=True)
@@ -54,23 +54,25 @@ def test_one_that_fails_fails_alone(predictor: Predictor) -> None:
     assert [a for n, a in enumerate(answers) if n != 2] == [predictor.score(p) for n, p in enumerate(given) if n != 2]
 
 
-def test_one_alone_does_not_wait_for_others(predictor: Predictor) -> None:
-    async def seconds() -> float:
-        batcher = Batcher(predictor, window_s=30.0, most=8, expected=lambda: 1, seen=lambda _: None)
-        batcher.start()
-        began = asyncio.get_running_loop().time()
-        await batcher.score(prepared(predictor, 1)[0])
-        ended = asyncio.get_running_loop().time()
-        await batcher.close()
-        return ended - began
+def test_one_alone_is_scored_at_once(predictor: Predictor) -> None:
+    answers, sizes = [], []
 
-    assert asyncio.run(seconds()) < 10
+    async def work() -> None:
+        batcher = Batcher(predictor, most=8, seen=sizes.append)
+        batcher.start()
+        for one in prepared(predictor, 2):
+            answers.append(await batcher.score(one))
+        await batcher.close()
+
+    asyncio.run(work())
+    assert sizes == [1, 1]
+    assert answers == [predictor.score(one) for one in prepared(predictor, 2)]
 
 
 def test_one_who_went_away_does_not_stop_the_others(predictor: Predictor) -> None:
     async def work() -> Any:
         given = prepared(predictor, 3)
-        batcher = Batcher(predictor, window_s=0.1, most=8, expected=lambda: 3, seen=lambda _: None)
+        batcher = Batcher(predictor, most=8, seen=lambda _: None)
         batcher.start()
         tasks = [asyncio.create_task(batcher.score(one)) for one in given]
         await asyncio.sleep(0)

@@ -47,12 +47,14 @@ def fuzz(address: str, path: str, method: str, mode: GenerationMode, examples: i
     return statuses
 
 
+@pytest.mark.slow
 def test_every_route_of_the_schema_is_fuzzed(address: str) -> None:
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
     found = {(one.ok().path, one.ok().method.upper()) for one in schema.get_all_operations()}
     assert found == set(ROUTES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/predict/json"])
 def test_a_few_requests_from_the_schema(address: str, path: str) -> None:
     statuses = fuzz(address, path, "POST", GenerationMode.POSITIVE, 8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def test_every_ecg_format_is_served_as_it_is_predicted(
     assert answer.json()["prediction"] == said(predictor.predict(ecg=place, table=FACTS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CINE_SAMPLES)
 def test_every_cine_format_is_served_as_it_is_predicted(
     client: TestClient, predictor: Predictor, tmp_path: Path, kind: str
@@ -52,6 +54,7 @@ def test_every_cine_format_is_served_as_it_is_predicted(
     assert answer.json()["prediction"] == said(predictor.predict(cmr=place))
 
 
+@pytest.mark.slow
 def test_the_dicom_files_of_a_cine_need_no_archive(client: TestClient, predictor: Predictor, tmp_path: Path) -> None:
     place = CINE_SAMPLES["dicom"](tmp_path / "zip", cine())
     with ZipFile(place) as archive:
@@ -108,6 +111,7 @@ def test_the_ecg_that_comes_back_is_the_recording(client: TestClient, tmp_path: 
     np.testing.assert_allclose(np.array(answer["amplitude_mv"]), read_ecg(place).amplitude_mv, atol=0.51e-4)
 
 
+@pytest.mark.slow
 def test_the_cine_that_comes_back_shows_the_crop_of_the_network(client: TestClient, tmp_path: Path) -> None:
     place = CINE_SAMPLES["dicom"](tmp_path, cine())
     answer = client.post("/v1/predict", files=parts("cmr", [place])).json()["cine"]
@@ -131,13 +135,42 @@ def test_explanations_and_neighbours_come_where_asked_for(predictor: Predictor) 
     def explain(_: Predictor, prepared: inference.PreparedSubject) -> dict[str, Any]:
         return {"modalities": {prepared.inputs: 1.0}}
 
-    near = [{"modality": "ecg", "similarity": 0.9, "phenotypes": [], "positive": None}]
+    near = [{"modality": "ecg", "similarity": 0.9, "phenotypes": []}]
     with serving(predictor, explain=explain, neighbours=lambda *_: near) as client:
         plain = client.post("/v1/predict/json", json={"facts": FACTS}).json()
         explained = client.post("/v1/predict", data=facts(**FACTS), files={"explain": (None, "true")}).json()
         assert client.get("/v1/model").json()["explains"]
     assert (plain["explanation"], plain["neighbours"]) == (None, near)
     assert explained["explanation"] == {"modalities": {"tabular": 1.0}}
+
+
+def test_one_who_gets_no_score_gets_nothing_that_would_tell_it(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tells(*_: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr("cardiobind.inference.predictor.doubt", lambda _: "impossible facts")
+    with serving(predictor, explain=tells, neighbours=tells) as client:
+        answer = client.post("/v1/predict", data=facts(**FACTS), files={"explain": (None, "true")}).json()
+    assert answer["prediction"]["abstained"] == "impossible facts"
+    assert (answer["prediction"]["risk"], answer["explanation"], answer["neighbours"]) == (None, None, None)
+
+
+def test_nearest_cases_do_not_wait_for_the_explanation_of_another(predictor: Predictor) -> None:
+    found = threading.Event()
+
+    def explain(*_: Any) -> dict[str, Any]:
+        return {"others": found.wait(20)}
+
+    def near(_: Predictor, prepared: inference.PreparedSubject) -> list[dict[str, Any]]:
+        found.set()
+        return []
+
+    with serving(predictor, explain=explain, neighbours=near) as client, ThreadPoolExecutor(2) as threads:
+        slow = threads.submit(client.post, "/v1/predict/json", json={"facts": FACTS, "explain": True})
+        threads.submit(client.post, "/v1/predict/json", json={"facts": FACTS}).result()
+        assert slow.result().json()["explanation"] == {"others": True}
 
 
 @pytest.mark.e2e

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import socket
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,8 @@ from starlette.testclient import TestClient
 from cardiobind.cohort import Limits
 from cardiobind.errors import ConfigError
 from cardiobind.inference.predictor import Predictor
-from cardiobind.serve import Settings
-from cardiobind.serve.pool import Worker
+from cardiobind.serve import Settings, run
+from cardiobind.serve.pool import Pool, Worker, check_temporary_folder
 from cardiobind.serve.refusals import Refusal
 from cardiobind.serve.work import CRASHED, Job, do
 from format_samples import CINE_SAMPLES, ECG_SAMPLES, cine, counts
@@ -39,6 +40,7 @@ def zipped(**members: bytes) -> bytes:
     return out.getvalue()
 
 
+SMALL_ZIP = zipped(a=b"x")
 UPLOADS: dict[str, tuple[list[tuple[str, tuple[str, bytes]]], int, str, str | None]] = {
     "text for an ECG": ([("ecg", ("a.txt", b"hello"))], 415, "not_recognised", "ecg"),
     "empty": ([("ecg", ("a.xml", b""))], 415, "not_recognised", "ecg"),
@@ -216,7 +218,7 @@ def test_a_body_that_does_not_come_is_given_up(predictor: Predictor) -> None:
         assert client.post("/v1/predict/json", json={"facts": {"age_years": 60}}).status_code == 200
 
 
-@pytest.mark.parametrize("how", ["hangs", "hangs outside Python", "dies"])
+@pytest.mark.parametrize("how", ["hangs", pytest.param("hangs outside Python", marks=pytest.mark.slow), "dies"])
 def test_a_reader_that_hangs_or_dies_costs_its_request_alone(predictor: Predictor, how: str) -> None:
     hostile: Any = HostileContract(how)
     settings = Settings(limits=Limits(0.3, 1 << 30))
@@ -258,6 +260,43 @@ def test_files_are_gone_when_the_answer_is_there(
         links = [os.readlink(link) for link in Path(f"/proc/{worker._process.pid}/fd").iterdir()]
         assert not [link for link in links if ".zip" in link]
     assert not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.zip", "A.ZIP"])
+def test_archives_are_counted_together_whatever_their_case(predictor: Predictor, tmp_path: Path, name: str) -> None:
+    (tmp_path / "cmr").mkdir()
+    (tmp_path / "cmr" / name).write_bytes(zipped(a=b"x" * 1000))
+    found: Any = do(predictor.contract, Job(str(tmp_path)), Limits(30.0, 2 << 30), 999)
+    assert (found.status, found.code) == (413, "unsafe_archive")
+
+
+@pytest.mark.parametrize("field", ["ecg", "cmr"])
+def test_an_index_of_insane_size_is_not_read(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    monkeypatch.setattr("cardiobind.formats.archive.LARGEST_INDEX_BYTES", 10)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    (tmp_path / field).mkdir()
+    (tmp_path / field / "a.zip").write_bytes(SMALL_ZIP)
+    found: Any = do(predictor.contract, Job(str(tmp_path)), Limits(30.0, 2 << 30), 1 << 30)
+    assert (found.status, found.code, found.where) == (413, "unsafe_archive", field)
+
+
+def test_a_temporary_folder_that_sockets_do_not_fit_in_is_named(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multiprocessing.util.get_temp_dir", lambda: f"/{'t' * 75}/pymp-12345678")
+    with pytest.raises(ConfigError, match="temporary folder is too long"):
+        run(tmp_path / "none")
+    with pytest.raises(ConfigError, match="temporary folder is too long"):
+        Pool(predictor.contract, Settings())
+    monkeypatch.setattr("multiprocessing.util.get_temp_dir", lambda: f"/{'t' * 74}/pymp-12345678")
+    check_temporary_folder()
+    path = f"/{'t' * 74}/pymp-12345678/listener-12345678"
+    with socket.socket(socket.AF_UNIX) as one, pytest.raises(FileNotFoundError):
+        one.connect(path)
+    with socket.socket(socket.AF_UNIX) as one, pytest.raises(OSError, match="too long"):
+        one.connect(f"{path}t")
 
 
 def test_a_server_without_limits_is_none() -> None:

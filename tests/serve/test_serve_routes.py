@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cardiobind.errors import ConfigError
+from cardiobind.inference.bundle import CARD
 from cardiobind.inference.predictor import Predictor
 from cardiobind.serve import Settings, make_app, read_api_key, running
 from cardiobind.serve.describing import describe
@@ -53,17 +54,17 @@ def test_the_bundle_is_described_for_a_form(client: TestClient, predictor: Predi
 def test_the_cohort_and_the_card_are_told_where_the_bundle_has_them(predictor: Predictor, tmp_path: Path) -> None:
     bare = describe(predictor, explains=False)
     assert (bare["cohort"], bare["card"]) == (None, None)
-    (tmp_path / "model_card.md").write_text("# Card")
+    (tmp_path / CARD).write_text("# Card")
     splits = {"validation": {"samples": 40, "positive": 11}}
     risks = {"ecg": SimpleNamespace(edges=(0.0, 0.1, 1.0), counts=(30, 10))}
     contract = SimpleNamespace(**{**vars(predictor.contract), "summary": {"splits": splits}, "risks": risks})
-    artifact = SimpleNamespace(digest="0", manifest={"files": {"model_card.md": {}}}, file=lambda name: tmp_path / name)
+    artifact = SimpleNamespace(digest="0", manifest={"files": {CARD: {}}}, file=lambda name: tmp_path / name)
     told: Any = SimpleNamespace(contract=contract, artifact=artifact)
     found = describe(told, explains=True)
     assert found["card"] == "# Card"
     assert found["cohort"] == {
-        "n": 40, "positive": 11, "of": "validation subjects",
-        "risks": {"ecg": {"edges": [0.0, 0.1, 1.0], "counts": [30, 10], "positives": None}},
+        "n": 40, "positive": 11, "of": "visits of validation subjects",
+        "risks": {"ecg": {"edges": [0.0, 0.1, 1.0], "counts": [30, 10]}},
     }  # fmt: skip
 
 
@@ -107,6 +108,7 @@ def test_no_identifier_is_logged_or_answered(
         answers.append(client.post("/v1/predict/json", json={"facts": {"SMITH": "Jane"}, "Jane": 1}))
         answers.append(client.post("/v1/predict/json", json={"facts": {"sex": "SMITH", "age_years": "9000001"}}))
         answers.append(client.post("/v1/predict", files={"SMITH": (None, "Jane")}))
+        answers.append(client.request("PATIENT", "/v1/model"))
         answers += [client.get("/v1/SMITH"), client.get("/assets/9000001.js"), client.get("/v1/metrics")]
     assert sum(answer.status_code == 200 for answer in answers) >= 12
     shown = capfd.readouterr()
@@ -115,6 +117,7 @@ def test_no_identifier_is_logged_or_answered(
     for text in (told, logged, shown.out, shown.err):
         assert not [name for name in NAMES if name in text]
     assert logged.count("POST /v1/predict") >= 12
+    assert "other /v1/model: 405" in logged
 
 
 def test_an_error_of_our_own_is_a_500_without_a_trace(predictor: Predictor, caplog: pytest.LogCaptureFixture) -> None:

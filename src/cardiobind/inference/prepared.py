@@ -21,7 +21,7 @@ from cardiobind.inference.bundle import BundleContract
 from cardiobind.inference.facts import read_facts
 from cardiobind.inference.trust.combinations import IMPOSSIBLE, contradictions
 from cardiobind.inference.trust.signs import cmr_signs, ecg_signs, table_signs
-from cardiobind.modalities.cmr.preparation import PreparedCine, prepare_cmr
+from cardiobind.modalities.cmr.preparation import CmrPreparation, PreparedCine, prepare_cmr
 from cardiobind.modalities.ecg.preparation import ecg_quality, normalise_by_lead_group, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
 
@@ -112,14 +112,7 @@ def _ecg(contract: BundleContract, ecg: Path | str | EcgRecord) -> PreparedSubje
 
 
 def _cmr(contract: BundleContract, cmr: Path | str | CineRecord, long_axis: Path | str | None) -> PreparedSubject:
-    settings = contract.cmr
-    if settings is None:
-        raise DataContractError("the bundle holds no preparation of cines", where="contract.json")
-    record = cmr if isinstance(cmr, CineRecord) else read_cine(_there("cmr", cmr))
-    place = long_axis if long_axis is not None or isinstance(cmr, CineRecord) else cmr
-    if place is not None and settings.long_axis:
-        views, faults = read_long_axis(_there("cmr_long_axis", place), settings.long_axis)
-        record = replace(record, long_axis=views, long_axis_faults=faults)
+    settings, record = _cmr_settings(contract), read_cmr(contract, cmr, long_axis)
     prepared = prepare_cmr(record, settings)
     doubt = ("uncertain_heart_crop",) if prepared.confidence < 0.5 else ()
     signal = torch.from_numpy(scale_cmr(prepared.frames[None]))
@@ -127,6 +120,34 @@ def _cmr(contract: BundleContract, cmr: Path | str | CineRecord, long_axis: Path
     return PreparedSubject(
         {"cmr": signal}, quality, signs={"cmr": cmr_signs(prepared.frames)}, cmr=record, cine=prepared
     )
+
+
+def read_cmr(contract: BundleContract, cmr: Path | str | CineRecord, long_axis: Path | str | None) -> CineRecord:
+    """Return a cine as it was recorded, with the long-axis views that a bundle knows.
+
+    Args:
+        contract: of the bundle.
+        cmr: a zip or folder, or a record.
+        long_axis: where the long-axis views are, if not in `cmr`.
+
+    Raises:
+        DataContractError: the bundle holds no preparation of cines.
+        InputError: a file is not there.
+        RecordError: the cine cannot be read.
+    """
+    settings = _cmr_settings(contract)
+    record = cmr if isinstance(cmr, CineRecord) else read_cine(_there("cmr", cmr))
+    place = long_axis if long_axis is not None or isinstance(cmr, CineRecord) else cmr
+    if place is None or not settings.long_axis:
+        return record
+    views, faults = read_long_axis(_there("cmr_long_axis", place), settings.long_axis)
+    return replace(record, long_axis=views, long_axis_faults=faults)
+
+
+def _cmr_settings(contract: BundleContract) -> CmrPreparation:
+    if contract.cmr is None:
+        raise DataContractError("the bundle holds no preparation of cines", where="contract.json")
+    return contract.cmr
 
 
 def _table(contract: BundleContract, table: Table, subject: str | None) -> PreparedSubject:

@@ -1,4 +1,4 @@
-"""Requests that are ready within a few milliseconds are scored together; the scores are those of one by one."""
+"""Requests that wait for the network are scored in one call; the scores are those of one by one."""
 
 from __future__ import annotations
 
@@ -16,18 +16,12 @@ class Batcher:
 
     Args:
         predictor: scores.
-        window_s: how long the first of a batch waits for others, while there are others.
         most: of a batch.
-        expected: how many requests there are at the moment, waiting or not.
         seen: told the size of each batch.
     """
 
-    def __init__(
-        self, predictor: Predictor, *, window_s: float, most: int, expected: Callable[[], int],
-        seen: Callable[[int], None],
-    ) -> None:  # fmt: skip
-        self._predictor, self._window_s, self._most = predictor, window_s, most
-        self._expected, self._seen = expected, seen
+    def __init__(self, predictor: Predictor, *, most: int, seen: Callable[[int], None]) -> None:
+        self._predictor, self._most, self._seen = predictor, most, seen
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, "score")
         self._task: asyncio.Task[None] | None = None
@@ -69,18 +63,8 @@ class Batcher:
 
     async def _gather(self) -> list[Waiting]:
         batch = [await self._queue.get()]
-        until = asyncio.get_running_loop().time() + self._window_s
-        while len(batch) < self._most:
-            if self._queue.empty():
-                left = until - asyncio.get_running_loop().time()
-                if left <= 0 or self._expected() <= len(batch):
-                    break
-                try:
-                    batch.append(await asyncio.wait_for(self._queue.get(), left))
-                except TimeoutError:
-                    break
-            else:
-                batch.append(self._queue.get_nowait())
+        while len(batch) < self._most and not self._queue.empty():
+            batch.append(self._queue.get_nowait())
         return batch
 
     def _score(self, batch: Sequence[PreparedSubject]) -> list[Prediction | Exception]:

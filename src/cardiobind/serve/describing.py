@@ -6,11 +6,10 @@ import math
 from typing import Any
 
 from cardiobind.inference import NOTICE, BundleContract, Predictor
+from cardiobind.inference.bundle import card_of
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.features.wording import title_and_unit
 from cardiobind.modalities.tabular.contract import TableColumn
-
-CARD = "model_card.md"
 
 
 def describe(predictor: Predictor, *, explains: bool) -> dict[str, Any]:
@@ -32,31 +31,24 @@ def describe(predictor: Predictor, *, explains: bool) -> dict[str, Any]:
         "calibration": {inputs: _calibration(contract, inputs) for inputs in sorted(contract.calibration)},
         "cohort": _cohort(contract),
         "explains": explains,
-        "card": _card(predictor),
+        "card": card_of(predictor.artifact),
         "notice": NOTICE,
     }
 
 
 def _cohort(contract: BundleContract) -> dict[str, Any] | None:
-    """Return how the risks of validation subjects lie by input set, None where the bundle does not know."""
+    """Return how the risks of validation subjects' visits lie by input set, None where the bundle does not know."""
     if not contract.risks:
         return None
     known = contract.summary.get("splits", {}).get("validation", {})
     return {
         "n": known.get("samples"),
         "positive": known.get("positive"),
-        "of": "validation subjects",
+        "of": "visits of validation subjects",
         "risks": {
-            inputs: {"edges": list(one.edges), "counts": list(one.counts), "positives": None}
-            for inputs, one in contract.risks.items()
+            inputs: {"edges": list(one.edges), "counts": list(one.counts)} for inputs, one in contract.risks.items()
         },
     }
-
-
-def _card(predictor: Predictor) -> str | None:
-    if CARD not in predictor.artifact.manifest["files"]:
-        return None
-    return predictor.artifact.file(CARD).read_text(encoding="utf-8")
 
 
 def _calibration(contract: BundleContract, inputs: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 FORM_ROUTE = "/v1/predict"
 OPEN_ROUTES = ("/v1/health",)
 HEADERS = {
@@ -75,7 +76,8 @@ class Guard:
                 await _refuse(Refusal(500, "failed", "the server failed to answer this request"), request, answer)
         seconds, route = time.perf_counter() - began, _route(scope)
         self._metrics.answered(route, status[0], seconds)
-        _log.info("request %s %s %s: %d in %.0f ms", request, scope["method"][:7], route, status[0], 1000 * seconds)
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        _log.info("request %s %s %s: %d in %.0f ms", request, method, route, status[0], 1000 * seconds)
 
     def _check(self, scope: Message) -> None:
         headers = {name.lower(): value for name, value in scope["headers"]}

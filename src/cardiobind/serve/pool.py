@@ -10,6 +10,7 @@ import os
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import util
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -24,8 +25,23 @@ from cardiobind.serve.work import CRASHED, Job, Ready, do, timed_out
 
 START_SECONDS = 300.0
 _GRACE_SECONDS = 2.0
+_LONGEST_FOLDER_BYTES = 107 - len("/pymp-12345678/listener-12345678")
 _READY = b"ready"
 _log = logging.getLogger("cardiobind.serve")
+
+
+def check_temporary_folder() -> None:
+    """Check that sockets of worker processes can lie in the temporary folder: Linux takes 107 bytes of a path.
+
+    Raises:
+        ConfigError: its path is too long.
+    """
+    length = len(os.fsencode(os.path.dirname(util.get_temp_dir())))
+    if length > _LONGEST_FOLDER_BYTES:
+        raise ConfigError(
+            "the path of the temporary folder is too long for the sockets of worker processes", where="TMPDIR",
+            expected=f"at most {_LONGEST_FOLDER_BYTES} bytes", got=f"{length} bytes", hint="TMPDIR=/tmp cardiobind ...",
+        )  # fmt: skip
 
 
 class Worker:
@@ -114,6 +130,7 @@ class Pool:
     """
 
     def __init__(self, contract: BundleContract, settings: Settings) -> None:
+        check_temporary_folder()
         self.workers = [Worker(contract, settings) for _ in range(settings.workers)]
         self._threads = ThreadPoolExecutor(settings.workers, "prepare")
         self._idle: asyncio.Queue[Worker] = asyncio.Queue()

@@ -46,7 +46,7 @@ class Service:
         self.predictor, self.settings, self.metrics = predictor, settings, metrics
         self._explain, self._neighbours = explain, neighbours
         self._storage = Storage(settings.most_stored_bytes)
-        self._beside = ThreadPoolExecutor(1, "explain")
+        self._explaining, self._searching = ThreadPoolExecutor(1, "explain"), ThreadPoolExecutor(1, "search")
         self._folder = ""
 
     async def start(self) -> None:
@@ -58,17 +58,15 @@ class Service:
         self.pool = await asyncio.to_thread(Pool, self.predictor.contract, self.settings)
         await self.pool.start()
         self._folder = tempfile.mkdtemp(prefix="cardiobind-serve-")
-        self.batcher = Batcher(
-            self.predictor, window_s=self.settings.batch_ms / 1000, most=self.settings.batch_most,
-            expected=lambda: self.metrics.working, seen=self.metrics.batches.add,
-        )  # fmt: skip
+        self.batcher = Batcher(self.predictor, most=self.settings.batch_most, seen=self.metrics.batches.add)
         self.batcher.start()
 
     async def close(self) -> None:
         """End the workers and remove what is left of any request."""
         await self.batcher.close()
         self.pool.close()
-        self._beside.shutdown(wait=False, cancel_futures=True)
+        for thread in (self._explaining, self._searching):
+            thread.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def form(self, request: Request) -> bytes:
@@ -137,20 +135,25 @@ class Service:
         if isinstance(ready, Refusal):
             raise Refused(ready)
         prediction = await self.batcher.score(ready.prepared)
-        explained = self._explain if explain or ready.explain else None
+        told = prediction.abstained is None  # else the explanation would tell the score that is withheld
+        explained = self._explain if told and (explain or ready.explain) else None
+        near = self._neighbours if told else None
         parts = {
             "prediction": _encoded(prediction.to_json()),
             "ecg": ready.ecg,
             "cine": ready.cine,
-            "explanation": _encoded(await self._aside(explained, ready.prepared)),
-            "neighbours": _encoded(await self._aside(self._neighbours, ready.prepared)),
+            "explanation": _encoded(await self._aside(self._explaining, explained, ready.prepared)),
+            "neighbours": _encoded(await self._aside(self._searching, near, ready.prepared)),
         }
         return b"{" + b",".join(f'"{name}":'.encode() + part for name, part in parts.items()) + b"}"
 
-    async def _aside(self, work: Callable[[Predictor, PreparedSubject], Any] | None, prepared: PreparedSubject) -> Any:
+    async def _aside(
+        self, thread: ThreadPoolExecutor, work: Callable[[Predictor, PreparedSubject], Any] | None,
+        prepared: PreparedSubject,
+    ) -> Any:  # fmt: skip
         if work is None:
             return None
-        return await asyncio.get_running_loop().run_in_executor(self._beside, work, self.predictor, prepared)
+        return await asyncio.get_running_loop().run_in_executor(thread, work, self.predictor, prepared)
 
 
 def _encoded(value: Any) -> bytes:

@@ -74,12 +74,15 @@ def run(
         index: folder of an index (`cardiobind index`), whose nearest cases each answer shows.
 
     Raises:
-        ConfigError: the extra ``serve`` is not installed, or the address cannot be had.
+        ConfigError: the extra ``serve`` is not installed, the address cannot be had, or the path of the temporary
+            folder is too long.
         ArtifactError, CorruptArtifactError: there is no bundle or index, or a file of it is not what was written.
         DataContractError: the index was made of recordings prepared otherwise.
     """
     from cardiobind import inference
+    from cardiobind.serve.pool import check_temporary_folder
 
+    check_temporary_folder()
     private = is_loopback(host)
     if private and not settings.hosts:
         settings = replace(settings, hosts=LOOPBACK)

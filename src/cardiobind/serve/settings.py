@@ -31,7 +31,6 @@ class Settings:
         most_files: in one request.
         most_unpacked_bytes: what the archives of one request may hold once unpacked.
         most_stored_bytes: files of all requests together, on disk while they are read.
-        batch_ms: how long a prepared request waits for others to be scored with.
         batch_most: requests scored together at most.
         api_key: what the header ``X-API-Key`` (or ``Authorization: Bearer``) must hold; empty: anybody may ask.
         hosts: names a request may address the server by (header ``Host``); empty: any.
@@ -52,7 +51,6 @@ class Settings:
     most_files: int = 5_000
     most_unpacked_bytes: int = 1 << 30
     most_stored_bytes: int = 1 << 30
-    batch_ms: float = 4.0
     batch_most: int = 16
     api_key: str = field(default="", repr=False)
     hosts: tuple[str, ...] = ()

@@ -16,7 +16,8 @@ from cardiobind.serve.settings import Settings
 FILES = ("ecg", "cmr", "cmr_long_axis")
 TEXTS = ("facts", "explain", "signals")
 LONGEST_TEXT_BYTES = 1 << 18
-LONGEST_NAME = 120
+LONGEST_NAME_BYTES = 200
+_PREFIX = "file"
 _UNSAFE = re.compile(r"[^\w.+-]")
 
 
@@ -172,9 +173,13 @@ class Form:
 
 
 def safe_name(name: str) -> str:
-    """Return the last part of a file's name without what means anything to a file system; readers go by suffixes."""
-    last = _UNSAFE.sub("_", PurePosixPath(name.replace("\\", "/")).name)[-LONGEST_NAME:]
-    return f"file{last}" if not last or last.startswith((".", "-")) else last
+    """Return the last part of a file's name without what means anything to a file system, in at most 200 bytes.
+
+    Readers go by suffixes, so the end is kept.
+    """
+    last = _UNSAFE.sub("_", PurePosixPath(name.replace("\\", "/")).name)
+    last = last.encode()[-LONGEST_NAME_BYTES + len(_PREFIX) :].decode(errors="ignore")
+    return f"{_PREFIX}{last}" if not last or last.startswith((".", "-")) else last
 
 
 def flag(texts: Mapping[str, str], name: str, default: bool) -> bool:

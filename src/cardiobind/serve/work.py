@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 from cardiobind.cohort import Limits
 from cardiobind.cohort.ingest.guard import TimedOut, end_process_after, time_limit
 from cardiobind.errors import CardiobindError, DataContractError, RecordError
-from cardiobind.formats import read_cine, read_ecg, read_long_axis
+from cardiobind.formats import read_ecg
 from cardiobind.formats.ecg.array_layout import FOLDER_LAYOUT
-from cardiobind.formats.location import close_archives
+from cardiobind.formats.location import close_archives, open_archive
 from cardiobind.inference import BundleContract, PreparedSubject, prepare_subject
+from cardiobind.inference.prepared import read_cmr
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.records import CineRecord, EcgRecord
 from cardiobind.registry import did_you_mean
@@ -147,13 +148,8 @@ def _from_form(contract: BundleContract, job: Job, most_unpacked_bytes: int) -> 
 
 
 def _cine(contract: BundleContract, folder: Path) -> CineRecord:
-    place = main_cine(folder / "cmr")
-    record = read_cine(place)
-    if contract.cmr is None or not contract.cmr.long_axis:
-        return record
     apart = folder / "cmr_long_axis"
-    views, faults = read_long_axis(main_cine(apart) if apart.is_dir() else place, contract.cmr.long_axis)
-    return replace(record, long_axis=views, long_axis_faults=faults)
+    return read_cmr(contract, main_cine(folder / "cmr"), main_cine(apart) if apart.is_dir() else None)
 
 
 def main_ecg(files: Sequence[Path]) -> str:
@@ -164,8 +160,7 @@ def main_ecg(files: Sequence[Path]) -> str:
     """
     names = {str(file): file.name.lower() for file in files}
     if len(files) == 1 and zipfile.is_zipfile(files[0]) and names[str(files[0])].endswith(".zip"):
-        with zipfile.ZipFile(files[0]) as archive:
-            members = [info.filename for info in archive.infolist() if not info.is_dir()][:1000]
+        members = [info.filename for info in open_archive(str(files[0])).infolist() if not info.is_dir()][:1000]
         names = {f"{files[0]}::{member}": member.lower() for member in members}
     headers = [place for place, name in names.items() if name.endswith(".hea")]
     others = [p for p, name in names.items() if not name.endswith((".layout.json", FOLDER_LAYOUT, "/.ds_store"))]
@@ -184,12 +179,10 @@ def main_cine(folder: Path) -> Path:
 
 def _refuse_bombs(folder: Path, most_unpacked_bytes: int) -> None:
     total = 0
-    for file in folder.rglob("*.zip"):
-        try:
-            with zipfile.ZipFile(file) as archive:
-                total += sum(info.file_size for info in archive.infolist())
-        except (zipfile.BadZipFile, OSError, ValueError):
-            continue  # its reader says so
+    for file in folder.rglob("*"):
+        if file.suffix.lower() == ".zip":
+            with suppress(RecordError):  # its reader says so
+                total += sum(info.file_size for info in open_archive(str(file)).infolist())
     if total > most_unpacked_bytes:
         raise refuse(413, "unsafe_archive", "the archives unpack to more than a request may hold",
                      expected=f"at most {most_unpacked_bytes} bytes")  # fmt: skip

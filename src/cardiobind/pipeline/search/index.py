@@ -150,8 +150,8 @@ def nearest(index: Index, embedding: ArrayLike, k: int = 10) -> list[dict[str, A
         k: how many; all where there are fewer.
 
     Returns:
-        Each ``{"modality": "cmr", "similarity": cosine, "phenotypes": [{"name", "title", "unit", "value"}],
-        "positive": None}``, without the phenotypes that are not known of a subject.
+        Each ``{"modality": "cmr", "similarity": cosine, "phenotypes": [{"name", "title", "unit", "value"}]}``,
+        without the phenotypes that are not known of a subject.
 
     Raises:
         InputError: the embedding has another length, is 0 or not finite, or `k` is not positive.
@@ -161,10 +161,7 @@ def nearest(index: Index, embedding: ArrayLike, k: int = 10) -> list[dict[str, A
         raise InputError("no neighbour is asked for", where="k", expected=">= 1", got=k)
     similarities = index.embeddings @ query
     places = np.argsort(-similarities, kind="stable")[:k]
-    return [
-        {"modality": AMONG, "similarity": float(similarities[i]), "phenotypes": _of_one(index, i), "positive": None}
-        for i in places
-    ]
+    return [{"modality": AMONG, "similarity": float(similarities[i]), "phenotypes": _of_one(index, i)} for i in places]
 
 
 def neighbours_for(
