@@ -121,21 +121,29 @@ class FactsTable:
             found.setdefault(name, []).append(place)
         return {name: np.array(places, dtype=np.intp) for name, places in found.items()}
 
+    def __contains__(self, subject: str) -> bool:
+        """Tell whether the table has the subject.
+
+        Raises:
+            InputError: no column names the subjects.
+        """
+        if not self.keyed:
+            raise InputError("the table has no column of subjects", where="subject", hint="leave the subject out")
+        return subject in self._places
+
     def of(self, subject: str | None, visit: str | None = None) -> pd.DataFrame:
-        """Return the facts of one subject; of UK Biobank's visits the imaging visit, where there is one.
+        """Return the facts of one subject; of UK Biobank's visits, where none is asked for, the imaging visit if any.
 
         Args:
             subject: as in the table; None for all rows.
-            visit: as in the table; None for all of the subject's rows.
+            visit: as in the table; one that the subject has not attended has no rows. None for all of the subject's.
 
         Raises:
             InputError: there is no such subject, or no column of subjects.
         """
         if subject is None:
             places = np.arange(len(self._facts))
-        elif not self.keyed:
-            raise InputError("the table has no column of subjects", where="subject", hint="leave the subject out")
-        elif subject not in self._places:
+        elif subject not in self:
             raise InputError("no such subject in the table", where="subject")
         else:
             places = self._places[subject]
@@ -144,10 +152,10 @@ class FactsTable:
         return self._facts.iloc[places]
 
     def _of_visit(self, places: NDArray[np.intp], visits: pd.Series[str], visit: str | None) -> NDArray[np.intp]:
-        if self._by_visit:
-            return places if visit is None else places[visits.to_numpy() == visit]
-        wanted = visits.to_numpy() == (visit or IMAGING_VISIT)
-        return places[wanted] if wanted.any() else places
+        if visit is not None:
+            return places[visits.to_numpy() == visit]
+        imaging = visits.to_numpy() == IMAGING_VISIT
+        return places[imaging] if imaging.any() and not self._by_visit else places
 
 
 def _of_biobank(path: Path) -> pd.DataFrame:

@@ -68,11 +68,13 @@ class Cases:
         reader: of their recordings.
         rows: one a subject or visit.
         passed_over: files of a folder that are no ECG.
+        without_facts: who has no fact in the table that is given apart from the list.
     """
 
     reader: Reader
     rows: Sequence[Case]
     passed_over: int = 0
+    without_facts: int = 0
 
 
 class PathReader:
@@ -115,7 +117,8 @@ def cases_of(
 
     Raises:
         ConfigError: not exactly one of the three is given, or another argument does not go with it.
-        InputError: a file or folder is not there, there is nobody in it, or it has a modality that is not known.
+        InputError: a file or folder is not there, there is nobody in it, it has a modality that is not known, or the
+            table names no subjects or none of those in the list.
         DataContractError: a column of facts has a name that nobody knows.
         RecordError: the list or the table cannot be read.
     """
@@ -171,7 +174,18 @@ def _listed(path: Path, table: Path | str | None, chosen: Sequence[str], *, stri
         subject, visit = _text(row[SUBJECT]), _text(row.get("visit"))
         signals = {m: _ref(path.parent, subject, visit, m, row) for m in SIGNALS if m in chosen and _text(row.get(m))}
         rows.append(Case(subject, visit, signals, None if facts is None else facts(place, subject, visit)))
-    return Cases(PathReader(), rows)
+    return Cases(PathReader(), rows, without_facts=0 if table is None or facts is None else _without(rows, table))
+
+
+def _without(rows: Sequence[Case], table: Path | str) -> int:
+    without = sum(case.facts is None for case in rows)
+    if rows and without == len(rows):
+        raise InputError(
+            "nobody in the list has a fact in the table", where=f"--table, {masked(Path(table))}",
+            expected="the subjects of the list, spelt alike, at the same visits",
+            hint="12 and 0012 are two subjects; leave the table out to go without",
+        )  # fmt: skip
+    return without
 
 
 def _facts(frame: pd.DataFrame, own: Sequence[str], table: Path | str | None) -> Any:
@@ -179,15 +193,14 @@ def _facts(frame: pd.DataFrame, own: Sequence[str], table: Path | str | None) ->
     if table is None and not own:
         return None
     apart = None if table is None else FactsTable(table)
+    if apart is not None and not apart.keyed:
+        raise InputError("the table has no column of subjects", where="--table", expected="subject, or eid")
     inside = frame[list(own)]
 
     def of(place: int, subject: str, visit: str) -> pd.DataFrame | None:
         if apart is None:
             return _filled(inside.iloc[[place]])
-        try:
-            return _filled(apart.of(subject, visit or None))
-        except InputError:  # who is not in the table has no facts
-            return None
+        return _filled(apart.of(subject, visit or None)) if subject in apart else None
 
     return of
 

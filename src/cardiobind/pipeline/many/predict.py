@@ -36,6 +36,7 @@ class Told:
         abstained: of how many of the scored the bundle says nothing but why.
         set_aside: how many have none, by reason code.
         passed_over: files of a folder that are no ECG.
+        without_facts: who has no fact in the table that was given apart; scored without, where there is a recording.
     """
 
     out: Path
@@ -44,12 +45,14 @@ class Told:
     abstained: int = 0
     set_aside: Mapping[str, int] = field(default_factory=dict)
     passed_over: int = 0
+    without_facts: int = 0
 
     def __str__(self) -> str:
         aside = sum(self.set_aside.values())
         why = ", ".join(f"{reason} {count}" for reason, count in sorted(self.set_aside.items()))
         words = f"{self.read} read = {self.scored} scored + {aside} set aside" + (f" ({why})" if why else "")
         words += f"; abstained: {self.abstained}" if self.abstained else ""
+        words += f"; without facts in the table: {self.without_facts}" if self.without_facts else ""
         return words + (f"; {self.passed_over} files are no ECG" if self.passed_over else "")
 
 
@@ -91,7 +94,7 @@ def predict_many(
     Raises:
         ConfigError: arguments that do not go together, an ending of `out` that is not known, or workers that cannot
             start.
-        InputError: something is at `out`, a file is not there, or there is nobody to score.
+        InputError: something is at `out`, a file is not there, there is nobody to score, or `table` has nobody of them.
         ArtifactError: another call is at work on `out`, or the disk is full.
         DataContractError, RecordError: a column that nobody knows, or a list or table that cannot be read.
     """
@@ -158,4 +161,5 @@ class Counted:
         if read != self.scored + aside:
             got = f"{read} read, {self.scored} scored, {aside} set aside"
             raise ArtifactError("subjects were lost: read is not scored + set aside", got=got)
-        return Told(out, read, self.scored, self.abstained, dict(sorted(self.set_aside.items())), cases.passed_over)
+        why = dict(sorted(self.set_aside.items()))
+        return Told(out, read, self.scored, self.abstained, why, cases.passed_over, cases.without_facts)
