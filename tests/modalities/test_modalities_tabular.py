@@ -206,3 +206,11 @@ def test_every_input_feature_can_be_encoded_and_the_marginal_moments_are_unit() 
     numbers = [FEATURE_BY_NAME[name].kind == "number" for name in INPUT_FEATURES]
     np.testing.assert_allclose(encoded[:, numbers, 0].mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(encoded[:, numbers, 0].std(axis=0), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("values", [[True], [np.True_, 61.0]])
+def test_a_truth_is_no_number(values: list[object]) -> None:
+    cleaned, problems = clean_table(pd.DataFrame({"age_years": values, "diabetes": [True] * len(values)}))
+    assert np.isnan(cleaned["age_years"][0])
+    assert cleaned["diabetes"].tolist() == [1.0] * len(values)
+    assert problems[["column", "reason", "count"]].to_numpy().tolist() == [["age_years", "not_a_number", 1]]

@@ -73,6 +73,7 @@ BODIES: dict[str, tuple[Any, int, str, str | None]] = {
     "nothing": ({}, 422, "nothing_given", None),
     "facts that say nothing": ({"facts": {"age_years": None}}, 422, "nothing_given", None),
     "out of range": ({"facts": {"age_years": 1000}}, 422, "unusable_fact", "facts.age_years"),
+    "truth for a number": ({"facts": {"age_years": True}}, 422, "unusable_fact", "facts.age_years"),
     "no such category": ({"facts": {"sex": "SECRETNAME"}}, 422, "unusable_fact", "facts.sex"),
     "unknown fact": ({"facts": {"age_yaers": 61}}, 422, "unknown_fact", "facts"),
     "facts of another bundle": ({"facts": {"hba1c_mmol_mol": 40}}, 422, "unusable_input", "facts"),

@@ -54,12 +54,12 @@ def clean_column(values: pd.Series[Any], feature: Feature) -> CleanColumn:
     """Return one column as numbers, with impossible values missing.
 
     Args:
-        values: raw values; a number may be text, a flag 0, 1 or boolean, a category one of its labels.
+        values: raw values; a number may be text, no boolean; a flag 0, 1 or boolean; a category one of its labels.
         feature: what the column should hold.
     """
     if feature.kind == "category":
         return _clean_category(values, feature)
-    numbers, not_numbers = _to_numbers(values)
+    numbers, not_numbers = _to_numbers(values, truths=feature.kind == "flag")
     if feature.kind == "flag":
         bad = np.isfinite(numbers) & ~np.isin(numbers, (0.0, 1.0))
         counts = {"not_a_number": not_numbers, "not_a_flag": int(bad.sum())}
@@ -86,13 +86,15 @@ def _clean_category(values: pd.Series[Any], feature: Feature) -> CleanColumn:
     return CleanColumn(codes, _positive(counts), " | ".join(feature.categories))
 
 
-def _to_numbers(values: pd.Series[Any]) -> tuple[NDArray[np.float64], int]:
+def _to_numbers(values: pd.Series[Any], *, truths: bool) -> tuple[NDArray[np.float64], int]:
     missing = values.isna().to_numpy()
-    numbers = np.array([_to_number(value) for value in values.astype(object)], dtype=np.float64)
+    numbers = np.array([_to_number(value, truths) for value in values.astype(object)], dtype=np.float64)
     return numbers, int((np.isnan(numbers) & ~missing).sum())
 
 
-def _to_number(value: Any) -> float:
+def _to_number(value: Any, truths: bool) -> float:
+    if isinstance(value, bool | np.bool_) and not truths:
+        return math.nan
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
