@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from cardiobind.pipeline.search import (
     open_index,
 )
 from cardiobind.pipeline.search.assess import assess, conformal
+from cardiobind.pipeline.search.build import _known
 from cardiobind.pipeline.search.cohorts import subjects_of
 from cardiobind.pipeline.search.index import infer
 from walking import EID, Walk
@@ -119,6 +121,26 @@ def test_what_embeds_nothing_is_refused(tmp_path: Path) -> None:
         open_embedder(tmp_path / "old")
     with pytest.raises(ConfigError, match="Parquet"):
         embed_many(tmp_path / "old", tmp_path / "out.csv", folder=tmp_path)
+
+
+def phenotypes_of(folder: Path, text: str) -> list[float]:
+    (folder / "phenotypes.csv").write_text(text)
+    samples = pd.DataFrame({"subject": ["9000001", "9000001", "9000002"], "visit": ["2", "3", "2"]})
+    cohort: Any = SimpleNamespace(samples=samples)
+    found: list[float] = _known(cohort, folder / "phenotypes.csv")["lvef_percent"].tolist()
+    return found
+
+
+def test_phenotypes_are_those_of_the_visit(tmp_path: Path) -> None:
+    by_visit = "subject,visit,lvef_percent\n9000002,2,30\n9000001,3,55\n9000001,2,60\n"
+    assert phenotypes_of(tmp_path, by_visit) == [60.0, 55.0, 30.0]
+    alike = "subject,lvef_percent\n9000001,60\n9000001,60\n9000002,30\n,1\n,2\n"
+    assert phenotypes_of(tmp_path, alike) == [60.0, 60.0, 30.0]
+    for text in ("subject,lvef_percent\n9000001,60\n9000001,55\n",
+                 "subject,visit,lvef_percent\n9000001,2,60\n9000001,2,55\n"):  # fmt: skip
+        with pytest.raises(InputError, match="different things of the same") as caught:
+            phenotypes_of(tmp_path, text)
+        assert "9000001" not in str(caught.value)
 
 
 @pytest.fixture(scope="module")

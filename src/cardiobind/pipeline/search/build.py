@@ -29,6 +29,7 @@ from cardiobind.pipeline.search.index import AMONG, CONTRACT, COVERAGE, FACTS, K
 ROOMS = ("inference", "models", "methods", "modalities", "pipeline/search")
 NOTICE = "Holds data of participants: must not leave the platform that the cohort is kept on."
 STAGE = "index"
+KEYS = ("subject", "visit")
 Shared = dict[str, tuple[NDArray[np.int64], NDArray[np.float32]]]
 
 
@@ -48,8 +49,8 @@ def build_index(
     Args:
         aligned: artefact of kind aligned, its parents beside it.
         out: folder of the index; must not exist.
-        phenotypes: a table with the column subject and phenotypes by name, such as ``lvef_percent``; None for those
-            that the cohort has as endpoints.
+        phenotypes: a table with the column subject, if wanted visit, and phenotypes by name, such as ``lvef_percent``;
+            without visit they are of all visits. None for those that the cohort has as endpoints.
         neighbours: subjects that a phenotype is inferred from.
         half: keep embeddings in float16.
         reporter: hears of the progress.
@@ -57,7 +58,7 @@ def build_index(
     Raises:
         ArtifactError, CorruptArtifactError: it is no alignment, its parents are not there, or something is at `out`.
         ConfigError: the alignment has no space that images share with others, or `neighbours` is not positive.
-        InputError: nothing is known of anybody's heart.
+        InputError: nothing is known of anybody's heart, or different things of the same one.
     """
     if neighbours < 1:
         raise ConfigError("too few neighbours", where="--neighbours", expected=">= 1", got=neighbours)
@@ -115,9 +116,17 @@ def _from_table(cohort: Cohort, path: Path) -> pd.DataFrame:
     if "subject" not in columns:
         raise InputError("the table has no column called subject", where=masked(path), expected="subject, lvef_percent")
     names = names_of(columns)
-    table = read_table(path, ["subject", *names]).drop_duplicates("subject")
-    numbers = table[names].apply(pd.to_numeric, errors="coerce").set_axis(table["subject"].astype(str))
-    found: pd.DataFrame = numbers.reindex(cohort.samples["subject"].astype(str)).reset_index(drop=True)
+    keys = [key for key in KEYS if key in columns]
+    table = read_table(path, [*keys, *names]).dropna(subset="subject")
+    whose = table[keys].astype(str).apply(lambda cells: cells.str.strip())
+    numbers = table[names].apply(pd.to_numeric, errors="coerce")
+    known = pd.concat([whose, numbers], axis=1).drop_duplicates()
+    if twice := int(known.duplicated(keys).sum()):
+        raise InputError(
+            "the table says different things of the same " + " and ".join(keys), where=masked(path), got=twice,
+            expected="one row of each", hint="name the visits in a column called visit",
+        )  # fmt: skip
+    found: pd.DataFrame = cohort.samples[keys].astype(str).merge(known, on=keys, how="left")[names]
     return found
 
 
