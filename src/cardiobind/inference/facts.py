@@ -152,10 +152,10 @@ class FactsTable:
         return self._facts.iloc[places]
 
     def _of_visit(self, places: NDArray[np.intp], visits: pd.Series[str], visit: str | None) -> NDArray[np.intp]:
-        if visit is not None:
-            return places[visits.to_numpy() == visit]
-        imaging = visits.to_numpy() == IMAGING_VISIT
-        return places[imaging] if imaging.any() and not self._by_visit else places
+        if visit is None and self._by_visit:
+            return places
+        there: NDArray[np.intp] = places[visits.to_numpy() == (visit or IMAGING_VISIT)]
+        return there if visit is not None or len(there) else places
 
 
 def _of_biobank(path: Path) -> pd.DataFrame:
