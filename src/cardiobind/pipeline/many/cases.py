@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from cardiobind.inference.facts import SUBJECT, FactsTable
 from cardiobind.inspection.kinds import TABLE_SUFFIXES
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.records import CineRecord, EcgRecord
+from cardiobind.pipeline.many.stamps import stamps
 from cardiobind.registry import did_you_mean
 from cardiobind.sources import SOURCES, RecordRef
 
@@ -55,7 +55,9 @@ class Case:
     @property
     def key(self) -> list[Any]:
         """All that decides what is said of them: places, sizes and times of the files, and facts."""
-        files = [[m, ref.location, ref.long_axis, *map(_stamp, _files(ref))] for m, ref in sorted(self.signals.items())]
+        files = [
+            [m, ref.location, ref.long_axis, *map(stamps, _places(ref))] for m, ref in sorted(self.signals.items())
+        ]
         facts = [] if self.facts is None else [list(self.facts.columns), repr(self.facts.to_numpy().tolist())]
         return [self.subject, self.visit, files, facts]
 
@@ -276,13 +278,5 @@ def _text(cell: object) -> str:
     return "" if cell is None or cell != cell else str(cell).strip()
 
 
-def _files(ref: RecordRef) -> list[str]:
-    return [place.partition(SEPARATOR)[0] for place in (ref.location, ref.long_axis) if place]
-
-
-def _stamp(file: str) -> list[int]:
-    try:
-        found = os.stat(file if os.path.exists(file) else f"{file}.hea")
-    except OSError:
-        return []
-    return [found.st_size, found.st_mtime_ns]
+def _places(ref: RecordRef) -> list[str]:
+    return [place for place in (ref.location, ref.long_axis) if place]
