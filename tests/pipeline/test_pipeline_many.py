@@ -269,6 +269,15 @@ def test_the_verb_tells_counts_and_nobody(
 
 
 @pytest.mark.parametrize(
+    "words", ["--inputs ecg", "--workers 4", "--root .", "--seconds 5", "--memory-gib 1", "--workers 1 --seconds 5"]
+)
+def test_options_of_many_are_refused_for_one(bundle: Path, words: str) -> None:
+    told = CliRunner().invoke(app, ["predict", "--bundle", str(bundle), "--ecg", "a.xml", *words.split()])
+    assert isinstance(told.exception, ConfigError)
+    assert told.exception.got == ", ".join(word for word in words.split() if word.startswith("--"))
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
         ({}, "who is to be scored"),

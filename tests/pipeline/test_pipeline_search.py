@@ -19,7 +19,7 @@ from cardiobind.artifact import commit, open_artifact
 from cardiobind.cli import app
 from cardiobind.cohort import Cohort
 from cardiobind.errors import ArtifactError, CardiobindError, ConfigError, DataContractError, InputError
-from cardiobind.inference import prepare_subject
+from cardiobind.inference import PreparedSubject, prepare_subject
 from cardiobind.modalities.ecg import EcgPreparation
 from cardiobind.pipeline.search import (
     Index,
@@ -141,6 +141,27 @@ def test_phenotypes_are_those_of_the_visit(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="different things of the same") as caught:
             phenotypes_of(tmp_path, text)
         assert "9000001" not in str(caught.value)
+
+
+def test_signals_not_to_be_relied_on_are_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = unit(np.random.default_rng(3).normal(size=(8, 4)))
+    shared = {"ecg": embeddings[0], "cmr": embeddings[1], "ecg+tabular": embeddings[2]}
+    embedder: Any = SimpleNamespace(spaces=tuple(shared), shared=lambda prepared: shared, contract=None)
+    known = pd.DataFrame({"lvef_percent": np.arange(50.0, 58.0)})
+    facts = {"neighbours": 3, "half_widths": {"ecg": {"lvef_percent": 9.0}}}
+    made: Any = Index(SimpleNamespace(path="x"), embedder, embeddings, np.arange(8), known, facts)  # type: ignore[arg-type]
+    monkeypatch.setattr("cardiobind.pipeline.search.open_index", lambda path: made)
+    for codes, by, certain in (
+        (("limb_leads_inconsistent",), "ecg", False), (("wrong_rate",), "ecg+tabular", False),
+        (("wrong_rate",), "cmr", True), (("flat_lead",), "ecg", True),
+    ):  # fmt: skip
+        prepared = PreparedSubject({}, {"ecg": codes})
+        monkeypatch.setattr(inference, "prepare_subject", lambda contract, prepared=prepared, **given: prepared)
+        asked = CliRunner().invoke(app, ["search", "--index", "x", "--ecg", "a.xml", "--by", by])
+        told = json.loads(asked.output)
+        assert told["quality"] == {"ecg": list(codes)}
+        assert (told["abstained"] is None) == bool(told["phenotypes"]) == bool(told["nearest"]) == certain
+        assert certain or "not to be relied on" in told["abstained"]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,10 @@ Inputs = Annotated[str | None, typer.Option(help="Modalities to use, such as ecg
 Workers = Annotated[int, typer.Option(help="Processes that read files of many; 0: this one alone.")]
 Seconds = Annotated[float, typer.Option(help="Longest that reading one of many may take.")]
 MemoryGib = Annotated[float, typer.Option(help="Most memory that reading one of many may take.")]
+WORKERS = 2
+SECONDS = 60.0
+MEMORY_GIB = 4.0
+_USUAL = {"workers": WORKERS, "seconds": SECONDS, "memory_gib": MEMORY_GIB}
 
 
 def separate(words: str | None) -> tuple[str, ...] | None:
@@ -34,13 +38,34 @@ def limits(seconds: float, memory_gib: float) -> Any:
     return Limits(seconds, int(memory_gib * 2**30))
 
 
+def refuse_beside_one(many: Mapping[str, object]) -> None:
+    """Refuse options of many where one subject is scored.
+
+    Args:
+        many: their values by name.
+
+    Raises:
+        ConfigError: one is not its default.
+    """
+    given = [_option(name) for name, value in many.items() if value != _USUAL.get(name)]
+    if given:
+        raise ConfigError(
+            "an option of many subjects where one is scored", got=", ".join(given),
+            hint="say --subjects, --folder or --source, or leave it out",
+        )  # fmt: skip
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def refuse_beside_many(out: Path | None, one: Mapping[str, object]) -> None:
     """Refuse options of one subject beside those of many, and many without a table to write.
 
     Raises:
         ConfigError: there is such an option, or no `out`.
     """
-    given = [f"--{name.replace('_', '-')}" for name, value in one.items() if value is not None]
+    given = [_option(name) for name, value in one.items() if value is not None]
     if given:
         raise ConfigError("an option of one subject beside those of many", got=", ".join(given), hint="leave it out")
     if out is None:

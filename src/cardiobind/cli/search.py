@@ -10,6 +10,9 @@ import typer
 
 from cardiobind.cli.app import app, console
 from cardiobind.cli.many_words import (
+    MEMORY_GIB,
+    SECONDS,
+    WORKERS,
     Folder,
     Inputs,
     MemoryGib,
@@ -36,9 +39,9 @@ def embed(
     root: Root = None,
     table: Annotated[Path | None, typer.Option(help="Medical facts of all --subjects.")] = None,
     inputs: Inputs = None,
-    workers: Workers = 2,
-    seconds: Seconds = 60.0,
-    memory_gib: MemoryGib = 4.0,
+    workers: Workers = WORKERS,
+    seconds: Seconds = SECONDS,
+    memory_gib: MemoryGib = MEMORY_GIB,
 ) -> None:
     """Write embeddings of many subjects, from raw files or a prepared cohort, as a Parquet table."""
     if (bundle is None) == (encoder is None):
@@ -84,14 +87,19 @@ def search(
     by: Annotated[str | None, typer.Option(help="What to search by: ecg, tabular, ecg+tabular, cmr.")] = None,
     nearest: Annotated[int, typer.Option(help="Neighbours to print.", min=1)] = 10,
 ) -> None:
-    """Print, as JSON, the subjects whose cines are nearest to one's ECG, and the phenotypes that they tell."""
+    """Print, as JSON, the subjects whose cines are nearest to one's ECG, and the phenotypes that they tell.
+
+    Of signals that cannot be relied on it prints nothing but why.
+    """
     from cardiobind import inference
     from cardiobind.pipeline.search import open_index
 
     opened = open_index(index)
     prepared = inference.prepare_subject(opened.contract, ecg=ecg, cmr=cmr, table=table, subject=subject)
+    abstained = opened.doubt(prepared, by)
     told = {
-        "by": opened.query(prepared, by)[0], "phenotypes": opened.inferred(prepared, by),
-        "nearest": opened.neighbours(prepared, nearest, by), "notice": inference.NOTICE,
+        "by": opened.query(prepared, by)[0], "quality": prepared.quality, "abstained": abstained,
+        "phenotypes": opened.inferred(prepared, by),
+        "nearest": opened.neighbours(prepared, nearest, by) if abstained is None else [], "notice": inference.NOTICE,
     }  # fmt: skip
     print(json.dumps(told, indent=1))  # noqa: T201

@@ -10,6 +10,9 @@ import typer
 
 from cardiobind.cli.app import app, console
 from cardiobind.cli.many_words import (
+    MEMORY_GIB,
+    SECONDS,
+    WORKERS,
     Folder,
     Inputs,
     MemoryGib,
@@ -20,6 +23,7 @@ from cardiobind.cli.many_words import (
     Workers,
     limits,
     refuse_beside_many,
+    refuse_beside_one,
     separate,
 )
 
@@ -71,9 +75,9 @@ def predict(
     root: Root = None,
     inputs: Inputs = None,
     out: Annotated[Path | None, typer.Option(help="Table of many: .parquet, .csv, .jsonl, .json.")] = None,
-    workers: Workers = 2,
-    seconds: Seconds = 60.0,
-    memory_gib: MemoryGib = 4.0,
+    workers: Workers = WORKERS,
+    seconds: Seconds = SECONDS,
+    memory_gib: MemoryGib = MEMORY_GIB,
     on_doubt: Annotated[
         str, typer.Option(help="Of signals not to rely on: abstain (say why), or tell the risk too.")
     ] = "abstain",
@@ -83,6 +87,9 @@ def predict(
 
     one = {"ecg": ecg, "cmr": cmr, "cmr_long_axis": cmr_long_axis, "subject": subject}
     if subjects is None and folder is None and source is None and out is None:
+        refuse_beside_one(
+            {"root": root, "inputs": inputs, "workers": workers, "seconds": seconds, "memory_gib": memory_gib}
+        )
         predictor = inference.load(bundle, on_doubt=on_doubt)  # type: ignore[arg-type]
         found = predictor.predict(table=table, **one)  # type: ignore[arg-type]
         print(json.dumps(found.to_json(), indent=1))  # noqa: T201

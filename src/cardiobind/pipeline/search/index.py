@@ -16,6 +16,7 @@ from cardiobind import artifact
 from cardiobind.artifact import Artifact
 from cardiobind.errors import DataContractError, InputError
 from cardiobind.inference import BundleContract, PreparedSubject
+from cardiobind.inference.trust.verdicts import doubt, verdict
 from cardiobind.pipeline.search.embedders import TowerEmbedder, only, open_aligned
 from cardiobind.tasks import TASKS
 
@@ -103,6 +104,14 @@ class Index:
             )
         return chosen, held[chosen]
 
+    def doubt(self, prepared: PreparedSubject, by: str | None = None) -> str | None:
+        """Return why nothing should be told by what is searched by, None where it can be relied on.
+
+        Arguments and errors as of `query`.
+        """
+        modalities = self.query(prepared, by)[0].split("+")
+        return doubt({m: verdict(m, prepared.quality.get(m, ()), None) for m in modalities})
+
     def neighbours(self, prepared: PreparedSubject, k: int = 10, by: str | None = None) -> list[dict[str, Any]]:
         """Return the `k` nearest subjects, nearest first, for people to look at: no number of a subject.
 
@@ -114,10 +123,12 @@ class Index:
     def inferred(self, prepared: PreparedSubject, by: str | None = None) -> list[dict[str, Any]]:
         """Return for each phenotype the mean of the `k` nearest subjects that have it, and an interval.
 
-        Between ``low`` and ``high`` is the true value of 90 % of people like the validation subjects (split conformal),
-        Of 90 % of people like the validation subjects the true value is between ``low`` and ``high`` (split conformal),
-        of `query`.
+        Of 90 % of people like the validation subjects the true value is between ``low`` and ``high`` (split conformal);
+        both are None where too few validation subjects were measured. ``spread`` is the standard deviation among the
+        `k`. Nothing is returned where there is a `doubt`. Arguments and errors as of `query`.
         """
+        if self.doubt(prepared, by) is not None:
+            return []
         name, embedding = self.query(prepared, by)
         values, spreads = infer(self.embeddings, self.values, embedding[None], self.k)
         widths = self.facts["half_widths"].get(name, {})
