@@ -20,7 +20,7 @@ def stamps(location: str) -> list[Any]:
     header = re.sub(r"\.(hea|dat|mat)$", "", file) + ".hea"
     if SEPARATOR in location or not os.path.isfile(header):
         return [_stamp(file)]
-    return [_stamp(one) for one in (file, header, *_samples(header))]
+    return [_stamp(one) for one in (Path(file), Path(header), *_samples(header))]
 
 
 def _samples(header: str) -> list[Path]:
