@@ -51,3 +51,12 @@ def test_files_within_a_folder_are_part_of_it(tmp_path: Path) -> None:
     assert after != before
     file.rename(file.with_name("2.dcm"))
     assert case.key != after
+
+
+def test_a_header_that_cannot_be_read_costs_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    (tmp_path / "a.hea").write_text("a 0")
+    monkeypatch.setattr("builtins.open", refuse)
+    assert len(stamps(str(tmp_path / "a.hea"))) == 2

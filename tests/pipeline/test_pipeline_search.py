@@ -164,6 +164,30 @@ def test_signals_not_to_be_relied_on_are_told_nothing(monkeypatch: pytest.Monkey
         assert certain or "not to be relied on" in told["abstained"]
 
 
+def test_samples_without_a_modality_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened = open_embedder(small_bundle(tmp_path / "bundle"))
+    prepared = prepare_subject(opened.contract, table={"age_years": 60})
+    monkeypatch.setattr("cardiobind.pipeline.search.embed.subjects_of", lambda *_: iter([(1, prepared), (3, prepared)]))
+
+    class Few:
+        samples = pd.DataFrame({"subject": list("abcde"), "visit": ["2"] * 5})
+        open = classmethod(lambda cls, path: cls())
+
+        def __len__(self) -> int:
+            return len(self.samples)
+
+    monkeypatch.setattr("cardiobind.pipeline.search.embed.Cohort", Few)
+    told = embed_many(opened, tmp_path / "out.parquet", cohort=tmp_path)
+    assert (told.read, told.scored, told.set_aside) == (5, 2, {"nothing_given": 3})
+    frame = pd.read_parquet(tmp_path / "out.parquet")
+    assert frame["subject"].tolist() == list("abcde")
+    assert (
+        frame["tabular_pooled"].notna().tolist() == frame["set_aside"].isna().tolist() == [n in "bd" for n in "abcde"]
+    )
+    with pytest.raises(ConfigError, match="a cohort or raw files"):
+        embed_many(opened, tmp_path / "again.parquet", cohort=tmp_path, inputs=["tabular"])
+
+
 @pytest.fixture(scope="module")
 def aligned(walked: Walk) -> Path:
     (found,) = walked.artifacts("aligned")

@@ -25,8 +25,11 @@ def stamps(location: str) -> list[Any]:
 
 def _samples(header: str) -> list[Path]:
     """Return the files that the lines of a WFDB header name, each once."""
-    with open(header, "rb") as stream:
-        lines = stream.read(LARGEST_HEADER_BYTES).decode("latin-1").splitlines()
+    try:
+        with open(header, "rb") as stream:
+            lines = stream.read(LARGEST_HEADER_BYTES).decode("latin-1").splitlines()
+    except OSError:  # its reader says so, of this subject alone
+        return []
     words = [line.split(maxsplit=1)[0] for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return [Path(header).parent / word for word in dict.fromkeys(words[1:])]
 

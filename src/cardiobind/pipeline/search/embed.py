@@ -19,7 +19,7 @@ from cardiobind.pipeline.many.cases import Cases, cases_of
 from cardiobind.pipeline.many.chunks import CODE, Row, finish, refuse_existing, rows_of, work_folder
 from cardiobind.pipeline.many.output import METADATA_KEY, blocks, write_table
 from cardiobind.pipeline.many.predict import Counted, Told
-from cardiobind.pipeline.many.work import Job
+from cardiobind.pipeline.many.work import NOTHING_GIVEN, REASONS, Job
 from cardiobind.pipeline.progress import Quiet, Reporter
 from cardiobind.pipeline.search.cohorts import subjects_of
 from cardiobind.pipeline.search.embedders import Embedder, open_embedder
@@ -75,8 +75,11 @@ def embed_many(
     refuse_existing(out)
     opened = open_embedder(encoder) if isinstance(encoder, Path | str) else encoder
     if cohort is not None:
-        if any(given is not None for given in (subjects, folder, source, root, table)):
-            raise ConfigError("a cohort or raw files?", where="--cohort", expected="one of them")
+        if any(given is not None for given in (subjects, folder, source, root, table, inputs)):
+            raise ConfigError(
+                "a cohort or raw files?", where="--cohort", expected="one of them",
+                hint="--table and --inputs are of raw files; a cohort is embedded with all that it has",
+            )  # fmt: skip
         return _of_cohort(opened, Cohort.open(cohort), out, shown)
     cases = cases_of(
         tuple(opened.contract.inputs), subjects=subjects, folder=folder, source=source, root=root, table=table,
@@ -102,21 +105,24 @@ def _of_files(opened: Embedder, cases: Cases, out: Path, workers: int, limits: L
 
 def _of_cohort(opened: Embedder, cohort: Cohort, out: Path, shown: Reporter) -> Told:
     shown.start(STAGE)
-    rows, partial = np.arange(len(cohort)), out.parent / f".{out.name}.partial"
-    samples = cohort.samples[["subject", "visit"]].astype(str)
-    count = 0
-
-    def told() -> Iterator[Row]:
-        nonlocal count
-        for row, prepared in subjects_of(cohort, opened.contract, rows):
-            count += 1
-            shown.advance(STAGE, row + 1, len(cohort))
-            yield dict(samples.iloc[row]) | {"set_aside": None, "detail": None, "told": _listed(opened.embed(prepared))}
-
-    _write(partial, told(), opened)
+    counted, partial = Counted(_rows(opened, cohort, shown)), out.parent / f".{out.name}.partial"
+    _write(partial, counted, opened)
     partial.replace(out)
     shown.finish(STAGE, cached=False)
-    return Told(out, count, count)
+    return Told(out, len(cohort), counted.scored, set_aside=dict(counted.set_aside))
+
+
+def _rows(opened: Embedder, cohort: Cohort, shown: Reporter) -> Iterator[Row]:
+    """Yield a row for each sample of a cohort, those that have no modality of the network set aside."""
+    samples = cohort.samples[["subject", "visit"]].astype(str).to_dict("records")
+    nothing = {"set_aside": NOTHING_GIVEN, "detail": REASONS[NOTHING_GIVEN], "told": None}
+    due = 0
+    for row, prepared in subjects_of(cohort, opened.contract, np.arange(len(cohort))):
+        yield from (samples[lacking] | nothing for lacking in range(due, row))
+        due = row + 1
+        shown.advance(STAGE, due, len(cohort))
+        yield samples[row] | {"set_aside": None, "detail": None, "told": _listed(opened.embed(prepared))}
+    yield from (samples[lacking] | nothing for lacking in range(due, len(cohort)))
 
 
 def _listed(vectors: Mapping[str, Any]) -> dict[str, list[float]]:
