@@ -114,7 +114,7 @@ def _of_cohort(opened: Embedder, cohort: Cohort, out: Path, shown: Reporter) -> 
 
 def _rows(opened: Embedder, cohort: Cohort, shown: Reporter) -> Iterator[Row]:
     """Yield a row for each sample of a cohort, those that have no modality of the network set aside."""
-    samples = cohort.samples[["subject", "visit"]].astype(str).to_dict("records")
+    samples: Any = cohort.samples[["subject", "visit"]].astype(str).to_dict("records")
     nothing = {"set_aside": NOTHING_GIVEN, "detail": REASONS[NOTHING_GIVEN], "told": None}
     due = 0
     for row, prepared in subjects_of(cohort, opened.contract, np.arange(len(cohort))):
