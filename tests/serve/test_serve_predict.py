@@ -7,6 +7,7 @@ import io
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -18,9 +19,11 @@ from starlette.testclient import TestClient
 
 from cardiobind import inference
 from cardiobind.formats import read_cine, read_ecg
+from cardiobind.inference import prepared
 from cardiobind.inference.predictor import Predictor
 from cardiobind.modalities.cmr.preparation import prepare_cmr
 from cardiobind.modalities.records import LEADS
+from cardiobind.serve import work
 from format_samples import CINE_SAMPLES, ECG_SAMPLES, cine, counts
 from serving import CMR, beside, facts, parts, serving
 from walking import Walk
@@ -52,6 +55,23 @@ def test_every_cine_format_is_served_as_it_is_predicted(
     answer = client.post("/v1/predict", files=parts("cmr", [place]))
     assert answer.status_code == 200, answer.text
     assert answer.json()["prediction"] == said(predictor.predict(cmr=place))
+
+
+def test_long_axis_views_are_read_where_predict_reads_them(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "read_long_axis", lambda place, _: ({}, {"lax_2ch": Path(place).name}))
+    contract = replace(predictor.contract, cmr=replace(CMR, long_axis=("lax_2ch",)))
+    (tmp_path / "cmr").mkdir()
+    place = Path(CINE_SAMPLES["nifti"](tmp_path / "cmr", cine()))
+    assert work._cine(contract, tmp_path).long_axis_faults == {"lax_2ch": place.name}
+    (tmp_path / "cmr_long_axis").mkdir()
+    (tmp_path / "cmr_long_axis" / "views.zip").write_bytes(b"")
+    assert work._cine(contract, tmp_path).long_axis_faults == {"lax_2ch": "views.zip"}
+    assert prepared.read_cmr(contract, place, tmp_path / "cmr_long_axis").long_axis_faults == {
+        "lax_2ch": "cmr_long_axis"
+    }
+    assert work._cine(predictor.contract, tmp_path).long_axis_faults == {}
 
 
 @pytest.mark.slow
