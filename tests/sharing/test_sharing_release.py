@@ -11,6 +11,7 @@ import re
 import shutil
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -29,9 +31,10 @@ from cardiobind.cli import app
 from cardiobind.errors import InputError
 from cardiobind.inference.bundle import BundleContract
 from cardiobind.inference.hub import config_digest
+from cardiobind.inference.trust.likeness import Familiar, fit_directions, fit_values, save_likeness
 from cardiobind.sharing.release import membership, rules, schema, verify_release, words
-from cardiobind.sharing.release.arrays import check_likeness
 from cardiobind.sharing.release.documents import check_json
+from cardiobind.sharing.release.likeness import check_likeness, likeness_widths
 
 EID = 4 * 10**6 + 512_345
 RULED = rules.Context()
@@ -252,6 +255,34 @@ def test_a_share_of_few_people_is_found() -> None:
     assert "vocabulary" in str(next(schema.facts("facts", {"sex": {"n": 900, "shares": {"ann": 0.5}}}, RULED)))
 
 
+@pytest.mark.parametrize(("share", "few"), [(0.003, 1), (0.997, 1), (0.0, 0), (1.0, 0), (0.01, 0), (0.99, 0)])
+def test_a_flag_of_few_people_is_found_on_both_sides(share: float, few: int) -> None:
+    found = list(schema.facts("facts", {"diabetes": {"n": 1000, "share": share}}, RULED))
+    assert [str(one) for one in found] == ["facts.diabetes.share: a share of fewer than 10 people"] * few
+
+
+def test_those_without_the_endpoint_are_no_few_either() -> None:
+    told = {"subjects": 100, "events": 40, "reason": None}
+    assert not list(schema.certainty("c", told, RULED))
+    assert not list(schema.certainty("c", {**told, "subjects": None, "events": None}, RULED))
+    (found,) = schema.certainty("c", {**told, "events": 97}, RULED)
+    assert str(found) == "c, subjects less events: a count below 10"
+
+
+@pytest.mark.parametrize(
+    ("said", "few"),
+    [
+        ("7 validation subjects, at least 20 are needed", 1), ("only 3 positives", 1),
+        ("fewer than 10 validation subjects, at least 20 are needed", 0), ("14 validation subjects", 0),
+        ("fewer than 5 people", 0), ("one class alone", 0), ("the 2.5 % quantile of x1", 0), ("an 8 % share", 0),
+    ],
+)  # fmt: skip
+def test_a_count_of_few_people_in_a_reason_is_found(said: str, few: int) -> None:
+    calibration = {"slope": None, "intercept": None, "threshold": None, "reason": said}
+    assert len(list(schema.CALIBRATION("c", calibration, RULED))) == few
+    assert len(list(schema.certainty("c", {"subjects": 40, "reason": said}, RULED))) == few
+
+
 def test_the_smallest_count_is_a_choice(released: Path) -> None:
     assert verify_release(released, smallest=71).findings
     said(released, lambda c: c["summary"]["splits"]["test"].update(positive=5))
@@ -294,24 +325,52 @@ def test_no_value_breaks_the_check_and_nothing_undeclared_passes(value: Any, fie
 def test_bytes_that_are_no_arrays_are_a_finding(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.getbasetemp() / "bytes.safetensors"
     file.write_bytes(content)
-    assert list(check_likeness("likeness", file, RULED))
+    assert list(check_likeness("likeness", file, {}, RULED))
 
 
-def likeness(file: Path, facts: dict[str, Any], **arrays: Any) -> Path:
-    save_file(arrays, file, metadata={"facts": json.dumps(facts)})
-    return file
+WIDTHS = {("ecg", "embedding"): 40, ("ecg", "signs"): 17, ("tabular", "signs"): 70}
+RANDOM = np.random.default_rng(0)
+
+
+def familiar(rows: np.ndarray, name: str) -> Familiar:
+    fit = fit_directions if name == "embedding" else fit_values
+    return Familiar({name: fit(rows).limited(3.0)}, len(rows), 40)
+
+
+def seen_in(file: Path, modality: str, name: str, rows: np.ndarray, **changed: Any) -> str:
+    """Return what is found in a file about rows, of which parts of the check are changed."""
+    one = familiar(rows, name)
+    save_likeness(file, {modality: dataclasses.replace(one, checks={name: replace(one.checks[name], **changed)})})
+    return "\n".join(map(str, check_likeness("l", file, WIDTHS, RULED)))
 
 
 def test_what_subjects_look_like_is_means_and_few_axes(tmp_path: Path) -> None:
-    facts = {"ecg": {"training": 900, "validation": 200, "checks": {"embedding": {"rest": 0.1, "limit": 3.2}}}}
-    file = tmp_path / "likeness.safetensors"
-    sound = {"ecg.embedding.mean": np.ones(8), "ecg.embedding.axes": np.ones((4, 8))}
-    assert not list(check_likeness("l", likeness(file, facts, **sound), RULED))
-    rows = {"ecg.embedding.axes": np.ones((900, 8))}
-    assert "rows" in str(next(check_likeness("l", likeness(file, facts, **rows), RULED)))
-    assert "not declared" in str(next(check_likeness("l", likeness(file, facts, embeddings=np.ones((4, 8))), RULED)))
-    few = {"ecg": {**facts["ecg"], "training": 4}}
-    assert "count below" in str(next(check_likeness("l", likeness(file, few, **sound), RULED)))
+    file, rows = tmp_path / "likeness.safetensors", RANDOM.normal(size=(200, 40))
+    assert seen_in(file, "ecg", "embedding", rows) == ""
+    assert seen_in(file, "ecg", "signs", RANDOM.normal(size=(200, 17))) == ""
+    assert seen_in(file, "tabular", "signs", RANDOM.normal(size=(200, 70))) == ""
+    many = fit_values(rows).axes[:17]
+    assert "more rows" in seen_in(file, "ecg", "embedding", rows, axes=many, variances=np.ones(17))
+    assert "more rows" in seen_in(file, "ecg", "embedding", rows[:50], axes=many[:6], variances=np.ones(6))
+    assert "not orthonormal" in seen_in(file, "ecg", "embedding", rows, axes=rows[:16], variances=np.ones(16))
+    assert "not orthonormal" in seen_in(file, "ecg", "signs", rows[:, :17], axes=rows[:17, :17])
+    ecgs = RANDOM.normal(size=(64, 30_000))
+    assert "another width" in seen_in(file, "ecg", "embedding", rows, axes=ecgs, variances=np.ones(64))
+    assert "not declared" in seen_in(file, "cmr", "embedding", rows)
+    assert "not declared" in seen_in(file, "ecg", "beats", rows)
+    assert "count below" in seen_in(file, "ecg", "embedding", rows[:4])
+    save_file({"embeddings": rows[:4]}, file, metadata={"facts": "{}"})
+    assert "not declared" in str(next(check_likeness("l", file, WIDTHS, RULED)))
+
+
+@pytest.mark.parametrize("fusion", [{}, {"fusion": "dropout", "fusion_width": 24}])
+def test_the_widths_are_those_that_the_classifier_sees(make: Any, fusion: dict[str, Any]) -> None:
+    predictor = inference.load(make(fusion={"hidden": 0, **fusion}))
+    widths = likeness_widths(predictor.contract, predictor.fusion)
+    seen = predictor.held("cmr", torch.zeros(1, 3, 32, 32))
+    assert widths["cmr", "embedding"] == seen.shape[1]
+    assert widths["ecg", "embedding"] == predictor.held("ecg", torch.zeros(1, 12, 400)).shape[1]
+    assert (widths["ecg", "signs_of_few_leads"], widths["cmr", "signs"], widths["tabular", "signs"]) == (17, 10, 1)
 
 
 def test_the_pattern_of_participants_is_that_of_the_audit() -> None:

@@ -24,8 +24,10 @@ FEWEST_TRAINING = 30
 FEWEST_VALIDATION = 20
 """Fewer subjects with a modality give no check of it."""
 
-_MOST_AXES = 16
-_SUBJECTS_AN_AXIS = 10
+MOST_AXES = 16
+SUBJECTS_AN_AXIS = 10
+"""Of an embedding: as many principal axes are kept, no more than one for so many subjects."""
+
 _LEAST_SPREAD = 1e-6
 _TAIL = 0.2
 _REACH = 1.645
@@ -88,7 +90,7 @@ def fit_directions(rows: Floats) -> Check:
     z = (rows - rows.mean(axis=0)) / scale
     _, sizes, axes = np.linalg.svd(z, full_matrices=False)
     variances = sizes**2 / max(len(rows) - 1, 1)
-    kept = max(1, min(_MOST_AXES, len(rows) // _SUBJECTS_AN_AXIS, rows.shape[1] - 1))
+    kept = max(1, min(MOST_AXES, len(rows) // SUBJECTS_AN_AXIS, rows.shape[1] - 1))
     left = max(rows.shape[1] - kept, 1)
     rest = max(float(variances[kept:].sum()) / left, _LEAST_SPREAD)
     return Check(rows.mean(axis=0), scale, axes[:kept], np.maximum(variances[:kept], rest), rest)

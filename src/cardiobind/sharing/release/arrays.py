@@ -14,8 +14,6 @@ from safetensors.numpy import load_file
 
 from cardiobind.sharing.release.documents import parse
 from cardiobind.sharing.release.findings import Finding, Findings
-from cardiobind.sharing.release.rules import Context, fields
-from cardiobind.sharing.release.schema import LIKENESS_ARRAY, LIKENESS_FACTS, LIKENESS_ROWS
 
 Shape = tuple[int, ...]
 Expected = Mapping[str, tuple[str, Shape]]
@@ -27,7 +25,7 @@ _LONGEST_HEADER = 2**22
 
 def check_weights(where: str, path: Path, expected: Expected) -> Findings:
     """Yield what a file of weights holds beside those of the network."""
-    header = yield from _header(where, path)
+    header = yield from read_header(where, path)
     if header is None:
         return
     if header.pop("__metadata__", {"format": "pt"}) != {"format": "pt"}:
@@ -38,34 +36,10 @@ def check_weights(where: str, path: Path, expected: Expected) -> Findings:
         elif (entry["dtype"], tuple(entry["shape"])) != expected[name]:
             yield Finding(f"{where}, {name}", "another shape or type than the network of the contract has")
     yield from (Finding(f"{where}, {name}", "not there") for name in expected if name not in header)
-    yield from _values(where, path, set(expected))
+    yield from check_values(where, path, set(expected))
 
 
-def check_likeness(where: str, path: Path, context: Context) -> Findings:
-    """Yield what a file about what the training subjects look like holds beside means and a few axes."""
-    header = yield from _header(where, path)
-    if header is None:
-        return
-    facts = header.pop("__metadata__", {})
-    try:
-        known = parse(facts["facts"]) if set(facts) == {"facts"} else None
-    except (ValueError, TypeError, RecursionError):
-        known = None
-    if known is None:
-        yield Finding(where, "metadata that are not declared")
-        return
-    yield from fields({"facts": LIKENESS_FACTS})(where, {"facts": known}, context)
-    for name, entry in header.items():
-        shape = entry["shape"]
-        rows = shape[0] if len(shape) == 2 else 1
-        if not LIKENESS_ARRAY.fullmatch(name) or entry["dtype"] not in ("F32", "F64"):
-            yield Finding(where, "an array that is not declared")
-        elif len(shape) > 2 or rows > LIKENESS_ROWS or (len(shape) == 2) != name.endswith(".axes"):
-            yield Finding(f"{where}, {name}", f"more than {LIKENESS_ROWS} rows, or rows where one is expected")
-    yield from _values(where, path, {name for name in header if LIKENESS_ARRAY.fullmatch(name)})
-
-
-def _header(where: str, path: Path) -> Any:
+def read_header(where: str, path: Path) -> Any:
     """Yield what is wrong with the layout of a file and return its header, None where it cannot be relied on."""
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -101,7 +75,8 @@ def _needed(entry: Mapping[str, Any]) -> int:
     return _BYTES[entry["dtype"]] * math.prod(int(count) for count in entry["shape"])
 
 
-def _values(where: str, path: Path, wanted: set[str]) -> Findings:
+def check_values(where: str, path: Path, wanted: set[str]) -> Findings:
+    """Yield which of the wanted arrays of a file hold values that may not be there."""
     try:
         arrays = load_file(path)
     except (SafetensorError, ValueError, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import fields as fields_of
@@ -73,15 +74,35 @@ COLUMN = fields(
         "low": maybe(number), "high": maybe(number), "categories": each(_categories, 64),
     }
 )  # fmt: skip
+_COUNTED = re.compile(r"(?<![\w.])(?<!fewer than )(?<!at least )(\d+)(?![\w.]*\d|\s*%)")
+
+
+def reason(where: str, value: Any, context: Context) -> Findings:
+    """Allow a text that says why there is no value, without the count of few people."""
+    yield from text()(where, value, context)
+    for count in _COUNTED.findall(value) if isinstance(value, str) else ():
+        yield from people(where, int(count), context)
+
+
 CALIBRATION = fields(
-    {"slope": maybe(number), "intercept": maybe(number), "threshold": maybe(number), "reason": maybe(text())}
+    {"slope": maybe(number), "intercept": maybe(number), "threshold": maybe(number), "reason": maybe(reason)}
 )
-CERTAINTY = fields(
+_certainty = fields(
     {
-        "subjects": people, "events": maybe(people), "covariance": maybe(each(number, 3)),
-        "seed_variance": maybe(number), "half_width": maybe(number), "reason": maybe(text()),
+        "subjects": maybe(people), "events": maybe(people), "covariance": maybe(each(number, 3)),
+        "seed_variance": maybe(number), "half_width": maybe(number), "reason": maybe(reason),
     }
 )  # fmt: skip
+
+
+def certainty(where: str, value: Any, context: Context) -> Findings:
+    """Allow what intervals follow from, where those without the endpoint are not few either."""
+    yield from _certainty(where, value, context)
+    every, some = (value.get(key) if isinstance(value, dict) else None for key in ("subjects", "events"))
+    if isinstance(every, int) and isinstance(some, int):
+        yield from people(f"{where}, subjects less events", every - some, context)
+
+
 RISKS = fields({"edges": each(number, 33), "counts": each(people, 32), "positives": maybe(each(people, 32))})
 LEAD_COSTS = fields(
     {
@@ -108,16 +129,19 @@ def facts(where: str, value: Any, context: Context) -> Findings:
     """Allow means and shares of the training subjects, where no share is that of few of them."""
     yield from mapping(_names_of_features, FACT, 512)(where, value, context)
     for name_, known in value.items() if isinstance(value, dict) else ():
-        shares, count = (known.get(key) if isinstance(known, dict) else None for key in ("shares", "n"))
-        if not isinstance(shares, dict) or not isinstance(count, int):
+        if not isinstance(known, dict) or not isinstance(count := known.get("n"), int):
             continue
-        few = [s for s in shares.values() if isinstance(s, int | float) and 0 < round(s * count) < context.smallest]
-        yield from (Finding(f"{where}.{name_}.shares", f"a share of fewer than {context.smallest} people") for _ in few)
+        for field, shares in (("shares", known.get("shares")), ("share", {"yes": known.get("share")})):
+            told = [s for s in shares.values() if isinstance(s, int | float)] if isinstance(shares, dict) else []
+            rest = [1 - s for s in told] if field == "share" else []
+            few = [s for s in told + rest if math.isfinite(s) and 0 < round(s * count) < context.smallest]
+            said = f"a share of fewer than {context.smallest} people"
+            yield from (Finding(f"{where}.{name_}.{field}", said) for _ in few)
 
 
 SUMMARY = fields(
     {
-        "splits": splits, "training_labels": people, "arm": text(80), "label_fraction": number,
+        "splits": splits, "training_labels": maybe(people), "arm": text(80), "label_fraction": number,
         "seeds": each(whole, 64), "training_with": mapping(modality, maybe(people)), "training_facts": facts,
     }
 )  # fmt: skip
@@ -140,7 +164,7 @@ CONTRACT_FIELDS: Mapping[str, Rule] = {
     "unit": text(32),
     "objective": mapping(name, setting),
     "members": whole,
-    "certainty": mapping(input_set, CERTAINTY),
+    "certainty": mapping(input_set, certainty),
     "risks": mapping(input_set, RISKS),
     "leads": maybe(LEAD_COSTS),
 }
@@ -196,6 +220,3 @@ _check = fields({"rest": number, "limit": number})
 LIKENESS_FACTS = mapping(
     modality, fields({"training": people, "validation": people, "checks": mapping(name, _check, 4)}), 3
 )  # fmt: skip
-LIKENESS_ARRAY = re.compile(rf"({'|'.join(MODALITIES)})\.[a-z_]{{1,24}}\.(mean|scale|axes|variances)")
-LIKENESS_ROWS = 64
-"""Most principal axes; means, scales and variances are one row."""

@@ -14,10 +14,11 @@ from cardiobind.errors import CardiobindError, InputError
 from cardiobind.formats import masked
 from cardiobind.inference.bundle import BundleContract, network_of
 from cardiobind.inference.hub import CONFIG, HUB_NAMES, hub_name, is_hub, open_hub
-from cardiobind.sharing.release.arrays import Expected, check_likeness, check_weights
+from cardiobind.sharing.release.arrays import Expected, check_weights
 from cardiobind.sharing.release.documents import check_json, check_markdown, parse
 from cardiobind.sharing.release.findings import Finding, Findings
 from cardiobind.sharing.release.graph import check_onnx
+from cardiobind.sharing.release.likeness import Widths, check_likeness, likeness_widths
 from cardiobind.sharing.release.rules import SMALLEST_COUNT, Context, digest
 from cardiobind.sharing.release.schema import BUNDLE_FILES, CONTRACT, HUB_CONFIG
 from cardiobind.sharing.release.schema import MANIFEST as MANIFEST_RULE
@@ -190,20 +191,22 @@ def _contents(path: Path, names: Mapping[str, str], context: Context, known: tup
     if expected is None:
         yield Finding(contract.name, "no contract of a network that can be built, so its weights cannot be checked")
     else:
-        yield from check_weights(weights.name, weights, expected)
+        yield from check_weights(weights.name, weights, expected[0])
     likeness, card = path / names["likeness.safetensors"], path / names["model_card.md"]
     if likeness.is_file():
-        yield from check_likeness(likeness.name, likeness, context)
+        yield from check_likeness(likeness.name, likeness, {} if expected is None else expected[1], context)
     if card.is_file():
         yield from check_markdown(card.name, card, known)
 
 
-def _expected(contract: Path) -> Expected | None:
+def _expected(contract: Path) -> tuple[Expected, Widths] | None:
     try:
-        network = network_of(BundleContract.from_json(parse(contract.read_bytes())))
-    except (CardiobindError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        said = BundleContract.from_json(parse(contract.read_bytes()))
+        network = network_of(said)
+        widths = likeness_widths(said, network)
+    except (CardiobindError, ValueError, TypeError, KeyError, AttributeError, RecursionError, RuntimeError):
         return None
-    return {name: (TYPES[str(value.dtype)], tuple(value.shape)) for name, value in network.state_dict().items()}
+    return {name: (TYPES[str(value.dtype)], tuple(value.shape)) for name, value in network.state_dict().items()}, widths
 
 
 def _agreement(path: Path) -> Findings:
