@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -96,6 +97,19 @@ def test_a_half_width_is_nobody_s_residual_and_few_give_none() -> None:
     few = fit_value(residuals[: FEWEST_RESIDUALS - 1], np.zeros((1, FEWEST_RESIDUALS - 1)), None)
     assert few.half_width is None
     assert "at least" in interval_of_value(few, 1.0, "ml").of
+
+
+@pytest.mark.parametrize("subjects", [4, 9, 10, 19])
+def test_no_small_count_stands_in_what_intervals_follow_from(subjects: int) -> None:
+    labels, members = np.tile([0.0, 1.0], subjects)[:subjects], np.zeros((1, subjects))
+    for fit in (fit_risk, fit_value, fit_risk_by_horizon):
+        known = fit(labels, members, None)
+        assert known.subjects == (None if subjects < 10 else subjects)
+        assert known.events is None
+        assert not {int(n) for n in re.findall(r"\d+", known.reason or "")} & set(range(1, 10))
+    assert fit_risk(np.array([1.0] * 40 + [0.0] * 4), np.zeros((1, 44)), None).events is None
+    few = interval_of_risk(Certainty(None, None, (0.01, 0.0, 0.01)), (0.0, 1.0), np.zeros(1))
+    assert "than these fewer than 10" in few.of
 
 
 def test_the_interval_of_a_risk_by_a_time_rests_on_the_events() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,13 @@ from cardiobind.artifact import Artifact, open_artifact
 from cardiobind.cli import app
 from cardiobind.errors import ArtifactError
 from cardiobind.inference.bundle import LIKENESS, SCHEMA_VERSION, BundleContract, card_of, likeness_of
+from cardiobind.modalities.tabular.contract import TableColumn
 from cardiobind.objectives import ENDPOINTS
 from cardiobind.pipeline.export.seeds import of_one_scale, rescale, same_but_seed
+from cardiobind.pipeline.export.summary import _fact
 from cardiobind.pipeline.export.validation import Validation
+from cardiobind.sharing.release.rules import Context
+from cardiobind.sharing.release.schema import facts
 from walking import EID, Walk
 
 FACTS = {"age_years": 61.0, "sex": "male", "sbp_mmhg": 150.0}
@@ -114,6 +118,8 @@ def test_a_bundle_holds_nobody_and_few_are_not_told(walked: Walk, both: Path) ->
         told = [n for counts in contract.summary["splits"].values() for n in counts.values() if n is not None]
         assert all(n == 0 or n >= 10 for n in told)
         assert all(known.events is None or known.events >= 10 for known in contract.certainty.values())
+        assert all(known.subjects is None or known.subjects >= 10 for known in contract.certainty.values())
+        assert contract.summary["training_labels"] is None or contract.summary["training_labels"] >= 10
         for modality, familiar in likeness_of(found).items():
             for check in familiar.checks.values():
                 assert len(check.axes) <= max(familiar.training // 10, check.axes.shape[1]), modality
@@ -171,6 +177,61 @@ def test_a_member_speaks_on_the_scale_of_the_first(kind: str, own: dict[str, Any
     if after.shape[1] == 2:
         sd = [np.exp(logits[:, 1] / 2) * o["sd"] for logits, o in ((before, own), (after, wanted))]
         np.testing.assert_allclose(sd[0], sd[1], rtol=1e-5)
+
+
+@dataclass
+class Told:
+    """A predictor of which the objective alone is asked for."""
+
+    objective: dict[str, Any]
+    config: dict[str, Any]
+    path: Path = Path("predictor")
+    manifest: dict[str, Any] = field(default_factory=lambda: {"parents": []})
+
+    def json(self, name: str) -> dict[str, Any]:
+        return {"objective": self.objective}
+
+
+@pytest.mark.parametrize(
+    ("objective", "one"),
+    [
+        ({}, True), ({"loss": "mse", "mean": 60.0}, True), ({"loss": "cox", "baseline": 0.1, "bounds": []}, True),
+        ({"loss": "discrete_time", "bounds": [100.0, 900.0]}, False),
+    ],
+)  # fmt: skip
+def test_seeds_whose_risk_is_not_linear_in_a_logit_become_no_bundle(objective: dict[str, Any], one: bool) -> None:
+    seeds: Any = [Told(objective, {"seed": 0}), Told(objective, {"seed": 1})]
+    assert of_one_scale(seeds) is one
+    assert of_one_scale(seeds[:1])
+    same_but_seed(seeds[:1])
+    if not one:
+        with pytest.raises(ArtifactError, match="intervals of time"):
+            same_but_seed(seeds)
+
+
+@pytest.mark.parametrize("kind", ["regression", "survival"])
+@pytest.mark.parametrize("subjects", [7, 19, 20])
+def test_values_of_too_few_subjects_are_not_vouched_for(kind: str, subjects: int) -> None:
+    frame = pd.DataFrame({"label": np.linspace(0.1, 0.9, subjects)})
+    found = Validation(kind, {"ecg": frame}, {"ecg": frame["label"].to_numpy()[None]}, None).calibrations()["ecg"]
+    told = {7: "fewer than 10 validation subjects, at least 20 are needed", 20: None}
+    assert found.reason == told.get(subjects, "19 validation subjects, at least 20 are needed")
+
+
+def test_a_class_of_few_is_not_told_in_the_reason() -> None:
+    frame = pd.DataFrame({"label": [1.0, 1.0, *[0.0] * 40]})
+    scores = np.linspace(0.9, 0.1, 42)[None]
+    found = Validation("binary", {"ecg": frame}, {"ecg": scores}, None).calibrations()["ecg"]
+    assert found.reason == "too few validation subjects of one class; at least 3 of each are needed"
+
+
+@pytest.mark.parametrize(("yes", "of", "told"), [(200, 1000, True), (9, 1000, False), (991, 1000, False),
+                                                 (10, 4000, True), (3990, 4000, False), (0, 50, True)])  # fmt: skip
+def test_a_share_that_rounds_to_few_is_not_told(yes: int, of: int, told: bool) -> None:
+    column = TableColumn("diabetes", "flag", 0.0, 0.0, -np.inf, np.inf, ())
+    fact = _fact(column, pd.Series([1.0] * yes + [0.0] * (of - yes)))
+    assert ("share" in fact) is told
+    assert not list(facts("facts", {"diabetes": fact}, Context()))
 
 
 @pytest.mark.e2e

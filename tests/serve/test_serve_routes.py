@@ -13,8 +13,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from cardiobind.errors import ConfigError
-from cardiobind.inference.bundle import CARD
+from cardiobind.inference.bundle import CARD, Calibration
 from cardiobind.inference.predictor import Predictor
+from cardiobind.inference.trust.intervals import Certainty
 from cardiobind.serve import Settings, make_app, read_api_key, running
 from cardiobind.serve.describing import describe
 from cardiobind.serve.metrics import Histogram, Metrics
@@ -44,11 +45,22 @@ def test_the_bundle_is_described_for_a_form(client: TestClient, predictor: Predi
     assert (sex["kind"], sex["categories"], sex["low"]) == ("category", ["female", "male"], None)
     assert (pressure["title"], pressure["unit"]) == ("Systolic blood pressure", "mmHg")
     assert (diabetes["kind"], diabetes["unit"]) == ("flag", None)
-    assert model["calibration"]["ecg"] == {"calibrated": True, "threshold": 0.3, "reason": None}
+    assert model["calibration"]["ecg"] == {
+        "calibrated": True, "validated_on": None, "threshold": 0.3, "reason": None,
+    }  # fmt: skip
     assert "Research use only" in model["notice"]
     for name in model["facts"]:
         given = {"age_years": 60, "sex": "female", "sbp_mmhg": 130, "diabetes": True}[name["name"]]
         assert client.post("/v1/predict/json", json={"facts": {name["name"]: given}}).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["regression", "survival"])
+def test_a_value_that_nothing_was_fitted_for_is_validated_and_not_calibrated(predictor: Predictor, kind: str) -> None:
+    known = {"calibration": {"ecg": Calibration(None, None, None)}, "certainty": {"ecg": Certainty(140, 20)}}
+    contract = SimpleNamespace(**{**vars(predictor.contract), "kind": kind, **known})
+    shown = SimpleNamespace(artifact=predictor.artifact, contract=contract)
+    (found,) = describe(shown, explains=False)["calibration"].values()  # type: ignore[arg-type]
+    assert found == {"calibrated": False, "validated_on": 140, "threshold": None, "reason": None}
 
 
 def test_the_cohort_and_the_card_are_told_where_the_bundle_has_them(predictor: Predictor, tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ CONTRACT = BundleContract(
         "cmr+ecg+tabular": Calibration(0.9, -2.5, 0.1),
         "ecg": Calibration(None, None, None, "one class alone"),
     },
-    summary={"splits": dict.fromkeys(("train", "validation", "test"), COUNTS), "training_labels": 450, "arm": "a"},
+    summary={"splits": dict.fromkeys(("train", "validation", "test"), COUNTS), "training_labels": 450, "arm": "a",
+             "label_fraction": 1.0},
 )  # fmt: skip
 
 Make = Callable[..., Path]

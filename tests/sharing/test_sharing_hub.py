@@ -16,7 +16,9 @@ from cardiobind import artifact, inference, sharing
 from cardiobind.artifact import Artifact
 from cardiobind.cli import app
 from cardiobind.errors import ArtifactError, ArtifactExistsError, CorruptArtifactError
+from cardiobind.inference.bundle import Calibration
 from cardiobind.inference.prepared import PreparedSubject
+from cardiobind.inference.trust.intervals import Certainty
 
 METRICS = {
     "cells": [
@@ -27,6 +29,8 @@ METRICS = {
         for fraction in (0.1, 1.0)
     ]
 }  # fmt: skip
+
+SUMMARY = {"splits": {}, "training_labels": 450, "arm": "a"}
 
 
 def subject() -> PreparedSubject:
@@ -71,6 +75,33 @@ def test_the_card_has_a_header_that_hubs_read(make: Any, tmp_path: Path) -> None
     assert inference.NOTICE in body
     assert "| ecg | auroc | 0.800 | 0.600 to 0.800 |" in body
     assert "metrics" not in sharing_header(make, tmp_path)
+
+
+def card_of(bundle: Path, out: Path) -> str:
+    sharing.export_hub(bundle, out, metrics=METRICS)
+    return (out / "README.md").read_text()
+
+
+def test_results_are_those_of_the_bundle_s_share_of_labels(make: Any, tmp_path: Path) -> None:
+    few = card_of(make(summary={**SUMMARY, "label_fraction": 0.1}), tmp_path / "few")
+    assert "| ecg | auroc | 0.710 |" in few
+    assert "0.800 |" not in few.replace("0.600 to 0.800 |", "")
+    assert "this bundle is one of them." in few
+    assert "Measured on test" not in card_of(make("unknown", summary=SUMMARY), tmp_path / "none")
+    assert "this bundle is 2 of them together" in card_of(make("two", members=2), tmp_path / "two_hub")
+
+
+def test_a_card_calls_nothing_fitted_that_was_not(make: Any, tmp_path: Path) -> None:
+    calibration = {"ecg": Calibration(None, None, None), "cmr": Calibration(None, None, None, "too few")}
+    objective = {"loss": "mse", "mean": 60.0, "sd": 8.0, "delta": 1.0}
+    card = card_of(
+        make(kind="regression", objective=objective, calibration=calibration, certainty={"ecg": Certainty(140)}),
+        tmp_path / "hub",
+    )
+    assert "- ecg: validated on 140 validation subjects" in card
+    assert "- cmr: too few" in card
+    assert "Fitted on" not in card
+    assert "| - |" not in card
 
 
 def sharing_header(make: Any, tmp_path: Path) -> str:

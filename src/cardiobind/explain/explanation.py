@@ -37,7 +37,8 @@ class Explanation:
 
     Attributes:
         modalities: Shapley value of each modality given; together the score less that of nothing known.
-        ecg: (12, samples) at `ecg_rate_hz`, or None; together the score less that of a flat ECG.
+        ecg: (12, samples) at `ecg_rate_hz`, or None; together the score less that of the
+            baseline that `method` names, by default a normal ECG with the same beats.
         ecg_rate_hz: of the prepared ECG.
         ecg_leads: names.
         cmr: (planes, rows, columns), or None; together the score less that of evenly grey images.

@@ -53,8 +53,13 @@ def _cohort(contract: BundleContract) -> dict[str, Any] | None:
 
 def _calibration(contract: BundleContract, inputs: str) -> dict[str, Any]:
     known = contract.calibration[inputs]
-    calibrated = known.reason is None if contract.kind != "binary" else known.slope is not None
-    return {"calibrated": calibrated, "threshold": known.threshold, "reason": known.reason}
+    certain = contract.certainty.get(inputs)
+    return {
+        "calibrated": known.slope is not None,
+        "validated_on": None if certain is None else certain.subjects,
+        "threshold": known.threshold,
+        "reason": known.reason,
+    }
 
 
 def _fact(column: TableColumn) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cardiobind.inference import NOTICE
 from cardiobind.inference.bundle import BundleContract
+from cardiobind.inference.trust.intervals import in_words
 
 TAGS = ("cardiology", "multimodal", "medical")
 TAG_OF = {"ecg": "electrocardiogram", "cmr": "cardiac-mri", "tabular": "tabular"}
@@ -47,7 +48,7 @@ def model_card(contract: BundleContract, facts: CardFacts) -> str:
         _inputs(contract),
         _use(contract),
         _calibration(contract),
-        _measured(results),
+        _measured(contract, results),
         _origin(contract, facts),
     ]
     return head + "\n\n".join(part for part in parts if part) + "\n"
@@ -82,11 +83,11 @@ def _index(contract: BundleContract, results: Sequence[Mapping[str, Any]]) -> li
 
 def _results(contract: BundleContract, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     own = [c for c in metrics.get("cells", []) if (c["task"], c["arm"]) == (contract.task, contract.summary.get("arm"))]
-    largest = max((c["fraction"] for c in own), default=None)
+    fraction = contract.summary.get("label_fraction")
     rows = []
     for cell in own:
         for name, found in cell["metrics"].items():
-            if cell["fraction"] == largest and name in METRICS and found.get("value") is not None:
+            if cell["fraction"] == fraction and name in METRICS and found.get("value") is not None:
                 kept = {key: round(found[key], 4) for key in ("value", "low", "high") if found.get(key) is not None}
                 rows.append({"inputs": cell["inputs"], "type": METRICS[name], "name": name, **kept})
     return rows
@@ -114,6 +115,8 @@ def _use(contract: BundleContract) -> str:
 
 
 def _calibration(contract: BundleContract) -> str:
+    if contract.kind != "binary":
+        return _validated(contract)
     lines = ["## Calibration", "", "Fitted on validation subjects, by the inputs that are given.", "",
              "| inputs | slope | intercept | threshold |", "| --- | --- | --- | --- |"]  # fmt: skip
     for inputs, known in contract.calibration.items():
@@ -122,11 +125,23 @@ def _calibration(contract: BundleContract) -> str:
     return "\n".join(lines) if contract.calibration else ""
 
 
-def _measured(results: Sequence[Mapping[str, Any]]) -> str:
+def _validated(contract: BundleContract) -> str:
+    lines = ["## Validation", "", "The score is a value or a risk itself; nothing was calibrated.", ""]
+    for inputs, known in contract.calibration.items():
+        certain = contract.certainty.get(inputs)
+        on = "validation subjects" if certain is None else f"{in_words(certain.subjects)} validation subjects"
+        lines.append(f"- {inputs}: {known.reason or f'validated on {on}'}")
+    return "\n".join(lines) if contract.calibration else ""
+
+
+def _measured(contract: BundleContract, results: Sequence[Mapping[str, Any]]) -> str:
+    this = "this bundle is one of them"
+    if contract.members > 1:
+        this = f"this bundle is {contract.members} of them together, which was not measured itself"
     lines = [
         "## Measured on test subjects",
         "",
-        "As the run reports this arm, the mean over its seeds; this bundle may be one of them.",
+        f"As the run reports this arm with this share of labels, the mean over its seeds; {this}.",
         "",
         "| inputs | metric | value | 95 % interval |",
         "| --- | --- | --- | --- |",

@@ -33,15 +33,16 @@ class Certainty:
     """What is known of the errors of one input set's predictions, from validation subjects, none of whom is in it.
 
     Attributes:
-        subjects: validation subjects it rests on.
-        events: those with the endpoint (by the horizon); None for a value, and where they are fewer than `FEWEST_TOLD`.
+        subjects: validation subjects it rests on; None where they are fewer than `FEWEST_TOLD`.
+        events: those with the endpoint (by the horizon); None for a value, and where they or those without are
+            fewer than `FEWEST_TOLD`.
         covariance: (variance of the intercept, covariance, variance of the slope) of a risk's calibration.
         seed_variance: mean over the subjects of the variance between members, on the scale of `SCALES`; None for one.
         half_width: of the interval of a value, in its unit.
         reason: why there is no interval.
     """
 
-    subjects: int
+    subjects: int | None
     events: int | None = None
     covariance: tuple[float, float, float] | None = None
     seed_variance: float | None = None
@@ -84,7 +85,7 @@ def fit_risk(labels: Floats, members: Floats, line: tuple[float, float] | None) 
 
     Source: McCullagh and Nelder 1989, section 4.4: the inverse Fisher information of a logistic regression.
     """
-    subjects, events = len(labels), _told(labels)
+    subjects, events = told(len(labels)), _events(labels)
     if line is None:
         return Certainty(subjects, events, reason="the risk is not calibrated")
     x = members.mean(axis=0)
@@ -114,8 +115,7 @@ def fit_value(labels: Floats, members: Floats, line: tuple[float, float] | None)
     """
     residuals = np.sort(np.abs(labels - members.mean(axis=0)))
     if len(residuals) < FEWEST_RESIDUALS:
-        reason = f"{len(residuals)} validation subjects, at least {FEWEST_RESIDUALS} are needed"
-        return Certainty(len(residuals), reason=reason)
+        return Certainty(told(len(residuals)), reason=too_few_subjects(len(residuals)))
     place = math.ceil((len(residuals) + 1) * VALUE_LEVEL)
     return Certainty(len(residuals), seed_variance=_seed_variance(members), half_width=_up(float(residuals[place - 1])))
 
@@ -129,9 +129,9 @@ def fit_risk_by_horizon(labels: Floats, members: Floats, line: tuple[float, floa
         members: (M, n) log cumulative hazards by the horizon.
         line: not used.
     """
-    subjects, events = len(labels), _told(labels)
+    subjects, events = told(len(labels)), _events(labels)
     if not events:
-        reason = f"fewer than {FEWEST_TOLD} validation subjects had the event within the horizon"
+        reason = f"fewer than {FEWEST_TOLD} validation subjects had the event within the horizon, or had it not"
         return Certainty(subjects, events, reason=reason)
     return Certainty(subjects, events, seed_variance=_seed_variance(members))
 
@@ -185,9 +185,26 @@ def interval_of_value(known: Certainty, value: float, unit: str) -> Interval:
     )
 
 
-def _told(labels: Floats) -> int | None:
+def told(count: int) -> int | None:
+    """Return a number of people, None for those between none and `FEWEST_TOLD`."""
+    return None if 0 < count < FEWEST_TOLD else count
+
+
+def in_words(count: int | None) -> str:
+    """Return a number that `told` gave, in words."""
+    return f"fewer than {FEWEST_TOLD}" if count is None else str(count)
+
+
+def too_few_subjects(count: int) -> str | None:
+    """Return why validation subjects do not vouch for values or risks within a time, None where they do."""
+    if count >= FEWEST_RESIDUALS:
+        return None
+    return f"{in_words(told(count))} validation subjects, at least {FEWEST_RESIDUALS} are needed"
+
+
+def _events(labels: Floats) -> int | None:
     events = int((labels == 1).sum())
-    return None if 0 < events < FEWEST_TOLD else events
+    return None if told(len(labels) - events) is None else told(events)
 
 
 def log_hazard(risk: Floats) -> Floats:
@@ -214,9 +231,10 @@ def _rests_on(known: Certainty, members: Floats) -> str:
     seeds = "one seed was trained, so what another gives is not in it"
     if len(members) > 1:
         seeds = f"and other seeds than the {len(members)} trained"
-    few = f"fewer than {FEWEST_TOLD}" if known.events is None else str(known.events)
+    these = in_words(known.subjects)
+    events = f"fewer than {FEWEST_TOLD} with or without" if known.events is None else f"{known.events} with"
     return (
-        f"what other validation subjects than these {known.subjects} ({few} with the endpoint) would make of it; "
+        f"what other validation subjects than these {these} ({events} the endpoint) would make of it; "
         f"{seeds}. It is not whether this person has the endpoint, nor what other training subjects would teach"
     )
 

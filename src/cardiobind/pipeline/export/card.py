@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from cardiobind.inference.bundle import BundleContract, Calibration
 from cardiobind.inference.prediction import NOTICE
+from cardiobind.inference.trust.intervals import in_words
 from cardiobind.inference.trust.likeness import FALSE_ALARM, Familiar
 from cardiobind.inference.trust.verdicts import DOUBTFUL, NAMES
 
@@ -43,16 +44,14 @@ def _model(contract: BundleContract) -> list[str]:
 
 def _training(contract: BundleContract) -> list[str]:
     known = contract.summary
-    lines = [f"{known['training_labels']} labels, arm “{known['arm']}”; a number of 1 to 9 people is not told."]
+    lines = [
+        f"{in_words(known['training_labels'])} labels, arm “{known['arm']}”; a number of 1 to 9 people is not told."
+    ]
     for split, counts in known["splits"].items():
-        lines.append(f"{split}: " + ", ".join(f"{name} {_or_few(n)}" for name, n in counts.items()))
+        lines.append(f"{split}: " + ", ".join(f"{name} {in_words(n)}" for name, n in counts.items()))
     facts = known.get("training_facts", {})
     numbers = [f"{name} {fact['mean']:g} (sd {fact['sd']:g})" for name, fact in facts.items() if "mean" in fact]
     return [*lines, *(["Means of training subjects: " + ", ".join(numbers)] if numbers else [])]
-
-
-def _or_few(count: object) -> str:
-    return "fewer than 10" if count is None else str(count)
 
 
 def _calibration(contract: BundleContract) -> list[str]:
@@ -61,7 +60,7 @@ def _calibration(contract: BundleContract) -> list[str]:
 
 def _one(contract: BundleContract, inputs: str, known: Calibration) -> str:
     certain = contract.certainty[inputs]
-    on = f"{certain.subjects} validation subjects"
+    on = f"{in_words(certain.subjects)} validation subjects"
     if known.reason or certain.reason:
         return f"{known.reason or certain.reason} ({on})"
     if contract.kind == "binary":
@@ -89,5 +88,5 @@ def _leads(contract: BundleContract) -> list[str]:
     if known is None:
         return []
     costs = [f"{known.metric} {c.value:g} with {', '.join(c.leads)}" for c in known.costs if c.value is not None]
-    trained = "trained" if known.trained else "not trained: an ECG with leads missing is refused"
+    trained = "trained" if known.trained else "not trained: an ECG with leads missing gets no answer"
     return [f"Leads missing: {trained}.", *costs]

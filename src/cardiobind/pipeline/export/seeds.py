@@ -34,15 +34,18 @@ def same_but_seed(found: Sequence[Artifact]) -> None:
         raise ArtifactError("a seed is there twice", where=found[-1].path, got=found[-1].config["seed"])
     if not of_one_scale(found):
         raise ArtifactError(
-            "the seeds divide time into different intervals, so that their logits have no mean", where=found[0].path,
-            hint="export one of them",
+            "the risk of intervals of time is no risk of a mean of logits, so that several seeds are no bundle",
+            where=found[0].path, hint="export one of them",
         )  # fmt: skip
 
 
 def of_one_scale(found: Sequence[Artifact]) -> bool:
-    """Return whether the logits of predictors of one arm have a mean: intervals of time are the same, if any."""
-    bounds = [one.json("model.json").get("objective", {}).get("bounds", []) for one in found]
-    return all(own == bounds[0] for own in bounds)
+    """Return whether predictors of one arm become one bundle: the stored score is linear in one logit, on its scale.
+
+    A risk over intervals of time is not: what validation predictions settle for the mean of the members' risks would
+    not be so for the risk of their mean logits.
+    """
+    return len(found) == 1 or not any(one.json("model.json").get("objective", {}).get("bounds") for one in found)
 
 
 def _identity(found: Artifact) -> dict[str, Any]:

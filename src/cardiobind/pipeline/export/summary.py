@@ -10,7 +10,7 @@ import pandas as pd
 
 from cardiobind.artifact import Artifact
 from cardiobind.cohort import Cohort, Protocol
-from cardiobind.inference.trust.intervals import FEWEST_TOLD
+from cardiobind.inference.trust.intervals import FEWEST_TOLD, told
 from cardiobind.modalities.tabular.contract import TableColumn
 
 
@@ -28,7 +28,7 @@ def summary(found: Sequence[Artifact], cohort: Cohort, protocol: Protocol) -> di
     facts = _facts(cohort, protocol) if "tabular" in modalities else {}
     return {
         "splits": {split: _told(own) for split, own in protocol.artifact.json("protocol.json")["counts"].items()},
-        "training_labels": model["training_labels"],
+        "training_labels": told(model["training_labels"]),
         "arm": model["arm"]["name"],
         "label_fraction": found[0].config["fraction"],
         "seeds": [one.config["seed"] for one in found],
@@ -39,7 +39,7 @@ def summary(found: Sequence[Artifact], cohort: Cohort, protocol: Protocol) -> di
 
 def _told(counts: Mapping[str, Any]) -> dict[str, Any]:
     """Return counts with None for those between none and ten people."""
-    return {name: None if isinstance(n, int) and 0 < n < FEWEST_TOLD else n for name, n in counts.items()}
+    return {name: told(n) if isinstance(n, int) else n for name, n in counts.items()}
 
 
 def _facts(cohort: Cohort, protocol: Protocol) -> dict[str, Any]:
@@ -59,10 +59,13 @@ def _fact(column: TableColumn, values: pd.Series[Any]) -> dict[str, Any]:
         return {"n": len(values), "mean": _rounded(numbers.mean()), "sd": _rounded(numbers.std())}
     counts = values.astype(float if column.kind == "flag" else str).value_counts()
     if column.kind == "flag":
-        few = len(counts) == 2 and counts.min() < FEWEST_TOLD
-        return {"n": len(values)} if few else {"n": len(values), "share": _rounded(counts.get(1.0, 0) / len(values))}
-    told = {str(name): _rounded(n / len(values)) for name, n in counts.items() if n >= FEWEST_TOLD}
-    return {"n": len(values), "shares": told} if len(told) == len(counts) else {"n": len(values)}
+        share = _rounded(counts.get(1.0, 0) / len(values))
+        few = (
+            len(counts) == 2 and min(counts.min(), *(round(s * len(values)) for s in (share, 1 - share))) < FEWEST_TOLD
+        )
+        return {"n": len(values)} if few else {"n": len(values), "share": share}
+    shares = {str(name): _rounded(n / len(values)) for name, n in counts.items() if n >= FEWEST_TOLD}
+    return {"n": len(values), "shares": shares} if len(shares) == len(counts) else {"n": len(values)}
 
 
 def _rounded(value: float) -> float:

@@ -14,11 +14,11 @@ from scipy.special import expit, logit
 from cardiobind.artifact import Artifact
 from cardiobind.errors import ArtifactError
 from cardiobind.evaluation.calibration import fit_platt
-from cardiobind.evaluation.threshold import choose_threshold
+from cardiobind.evaluation.threshold import MINIMUM_PER_CLASS, choose_threshold, too_few
 from cardiobind.inference.answers import LARGEST_LOGIT, calibrated
 from cardiobind.inference.bundle import Calibration
 from cardiobind.inference.trust.cohort import Histogram, histogram
-from cardiobind.inference.trust.intervals import FITS, Certainty, log_hazard
+from cardiobind.inference.trust.intervals import FITS, Certainty, log_hazard, too_few_subjects
 
 Floats = NDArray[np.float64]
 
@@ -87,9 +87,12 @@ class Validation:
         return scores[0] if len(scores) == 1 else back(there(scores).mean(axis=0))
 
     def calibrations(self) -> dict[str, Calibration]:
-        """Return by input set how a score becomes a risk and a decision; nothing to fit where it is a risk or value."""
+        """Return by input set how a score becomes a risk and a decision.
+
+        Where the score is a risk or value itself nothing is fitted; it is given where enough subjects vouch for it.
+        """
         if self.kind != "binary":
-            return {inputs: Calibration(None, None, None) for inputs in self.rows}
+            return {i: Calibration(None, None, None, too_few_subjects(len(rows))) for i, rows in self.rows.items()}
         return {inputs: _calibrate(self._labels(inputs), self.mean(inputs)) for inputs in self.rows}
 
     def certainties(self) -> dict[str, Certainty]:
@@ -128,6 +131,9 @@ def _validation_rows(found: Artifact) -> pd.DataFrame:
 
 
 def _calibrate(labels: Floats, scores: Floats) -> Calibration:
+    if too_few(labels):
+        said = f"too few validation subjects of one class; at least {MINIMUM_PER_CLASS} of each are needed"
+        return Calibration(None, None, None, said)
     platt = fit_platt(labels, scores)
     if platt.slope is None:
         return Calibration(None, None, None, platt.reason)

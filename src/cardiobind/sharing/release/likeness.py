@@ -25,8 +25,6 @@ from cardiobind.sharing.release.schema import LIKENESS_FACTS
 Widths = Mapping[tuple[str, str], int]
 """How many values each check compares, by modality and name of the check."""
 
-_PARTS = ("mean", "scale", "axes", "variances")
-
 
 def likeness_widths(contract: BundleContract, network: Any) -> Widths:
     """Return the checks that a bundle may have and how many values each compares.
@@ -95,8 +93,9 @@ def _wanted(known: Mapping[str, Any], widths: Widths) -> dict[str, set[tuple[int
             if check == "embedding":
                 most = min(MOST_AXES, max(1, own.get("training", 0) // SUBJECTS_AN_AXIS), width)
             rows = range(1, most + 1) if check == "embedding" else (width,)
-            shapes = {"axes": {(count, width) for count in rows}, "variances": {(count,) for count in rows}}
-            wanted |= {f"{modality}.{check}.{part}": shapes.get(part, {(width,)}) for part in _PARTS}
+            wanted |= {f"{modality}.{check}.{part}": {(width,)} for part in ("mean", "scale")}
+            wanted[f"{modality}.{check}.axes"] = {(count, width) for count in rows}
+            wanted[f"{modality}.{check}.variances"] = {(count,) for count in rows}
     return wanted
 
 
