@@ -24,6 +24,9 @@ VALUE_LEVEL = 0.90
 FEWEST_RESIDUALS = 20
 """Fewer validation residuals give no interval: it would be the error of one of a few people."""
 
+FEWEST_VALIDATED = 10
+"""Fewer validation subjects do not vouch for a value or a risk within a time: it is not said then."""
+
 FEWEST_TOLD = 10
 """A smaller number of people stands in no bundle."""
 
@@ -115,7 +118,7 @@ def fit_value(labels: Floats, members: Floats, line: tuple[float, float] | None)
     """
     residuals = np.sort(np.abs(labels - members.mean(axis=0)))
     if len(residuals) < FEWEST_RESIDUALS:
-        return Certainty(told(len(residuals)), reason=too_few_subjects(len(residuals)))
+        return Certainty(told(len(residuals)), reason=too_few_subjects(len(residuals), FEWEST_RESIDUALS))
     place = math.ceil((len(residuals) + 1) * VALUE_LEVEL)
     return Certainty(len(residuals), seed_variance=_seed_variance(members), half_width=_up(float(residuals[place - 1])))
 
@@ -195,11 +198,11 @@ def in_words(count: int | None) -> str:
     return f"fewer than {FEWEST_TOLD}" if count is None else str(count)
 
 
-def too_few_subjects(count: int) -> str | None:
-    """Return why validation subjects do not vouch for values or risks within a time, None where they do."""
-    if count >= FEWEST_RESIDUALS:
+def too_few_subjects(count: int, least: int = FEWEST_VALIDATED) -> str | None:
+    """Return why validation subjects do not vouch for a value, a risk within a time or an interval; None if they do."""
+    if count >= least:
         return None
-    return f"{in_words(told(count))} validation subjects, at least {FEWEST_RESIDUALS} are needed"
+    return f"{in_words(told(count))} validation subjects, at least {least} are needed"
 
 
 def _events(labels: Floats) -> int | None:
