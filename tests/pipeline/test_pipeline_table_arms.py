@@ -144,7 +144,7 @@ def test_an_ecg_that_is_too_slow_to_be_measured_is_refused_before_any_training(
     make: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(prepared, tmp_path / "run")
-    monkeypatch.setattr("cardiobind.pipeline.arms.boosted.SLOWEST_RATE_HZ", 1e4)
+    monkeypatch.setattr("cardiobind.pipeline.measured.SLOWEST_RATE_HZ", 1e4)
     with pytest.raises(ConfigError, match="cannot measure an ECG of that rate"):
         pipeline.run_until("finetune", only_tables(make), folder)
     assert not list(folder.glob("predictor-*"))
