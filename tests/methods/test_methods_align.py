@@ -88,6 +88,7 @@ def test_recall_is_reported_in_both_directions_over_the_whole_set(method, cohort
         assert values[f"recall_at_{k}_cmr_to_ecg"] == pytest.approx(backward)
 
 
+@pytest.mark.slow
 def test_alignment_learns_what_the_modalities_share(method, cohort, tmp_path):
     m = method("align_all_pairs", augment_probability=0.0, corruption=0.0)
     data = cohort(size=64)

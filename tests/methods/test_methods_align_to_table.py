@@ -80,6 +80,7 @@ def test_subjects_need_a_table_and_a_signal(to_table):
     assert to_table().usable(present).tolist() == [True, True, False, False]
 
 
+@pytest.mark.slow
 def test_a_signal_learns_what_the_table_says(to_table, cohort):
     m, data = to_table(), cohort(size=64)
     optimiser = torch.optim.Adam([p for p in m.parameters() if p.requires_grad], lr=3e-3)

@@ -61,7 +61,9 @@ def splits(kind: str) -> tuple[Split, Split]:
     return Split(features[:300], labels[:300]), Split(features[300:], labels[300:])
 
 
-@pytest.mark.parametrize("kind", sorted(ENDPOINTS))
+@pytest.mark.parametrize(
+    "kind", ["binary", *(pytest.param(kind, marks=pytest.mark.slow) for kind in sorted(ENDPOINTS) if kind != "binary")]
+)
 def test_trees_learn_an_interaction_with_a_gap(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosting, "CANDIDATES", CANDIDATES[2:4])
     monkeypatch.setattr(boosting, "ROUNDS", 25)

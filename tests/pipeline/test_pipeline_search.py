@@ -229,6 +229,7 @@ def test_the_shared_space_is_that_of_the_round_the_weights_are_from(
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
 def test_raw_files_and_the_cohort_have_the_same_embeddings(
     walked: Walk, aligned: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
@@ -304,6 +305,7 @@ def test_a_bundle_of_the_same_experiment_can_be_searched_with(walked: Walk, inde
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
 def test_the_verbs_of_an_index(walked: Walk, aligned: Path, tmp_path: Path) -> None:
     truth = walked.raw / "truth" / "hearts.parquet"
     words = ["index", str(aligned), str(tmp_path / "index"), "--phenotypes", str(truth), "--half"]
