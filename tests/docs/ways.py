@@ -62,7 +62,6 @@ HOSPITALS = "needs the data of four hospitals; tests/sources/test_sources_uci_he
 SEARCH = "tests/pipeline/test_pipeline_search.py"
 WAYS = (
     Way(r"cardiobind [a-z]+", "check", "names the verb"),
-    Way(r"cardiobind --help", "check", "tests/cli/test_cli_verbs.py times it"),
     Way(r"cardiobind demo( --seed N)?", "check", CI, instead={"N": "0"}),
     Way(r"cardiobind verify --release my-release", "run", instead={"my-release": "my-bundle"}, code=1),
     Way(r"cardiobind verify --release PATH", "run", instead={"PATH": "my-bundle"}, code=1),
@@ -96,7 +95,7 @@ WAYS = (
     Way(r"cardiobind (run table_demo|run table( \S+)*|align table|finetune table .*)", "check", TABLE),
     Way(r"curl .*", "check", "needs a server that runs; tests/serve sends the like"),
     Way(r"pip wheel .*|tar .*|pip install --no-index .*", "check", WHEELS),
-    Way(r"pip install .*cardiobind\[.*", "check", EXTRA),
+    Way(r"pip install .*\.\[.*", "check", EXTRA),
     Way(r"(pip install|python3.11 -m venv|\. .venv|mkdocs (serve|build)).*", "check", CI),
     Way(r"\.ci/run .*", "check", "it runs the tests"),
     Way(r"pytest( .*)?", "check", "it is what runs this"),
