@@ -92,7 +92,7 @@ WAYS = (
     Way(r"cardiobind run ptbxl_mi .*", "slow", more=PTBXL),
     Way(r"cardiobind run ptbxl_best .*", "check", "half an hour of several networks"),
     Way(r"cardiobind run uci_heart.*", "check", HOSPITALS),
-    Way(r"cardiobind (run table_demo|run table( \S+)*|align table|finetune table .*)", "check", TABLE),
+    Way(r"cardiobind (run table_demo|run table(_measured)?( \S+)*|align table|finetune table .*)", "check", TABLE),
     Way(r"curl .*", "check", "needs a server that runs; tests/serve sends the like"),
     Way(r"pip wheel .*|tar .*|pip install --no-index .*", "check", WHEELS),
     Way(r"pip install .*\.\[.*", "check", EXTRA),
