@@ -16,10 +16,14 @@ import pandas as pd
 from write_results import DOCS, fill, markdown, run_facts
 
 PAGE = DOCS / "results" / "table.md"
-HEADLINE = {"binary": ("auroc", "balanced_accuracy"), "regression": ("r2", "mae"), "survival": ("c_index",)}
+HEADLINE = {
+    "binary": ("auroc", "balanced_accuracy"),
+    "regression": ("r2", "mae"),
+    "survival": ("concordance", "integrated_brier_scaled"),
+}
 TITLES = {
     "auroc": "AUROC", "balanced_accuracy": "Balanced accuracy", "r2": "R²", "mae": "Mean absolute error",
-    "c_index": "C-index",
+    "concordance": "C-index", "integrated_brier_scaled": "Integrated Brier, scaled",
 }  # fmt: skip
 SCRATCH, PAPER = "supervised from scratch", "joint tower"
 ASKED = (
@@ -72,16 +76,21 @@ def results_of(task: str, rows: pd.DataFrame) -> str:
 
 
 def differences_of(task: str, rows: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> str:
-    """Return the paired differences of some pairs of models, of AUROC with DeLong's p over test subjects, corrected."""
-    header = ["Model", "Against", "Inputs", "Labels", "Metric", "Difference", "p, DeLong, Holm"]
+    """Return the paired differences of some pairs of models: p over subjects and trainings, of AUROC DeLong's too."""
+    header = ["Model", "Against", "Inputs", "Labels", "Metric", "Difference", "p, Holm", "p, DeLong, Holm"]
     lines = []
     for arm, baseline in pairs:
         for _, row in rows[(rows["arm"] == arm) & (rows["baseline"] == baseline)].iterrows():
-            corrected = row.get("delong.p_holm", float("nan"))
-            p = "–" if pd.isna(corrected) else "< .001" if corrected < 0.001 else f"{corrected:.3f}"
+            corrected = [p_of(row, f"{test}.p_holm") for test in ("both", "delong")]
             lines.append([arm, baseline, row["inputs"], f"{row['fraction']:.0%}", TITLES[row["metric"]],
-                          with_interval(row, "difference", sign=True), p])  # fmt: skip
+                          with_interval(row, "difference", sign=True), *corrected])  # fmt: skip
     return f"### {task}\n\n{markdown([header, *lines])}" if lines else ""
+
+
+def p_of(row: pd.Series, column: str) -> str:
+    """Return a p value as text."""
+    value = row.get(column, float("nan"))
+    return "–" if pd.isna(value) else "< .001" if value < 0.001 else f"{value:.3f}"
 
 
 def headline(

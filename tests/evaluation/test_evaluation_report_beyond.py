@@ -69,6 +69,7 @@ def test_the_page_has_all_of_it_and_says_which_interval_is_which(
     html = render(Report("All", metrics, predictions=predictions, training_labels=labels))
     assert "over other trainings" in section(html, "results")
     assert "p, Holm" in section(html, "comparisons")
+    assert "p, subjects and trainings, Holm" in section(html, "comparisons")
     assert "p, DeLong" in section(html, "comparisons")
     assert "the smallest it can be is at least 2 / (" in section(html, "comparisons")
     assert "cannot be smaller than" not in html, "with few positives Student's t has a higher floor"

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from cardiobind.evaluation import evaluate
 from cardiobind.evaluation.bootstrap import class_sizes, interval, tail_share, two_sided_p
-from cardiobind.evaluation.uncertainty.components import components, named_intervals
+from cardiobind.evaluation.uncertainty.components import components, named_intervals, nothing_by_both
 from cardiobind.evaluation.uncertainty.delong import delong, delong_interval, delong_test
 from cardiobind.evaluation.uncertainty.multiplicity import adjust_by_metric, benjamini_hochberg, holm
 from evaluation_fakes import make_predictions
@@ -227,3 +227,48 @@ def test_defect_a_calibration_intercept_knows_that_the_number_of_positives_is_an
     found = evaluate(frame.assign(score=np.clip(risk, 0.1, 0.3)), resamples=500)["cells"][0]["metrics"]
     sd = found["calibration_intercept"]["sd"]["test_subjects"]
     assert sd == pytest.approx(1 / np.sqrt(400 * 0.2 * 0.8), rel=0.15)
+
+
+def test_p_over_both_causes_agrees_with_their_interval() -> None:
+    g = np.random.default_rng(3)
+    for shift in np.linspace(-3, 3, 25):
+        values, draws = crossed(g, 5, subjects=0.5, trained=0.8)
+        interval_of = named_intervals(values + shift, draws + shift, (0.0, 1.0), 80)["intervals"]["both"]
+        test = nothing_by_both(values + shift, draws + shift, 80)
+        assert (test["p"] < 0.05) == (interval_of["low"] > 0 or interval_of["high"] < 0)
+        found = components(values, draws, 80)
+        assert test["p"] == pytest.approx(2 * student.sf(abs(np.mean(values + shift)) / np.sqrt(found.both), found.df))
+
+
+def test_p_over_both_causes_is_uniform_where_nothing_differs() -> None:
+    g = np.random.default_rng(8)
+    p = np.array([nothing_by_both(*crossed(g, 5, subjects=1.0, trained=2.0), 200)["p"] for _ in range(800)])
+    assert 0.03 <= np.mean(p < 0.05) <= 0.08
+    assert 0.44 <= np.mean(p < 0.5) <= 0.56
+
+
+@pytest.mark.parametrize(
+    ("values", "draws", "subjects", "word"),
+    [
+        (np.array([0.1]), np.ones((1, 50)), 30, "one training seed"),
+        (np.array([0.1, 0.2]), None, 30, "resamples"),
+        (np.array([0.1, 0.2]), np.full((2, 50), 0.1), 30, "same value"),
+        (np.array([0.1, 0.2]), np.ones((2, 50)), 1, "resamples"),
+    ],
+)
+def test_p_over_both_causes_says_why_it_is_not_there(
+    values: Floats, draws: Floats | None, subjects: int, word: str
+) -> None:
+    test = nothing_by_both(values, draws, subjects)
+    assert (test["t"], test["df"], test["p"]) == (None, None, None)
+    assert word in test["undefined"]
+
+
+def test_each_test_of_a_family_is_adjusted_among_its_own() -> None:
+    entries = [
+        {"metric": "auroc", "p": p, "both": {"p": q}, "delong": {"p": r}}
+        for p, q, r in ((0.2, 1e-9, 0.01), (0.2, 0.5, 0.02))
+    ]
+    adjust_by_metric(entries, "comparisons")
+    assert [e["both"]["p_holm"] for e in entries] == [2e-9, 0.5]
+    assert [e["delong"]["p_holm"] for e in entries] == [0.02, 0.02]

@@ -13,7 +13,7 @@ from cardiobind.evaluation.bootstrap import ALIKE, two_sided_p, why_unusable
 from cardiobind.evaluation.cells import Cell
 from cardiobind.evaluation.metrics import METRICS, Metric
 from cardiobind.evaluation.resampler import Resampler, over_subjects
-from cardiobind.evaluation.uncertainty.components import ONE_SEED, named_intervals
+from cardiobind.evaluation.uncertainty.components import ONE_SEED, named_intervals, nothing_by_both
 from cardiobind.evaluation.uncertainty.delong import delong_test
 
 Floats = NDArray[np.float64]
@@ -79,8 +79,8 @@ def differences(
 ) -> Iterator[dict[str, Any]]:
     """Yield the difference a - b of each metric that the kind has, on the subjects that both were tested on.
 
-    Each is metric, n, the two values, difference, low, high, p, the intervals by name, and DeLong's test of AUROC; all
-    None with ``undefined`` where the metric is undefined for either.
+    Each is metric, n, the two values, difference, low, high, p, the intervals by name, the test over both causes, and
+    DeLong's of AUROC; all None with ``undefined`` where the metric is undefined for either.
 
     Args:
         a: predictions.
@@ -129,6 +129,7 @@ def _difference(
     return {
         **entry, "difference": value, "low": low, "high": high, "p": p,
         **named_intervals(of_seeds, drawn_seeds, bounds, subjects, (-width, width), why_one, reason),
+        "both": nothing_by_both(of_seeds, drawn_seeds, subjects, why_one),
         **_delong(a, b, metric),
         **({"undefined": reason} if reason else {}),
     }  # fmt: skip

@@ -15,6 +15,9 @@ from cardiobind.evaluation.tables import estimate_text, percent
 
 SHOWN = ("balanced_accuracy", "auroc", "auprc", "r2", "mae", "concordance", "macro_auroc")
 _DRAWN = 3
+_FURTHER_P = (
+    ("p, Holm", ("p_holm",)), ("p, subjects and trainings, Holm", ("both", "p_holm")), ("p, DeLong", ("delong", "p")),
+)  # fmt: skip
 _MOST_PICTURES = 8
 
 
@@ -44,16 +47,16 @@ def differences_table(metrics: Mapping[str, Any]) -> PaperTable:
     """Return all paired differences; the shown metrics as rows, every metric as records."""
     entries, resamples = _shown(metrics), int(metrics["resamples"])
     several = len({e["task"] for e in entries}) > 1
-    holm, delong = (any(_deep(e, *path) is not None for e in entries) for path in (("p_holm",), ("delong", "p")))
+    extra = [(title, path) for title, path in _FURTHER_P if any(_deep(e, *path) is not None for e in entries)]
     header = [
         *(["Task"] if several else []), "Model", "Baseline", "Inputs", "Labels", "Metric", "Test n",
-        "Difference (95 % interval)", "p", *(["p, Holm"] if holm else []), *(["p, DeLong"] if delong else []),
+        "Difference (95 % interval)", "p", *(title for title, _ in extra),
     ]  # fmt: skip
     rows = [
         [
             *([e["task"]] if several else []), e["arm"], e["baseline"], e["inputs"], percent(e["fraction"]),
             METRICS[e["metric"]].title, str(e["n"]), difference_text(e), p_text(e["p"], resamples),
-            *([p_text(e.get("p_holm"))] if holm else []), *([p_text(_deep(e, "delong", "p"))] if delong else []),
+            *(p_text(_deep(e, *path)) for _, path in extra),
         ]
         for e in entries
     ]  # fmt: skip
@@ -110,8 +113,8 @@ def _correction(entries: Sequence[Mapping[str, Any]], resamples: int) -> str:
     return (
         f"p (Holm) is corrected over all comparisons of one metric in this run ({many} of them), so the smallest it "
         f"can be with these resamples is at least {min(1.0, 2 * largest / (resamples + 1)):.2g}; intervals are not "
-        "corrected. "
-        "DeLong's test of AUROC is a second opinion that needs no resampling."
+        "corrected. The p over subjects and trainings (Student's t, several seeds) speaks of other trainings too and "
+        "has no such bound. DeLong's test of AUROC is a second opinion that needs no resampling."
     )
 
 

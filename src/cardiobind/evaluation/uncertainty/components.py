@@ -94,6 +94,39 @@ def named_intervals(
     }
 
 
+def nothing_by_both(
+    values: Floats, draws: Floats | None, subjects: int, why_one: str = ONE_SEED
+) -> dict[str, Any]:  # fmt: skip
+    """Return Student's test that a mean over seeds is 0, over other test subjects and other trainings together.
+
+    It has the standard error and degrees of freedom of the interval called ``both``, so p is below 5 % where that
+    leaves 0 out; p is not bounded by the number of resamples, as that of the bootstrap is.
+
+    Args:
+        values: (S,) difference of each seed.
+        draws: (S, resamples) of each seed in each resample; None where the metric has no interval.
+        subjects: of the smaller class.
+        why_one: why there is but one value, where there is but one.
+
+    Returns:
+        ``{t, df, p}``, all None with ``undefined`` where there is no such interval.
+    """
+    known = _finite(draws)
+    if len(values) < 2:
+        return _no_test(why_one)
+    if known is None or subjects < 2:
+        return _no_test(_NO_DRAWS)
+    if alike(known.mean(axis=0), subjects):
+        return _no_test(ALIKE)
+    found = components(values, known, subjects)
+    t = float(np.mean(values)) / float(np.sqrt(found.both))
+    return {"t": t, "df": found.df, "p": float(2 * student.sf(abs(t), found.df))}
+
+
+def _no_test(reason: str) -> dict[str, Any]:
+    return {"t": None, "df": None, "p": None, "undefined": reason}
+
+
 def _finite(draws: Floats | None) -> Floats | None:
     if draws is None:
         return None

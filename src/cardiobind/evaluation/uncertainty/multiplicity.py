@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 DEFAULT = "holm"
+_TESTS = ("both", "delong")
 
 
 def holm(p: Floats) -> Floats:
@@ -40,10 +41,10 @@ def benjamini_hochberg(p: Floats) -> Floats:
 def adjust(entries: Sequence[dict[str, Any]], family: str) -> list[dict[str, Any]]:
     """Add ``family``, ``family_size``, ``p_holm`` and ``p_bh`` to differences that make up one family, in place.
 
-    DeLong's p values, where there are any, are adjusted in the same family among themselves.
+    The p values over both causes and DeLong's, where there are any, are adjusted in the same family among themselves.
 
     Args:
-        entries: differences with ``p`` and, perhaps, ``delong``.
+        entries: differences with ``p`` and, perhaps, ``both`` and ``delong``.
         family: its name.
 
     Returns:
@@ -52,7 +53,8 @@ def adjust(entries: Sequence[dict[str, Any]], family: str) -> list[dict[str, Any
     if not entries:
         return []
     _write(entries)
-    _write([entry["delong"] for entry in entries if "delong" in entry])
+    for test in _TESTS:
+        _write([entry[test] for entry in entries if test in entry])
     size = sum(entry["p"] is not None for entry in entries)
     for entry in entries:
         entry |= {"family": family, "family_size": size}
