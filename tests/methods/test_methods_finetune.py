@@ -8,8 +8,9 @@ import torch
 
 from cardiobind.data import KeyedBatchSampler
 from cardiobind.errors import ConfigError, InputError
-from cardiobind.methods import Finetune, embed, learn, predict
+from cardiobind.methods import Finetune, embed, learn, predict, predict_each
 from cardiobind.methods.stages import stages
+from cardiobind.models import FUSIONS
 from cardiobind.objectives.endpoints import Binary, positive_weight
 from cardiobind.training import TrainingSettings, weights_digest
 
@@ -168,6 +169,26 @@ def test_crops_are_averaged_in_evaluation(method, cohort):
         ]
         torch.testing.assert_close(m.logits(batch)[:, 0], torch.stack(parts).mean(0))
     np.testing.assert_allclose(predict(m, data), torch.stack(parts).mean(0).numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("fusion", sorted(FUSIONS))
+def test_several_input_sets_are_scored_as_each_alone_and_each_signal_is_encoded_once(method, cohort, fusion):
+    m, data = method("finetune", crop_s=1.0, crops=3, fusion=fusion), cohort(size=20)
+    sets = [("ecg",), ("cmr",), ("ecg", "tabular"), ("cmr", "ecg", "tabular")]
+    apart = [predict(m, data, chosen, batch_size=8) for chosen in sets]
+    counts = dict.fromkeys(m.modalities, 0)
+    for name, tower in m.fusion.towers.items():
+        tower.encoder.register_forward_hook(
+            lambda _, given, __, name=name: counts.update({name: counts[name] + len(given[0])})
+        )
+    together = predict_each(m, data, sets, batch_size=8)
+    for one, other in zip(together, apart, strict=True):
+        assert np.isnan(one).any() == np.isnan(other).any()
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    times = {"ecg": 3, "cmr": 1, "tabular": 1}
+    assert counts == {name: times[name] * data.present[name].sum() for name in counts}
+    with pytest.raises(InputError, match="predicted from"):
+        predict_each(m, data, [("ecg",), ()])
 
 
 def test_embeddings_are_nan_where_a_modality_is_absent(towers, cohort):

@@ -11,7 +11,7 @@ from cardiobind.methods.linear_start import start_from_probe
 from cardiobind.methods.masked import Masked
 from cardiobind.methods.masked_table import MaskedTable
 from cardiobind.methods.measured import Measured
-from cardiobind.methods.predict import embed, predict
+from cardiobind.methods.predict import embed, predict, predict_each
 from cardiobind.methods.semi_supervised import SemiSupervised
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "embedding_spread",
     "learn",
     "predict",
+    "predict_each",
     "scarf",
     "simclr",
     "start_from_probe",

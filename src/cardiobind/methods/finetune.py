@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -102,13 +102,22 @@ class Finetune(nn.Module):
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logits (B, outputs), the mean over evenly spaced crops where the ECG is cropped."""
-        return torch.stack([self.fusion(view, batch.present) for view in self.shown(batch)]).mean(dim=0)
+        return self.decided(self.encoded(batch), batch.present)
 
-    def shown(self, batch: Batch) -> list[dict[str, Tensor]]:
-        """Return the signals of evaluation: one entry for each of the evenly spaced ECG crops."""
+    def encoded(self, batch: Batch) -> list[dict[str, Tensor]]:
+        """Return what `Fusion.embed` makes of the signals in evaluation, an entry for each evenly spaced ECG crop.
+
+        Each signal is encoded once: what is not cropped is the same tensor in all entries.
+        """
         views = {name: self.views.fixed(name, x, self.crops) for name, x in batch.signals.items()}
         count = max(len(crops) for crops in views.values())
-        return [{name: crops[i % len(crops)] for name, crops in views.items()} for i in range(count)]
+        cut = [{name: crops[i] for name, crops in views.items() if i < len(crops)} for i in range(count)]
+        held = [self.fusion.embed(signals, batch.present) for signals in cut]
+        return [held[0] | own for own in held]
+
+    def decided(self, held: Sequence[Mapping[str, Tensor]], present: Mapping[str, Tensor]) -> Tensor:
+        """Return the logits (B, outputs) of subjects that are encoded, see `encoded`: the mean over its entries."""
+        return torch.stack([self.fusion.head(self.fusion.meet(own, present)) for own in held]).mean(dim=0)
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
         """Return logits and labels.

@@ -74,7 +74,7 @@ def classifier_features(method: Finetune, data: CohortDataset) -> NDArray[np.flo
 def _features(method: Finetune, data: CohortDataset, device: torch.device) -> Iterator[torch.Tensor]:
     for start in range(0, len(data), BATCH):
         batch = data.batch(range(start, min(start + BATCH, len(data)))).to(device)
-        yield torch.stack([method.fusion.features(view, batch.present) for view in method.shown(batch)]).mean(dim=0)
+        yield torch.stack([method.fusion.meet(held, batch.present) for held in method.encoded(batch)]).mean(dim=0)
 
 
 def _labels(data: CohortDataset) -> NDArray[np.float64]:

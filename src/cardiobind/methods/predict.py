@@ -40,20 +40,63 @@ def predict(
     """
     known = tuple(name for name in method.modalities if name in dataset.modalities)
     chosen = known if modalities is None else tuple(modalities)
-    if not chosen or set(chosen) - set(known):
-        raise InputError("these modalities cannot be predicted from", got=", ".join(chosen), expected=" | ".join(known))
+    return predict_each(method, dataset, [chosen], batch_size=batch_size, precision=precision)[0]
+
+
+def predict_each(
+    method: Finetune, dataset: CohortDataset, inputs: Sequence[Sequence[str]], *, batch_size: int = 64,
+    precision: PrecisionName = "32-true",
+) -> list[NDArray[np.float64]]:  # fmt: skip
+    """Return what `predict` returns for several sets of modalities; each signal is encoded once for all of them.
+
+    Args:
+        method: trained.
+        dataset: the subjects; labels are not needed.
+        inputs: sets of modalities to look at, the others are taken as absent.
+        batch_size: subjects at a time.
+        precision: as of a training.
+
+    Raises:
+        InputError: the method does not know a modality, or the dataset does not hand it out.
+        TrainingError: a logit is not finite.
+    """
+    known = [name for name in method.modalities if name in dataset.modalities]
+    for chosen in inputs:
+        if not chosen or set(chosen) - set(known):
+            got = ", ".join(chosen)
+            raise InputError("these modalities cannot be predicted from", got=got, expected=" | ".join(known))
+    names = [name for name in known if any(name in chosen for chosen in inputs)]
+    found = [np.full((len(dataset), method.objective.outputs), np.nan) for _ in inputs]
     method.train(False)
-    parts = []
+    start = 0
     with computing(method) as device, torch.inference_mode(), multiplying(precision, device):
         for batch in _batches(dataset, batch_size):
-            some = torch.stack([batch.present[name] for name in chosen]).any(dim=0)
-            logits = np.full((batch.size, method.objective.outputs), np.nan)
+            some = _having(batch.present, names)
             if bool(some.any()):
-                shown = restrict(batch, chosen, some).to(device)
-                logits[some.numpy()] = finite(method.logits(shown), "logits").cpu().double().numpy()
-            parts.append(logits)
-    found = np.concatenate(parts) if parts else np.empty((0, method.objective.outputs))
-    return found[:, 0] if method.objective.outputs == 1 else found
+                shown = restrict(batch, names, some).to(device)
+                held = method.encoded(shown)
+                for logits, chosen in zip(found, inputs, strict=True):
+                    rows = _having(batch.present, chosen).numpy()
+                    logits[start : start + batch.size][rows] = _decided(method, held, shown.present, chosen)
+            start += batch.size
+    return [logits[:, 0] if method.objective.outputs == 1 else logits for logits in found]
+
+
+def _having(present: Mapping[str, torch.Tensor], modalities: Sequence[str]) -> torch.Tensor:
+    return torch.stack([present[name] for name in modalities]).any(dim=0)
+
+
+def _decided(
+    method: Finetune, held: Sequence[Mapping[str, torch.Tensor]], present: Mapping[str, torch.Tensor],
+    chosen: Sequence[str],
+) -> NDArray[np.float64]:  # fmt: skip
+    """Return the logits of those subjects of an encoded batch who have a chosen modality, from the chosen alone."""
+    rows = _having(present, chosen)
+    if not bool(rows.any()):
+        return np.empty((0, method.objective.outputs))
+    own = [{name: z for name, z in view.items() if name in chosen} for view in held]
+    logits = method.decided(own, {name: present[name][rows] for name in chosen})
+    return finite(logits, "logits").cpu().double().numpy()
 
 
 def embed(

@@ -117,7 +117,18 @@ class Fusion(nn.Module, ABC):
         Raises:
             InputError: a subject has none of the modalities, or signals and masks do not match.
         """
-        held = self.embed(signals, present)
+        return self.meet(self.embed(signals, present), present)
+
+    def meet(self, held: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """Return what the classifier sees (B, d) of subjects whose signals are encoded already.
+
+        Args:
+            held: what `embed` returned, or a part of it.
+            present: per modality (B,) bool; a modality that is not named is absent.
+
+        Raises:
+            InputError: a subject has none of the modalities.
+        """
         some = next(iter(present.values()))
         have = torch.stack([present[name] if name in held else torch.zeros_like(some) for name in self.towers], 1)
         if not bool(have.any(dim=1).all()):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cardiobind.data import CohortDataset, KeyedBatchSampler
 from cardiobind.errors import ConfigError
-from cardiobind.methods import Finetune, learn, predict, start_from_probe
+from cardiobind.methods import Finetune, learn, predict, predict_each, start_from_probe
 from cardiobind.pipeline.arms.base import ARMS, Arm
 from cardiobind.pipeline.arms.cell import Cell
 from cardiobind.pipeline.arms.linear import linear_model
-from cardiobind.pipeline.arms.scores import predictions_frame, score
+from cardiobind.pipeline.arms.scores import Places, predictions_frame, score
 from cardiobind.pipeline.components import seeded, training_settings
 from cardiobind.pipeline.networks import save_network
 from cardiobind.pipeline.pretrain import dataset, rehearse_method
@@ -79,9 +82,14 @@ def fine_tune(cell: Cell, stage: Stage, method: Finetune, shown: CohortDataset, 
         lambda: (predict(method, held_out or train), cell.labels[validation if held_out else rows]),
         lambda: (predict(method, train), cell.labels[rows]),
     )
-    scores = score(
-        cell, lambda wanted, chosen: objective.predicted(predict(method, dataset(study, wanted, chosen), chosen))
-    )
+
+    def predicted(wanted: NDArray[np.int64], places: Places) -> dict[str, NDArray[np.float64]]:
+        inputs = [each.split("+") for each in places]
+        data = dataset(study, wanted, sorted({name for each in inputs for name in each}))
+        logits = predict_each(method, data, inputs)
+        return {i: objective.predicted(own[places[i]]) for i, own in zip(places, logits, strict=True)}
+
+    scores = score(cell, predicted)
     with stage.commit() as folder:
         facts = {"training_labels": len(rows), "crops": method.crops, "objective": objective.to_json()}
         save_network(folder, method.fusion, cell.description() | facts | begun, history)

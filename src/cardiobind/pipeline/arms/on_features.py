@@ -13,7 +13,7 @@ from cardiobind.errors import ConfigError
 from cardiobind.methods.linear_probes import Split
 from cardiobind.objectives.endpoints import EndpointObjective
 from cardiobind.pipeline.arms.cell import Cell
-from cardiobind.pipeline.arms.scores import predictions_frame, score
+from cardiobind.pipeline.arms.scores import Places, predictions_frame, score
 from cardiobind.pipeline.workspace import Stage
 
 Features = Callable[[NDArray[np.int64]], NDArray[np.float32]]
@@ -53,7 +53,12 @@ def fit_on_features(
     both = features(np.concatenate([rows, held_out]))
     train, validation = Split(both[: len(rows)], cell.labels[rows]), Split(both[len(rows) :], cell.labels[held_out])
     model = fit(cell.objective(), train, validation, cell.seed)
-    scores = score(cell, lambda wanted, chosen: model.predicted(features(wanted)))
+
+    def predicted(wanted: NDArray[np.int64], places: Places) -> dict[str, NDArray[np.float64]]:
+        said = model.predicted(features(wanted))
+        return {inputs: said[own] for inputs, own in places.items()}
+
+    scores = score(cell, predicted)
     with stage.commit() as folder:
         written = cell.description() | {"training_labels": len(rows)} | dict(facts(model))
         (folder / "probe.json").write_text(json.dumps(written, indent=1))

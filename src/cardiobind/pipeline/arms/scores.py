@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,26 @@ from cardiobind.pipeline.predictions import ROWS
 Scores = dict[str, dict[str, NDArray[np.float64]]]
 
 
-def score(cell: Cell, predicted: Callable[[NDArray[np.int64], tuple[str, ...]], NDArray[np.float64]]) -> Scores:
-    """Return the scores of all held-out samples, by input set and split, aligned with `Cell.scored_rows`."""
-    found: Scores = {}
-    for inputs in cell.inputs:
-        rows = {split: cell.scored_rows(split, inputs) for split in ("validation", "test")}
-        modalities = tuple(inputs.split("+"))
-        found[inputs] = {s: predicted(chosen, modalities) if len(chosen) else np.empty(0) for s, chosen in rows.items()}
+Places = Mapping[str, NDArray[np.int64]]
+Predicted = Callable[[NDArray[np.int64], Places], Mapping[str, NDArray[np.float64]]]
+"""(samples, places among them by input set) -> what is said of the samples at the places, by input set."""
+
+
+def score(cell: Cell, predicted: Predicted) -> Scores:
+    """Return the scores of all held-out samples, by input set and split, aligned with `Cell.scored_rows`.
+
+    Args:
+        cell: whose samples are scored.
+        predicted: sees each sample once for all input sets.
+    """
+    found: Scores = {inputs: {} for inputs in cell.inputs}
+    for split in ("validation", "test"):
+        rows = {inputs: cell.scored_rows(split, inputs) for inputs in cell.inputs}
+        scored = {inputs: own for inputs, own in rows.items() if len(own)}
+        every = np.unique(np.concatenate(list(rows.values())))
+        said = predicted(every, {i: np.searchsorted(every, own) for i, own in scored.items()}) if scored else {}
+        for inputs in rows:
+            found[inputs][split] = said.get(inputs, np.empty(0))
     return found
 
 
