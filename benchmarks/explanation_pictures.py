@@ -57,10 +57,14 @@ def main(out: Path) -> None:
     row = example(found, test)
     told = explain(found, PreparedSubject({"cmr": test.x[row : row + 1]}, {}))
     scar = truth.cines(test.hearts.iloc[[row]].reset_index(drop=True), masks=True).scar[0]
-    figure = cine_attribution(told, test.x[row].numpy(), title="Simulated infarct, its scar in yellow")
-    for place, axes in enumerate(figure.axes):
-        if scar[place % len(scar)].any():
-            axes.contour(scar[place % len(scar)], [0.5], colors=SCAR, linewidths=1.0)
+    size = 100 * test.hearts["infarct_size"].iloc[row]
+    title = f"Simulated infarct of {size:.0f} % of the ventricle, its scar in yellow"
+    figure = cine_attribution(told, test.x[row].numpy(), title=title)
+    scars = dict(zip(told.cmr_planes, scar, strict=True))
+    for axes in figure.axes:
+        there = scars.get(axes.get_label())
+        if there is not None and there.any():
+            axes.contour(there, [0.5], colors=SCAR, linewidths=1.0)
     _save(figure, out / "explain_cine.png")
 
 

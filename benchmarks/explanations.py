@@ -397,6 +397,7 @@ def main() -> None:
     """Run everything and print what it says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part of it; several may be named")
     options = parser.parse_args()
     torch.set_num_threads(1)
     start, scale = time.perf_counter(), options.scale

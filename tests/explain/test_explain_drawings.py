@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
+from matplotlib.lines import Line2D
 from typer.testing import CliRunner
 
 from cardiobind.cli import app
@@ -18,7 +19,12 @@ from cardiobind.evaluation.figures.ecg import SHADES, ecg_paper
 from cardiobind.explain import Explanation, FactShare, cine_attribution, ecg_attribution, explain, fact_shares
 from cardiobind.explain.drawings import modality_shares, said
 from cardiobind.explain.page import subject_page, write_explanation
-from cardiobind.inference import NOTICE, Predictor
+from cardiobind.explain.pictures import risk_picture
+from cardiobind.explain.planes import SCALE_BAR_MM
+from cardiobind.explain.risk import risk_in_cohort
+from cardiobind.inference import NOTICE, Prediction, Predictor
+from cardiobind.inference.trust.cohort import Histogram
+from cardiobind.modalities.cmr.layouts import FRAME_NAMES, CmrPreparation
 from cardiobind.modalities.records import LEADS, EcgRecord
 from explain_fakes import FACTS, beats_of, small_predictor, small_subject
 
@@ -69,8 +75,105 @@ def test_a_page_holds_what_was_given_and_needs_no_network() -> None:
     assert all(f'id="{section}"' in text for section in ("score", "modalities", "ecg", "cmr", "facts", "method"))
     assert NOTICE in text
     assert not re.search(r'(src|href)="(?!data:|#)', text)
-    assert len(cine_attribution(found, subject.signals["cmr"][0].numpy()).axes) == 6
+    assert "drawn inside" in text
+    assert "The risk of this subject among" not in text  # the bundle knows no cohort
     assert [bar.get_width() for bar in modality_shares(found).axes[0].patches] == list(found.modalities.values())
+
+
+def cine_explained(values: np.ndarray, names: tuple[str, ...], pixel_mm: float) -> Explanation:  # type: ignore[type-arg]
+    method = {"name": "integrated_gradients", "unit": "logit"}
+    return Explanation({"cmr": 1.0}, None, None, (), values, names, None, method, pixel_mm)
+
+
+def test_a_cine_is_drawn_in_the_order_of_the_beat_with_a_true_scale_and_its_unit() -> None:
+    values = np.zeros((3, 64, 64))
+    values[0, 20, 40] = 1.0  # end systole
+    figure = cine_attribution(cine_explained(values, FRAME_NAMES, 2.0), np.random.default_rng(0).random((3, 64, 64)))
+    named = [axes.get_label() for axes in figure.axes if axes.get_images()]
+    assert named[:3] == list(FRAME_NAMES[::-1])
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [t for t in titles if t] == ["mid slice: end diastole", "mid-beat", "end systole", "all moments together"]
+    assert "(logit per cm²)" in figure.axes[-1].get_ylabel()
+    (bar,) = [line for axes in figure.axes for line in axes.lines]
+    assert np.ptp(bar.get_xdata()) * 2.0 == pytest.approx(SCALE_BAR_MM)
+    coloured = {axes.get_label(): axes.get_images()[-1].get_array() for axes in figure.axes if axes.get_images()}
+    opaque = {name: np.asarray(over)[..., 3] for name, over in coloured.items() if np.ndim(over) == 3}
+    assert not opaque["end_diastole"].any()
+    strong = np.argwhere(opaque["end_systole"] == opaque["end_systole"].max())
+    np.testing.assert_allclose(strong.mean(axis=0), (20, 40))
+    np.testing.assert_array_equal(opaque["end_systole"], opaque["mid.all moments together"])
+
+
+def test_colour_of_a_cine_is_logits_per_square_centimetre() -> None:
+    """Of an evenly coloured plane the scale ends at the total over the area, whatever the pixels are."""
+    for side, pixel_mm in ((32, 4.0), (64, 2.0)):
+        even = np.full((3, side, side), 6.0 / 3 / side**2)
+        figure = cine_attribution(
+            cine_explained(even, FRAME_NAMES, pixel_mm), np.random.default_rng(0).random(even.shape)
+        )
+        assert figure.axes[-1].get_ylim()[1] == pytest.approx(6.0 / 12.8**2)
+
+
+def test_each_place_of_a_cine_has_its_line_and_a_sum_of_its_own_moments() -> None:
+    names = CmrPreparation(layout="slices", long_axis=("lax_4ch",)).planes.names
+    values = np.zeros((12, 16, 16))
+    values[3, 8, 8], values[4, 8, 8] = 1.0, -1.0  # mid slice: they cancel
+    values[11, 4, 4] = 1.0
+    figure = cine_attribution(cine_explained(values, names, 8.0), np.ones((12, 16, 16)) + values)
+    over = {axes.get_label(): np.asarray(axes.get_images()[-1].get_array())[..., 3] for axes in figure.axes
+            if "together" in axes.get_label()}  # fmt: skip
+    assert {name.partition(".")[0]: bool((one > 1e-9).any()) for name, one in over.items()} == {
+        "basal": False, "mid": False, "apical": False, "lax_4ch": True,
+    }  # fmt: skip
+
+
+def test_a_risk_stands_among_those_of_its_cohort() -> None:
+    cohort = Histogram((0.0, 0.02, 0.1, 1.0), (30, 30, 20))
+    one = Prediction(
+        "mi",
+        "infarction",
+        "ecg",
+        0.3,
+        0.12,
+        0.06,
+        True,
+        None,
+        {},
+        (),
+        (),
+        "b",
+        interval=(0.07, 0.2),
+        interval_of="90 %",
+    )
+    (axes,) = risk_in_cohort(one, cohort).axes
+    assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx([12.0, 7.0, 6.0])
+    areas = [bar.get_width() * bar.get_height() for bar in axes.patches]
+    np.testing.assert_allclose(areas, cohort.counts)
+    assert axes.get_xlim()[1] == pytest.approx(21.0)
+    assert risk_picture(one.withheld("doubt"), cohort) == risk_picture(one, None) == []
+    assert [picture.name for picture in risk_picture(one, cohort)] == ["risk"]
+
+
+@pytest.mark.parametrize("early_mv", [0.4, 2.5, 5.0])
+def test_a_leads_name_lies_on_no_trace(early_mv: float) -> None:
+    signal = np.zeros((12, 1000))
+    signal[:, 10:20] = early_mv
+    signal[:, 260:270], signal[:, 510:520], signal[:, 760:770] = early_mv, early_mv, -early_mv
+    figure = ecg_paper(signal, 100.0)
+    (axes,), renderer = figure.axes, figure.canvas.get_renderer()
+    names = [text for text in axes.texts if text.get_text() in LEADS]
+    assert len(names) == 13
+    points = np.concatenate([_along(line) for line in axes.lines])
+    for name in names:
+        (left, low), (right, high) = axes.transData.inverted().transform(name.get_window_extent(renderer))
+        inside = (points[:, 0] > left) & (points[:, 0] < right) & (points[:, 1] > low) & (points[:, 1] < high)
+        assert not inside.any(), name.get_text()
+
+
+def _along(line: Line2D) -> np.ndarray:  # type: ignore[type-arg]
+    x, y = line.get_data()
+    fine = np.linspace(0, len(x) - 1, 20 * len(x))
+    return np.stack([np.interp(fine, np.arange(len(x)), values) for values in (x, y)], axis=1)
 
 
 def test_the_verb_writes_a_page_or_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

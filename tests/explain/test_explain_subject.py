@@ -7,10 +7,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from cardiobind.errors import InputError, UnknownNameError
 from cardiobind.explain import METHODS, explain
+from cardiobind.explain.baselines import baseline
 from cardiobind.explain.score import SubjectScore
+from cardiobind.explain.subject import DEFAULT_BASELINES, sampling
+from cardiobind.inference import Predictor
 from explain_fakes import FACTS, small_predictor, small_subject
 
 INPUTS = ("cmr", "cmr+ecg", "cmr+ecg+tabular", "cmr+tabular", "ecg", "ecg+tabular", "tabular")
@@ -33,7 +37,7 @@ def test_the_score_that_is_explained_is_the_score(inputs: str) -> None:
 @pytest.mark.parametrize("fusion", ["late", "dropout", "token"])
 def test_attributions_add_up_to_the_score_less_that_of_the_baseline(fusion: str) -> None:
     predictor = small_predictor(fusion=fusion)
-    found = explain(predictor, small_subject(predictor))
+    found = explain(predictor, small_subject(predictor), baselines={"cmr": "grey"})
     assert found.ecg is not None and found.cmr is not None and found.tabular is not None  # noqa: PT018
     sums = {"ecg": found.ecg.sum(), "cmr": found.cmr.sum(), "tabular": sum(f.attribution for f in found.tabular)}
     for modality, total in sums.items():
@@ -41,6 +45,33 @@ def test_attributions_add_up_to_the_score_less_that_of_the_baseline(fusion: str)
         assert how["complete"], how
         assert total == pytest.approx(how["difference"], abs=how["tolerance"])
         assert abs(how["difference"]) > 1e-4
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "occlusion"])
+@pytest.mark.parametrize("inputs", ["cmr+ecg+tabular", "ecg+tabular", "tabular"])
+def test_what_is_drawn_inside_is_tied_to_the_share_of_the_modality(inputs: str, method: str) -> None:
+    """Each tie against scores computed anew, and all of them together the share."""
+    predictor = small_predictor()
+    subject = small_subject(predictor, inputs)
+    found, score = explain(predictor, subject, steps=4, method=method), SubjectScore.of(predictor, subject.signals)
+    for modality, share in found.modalities.items():
+        tied = found.method[modality]["ties"]
+        parts = [value for name, value in tied.items() if name != "share"]
+        assert sum(parts) == pytest.approx(tied["share"], abs=1e-9)
+        assert tied["share"] == share
+        others = [m for m in subject.signals if m != modality]
+        start = _baseline(predictor, modality, subject.signals[modality])
+        without = score.with_modalities(others) or 0.0
+        at_baseline = float(score.with_signal(modality, start).detach())
+        assert tied["baseline_over_absence"] == pytest.approx(at_baseline - without, abs=1e-5)
+        everything = float(score.with_modalities(subject.signals) or 0.0)
+        assert tied["shared_with_others"] == pytest.approx(share - everything + without, abs=1e-5)
+        if not others:
+            assert tied["shared_with_others"] == pytest.approx(0.0, abs=1e-6)
+
+
+def _baseline(predictor: Predictor, modality: str, x: Tensor) -> Tensor:
+    return baseline(modality, DEFAULT_BASELINES[modality]).of(x, sampling(predictor.contract, modality))
 
 
 def test_the_same_is_said_twice_and_the_subject_is_left_as_it_was() -> None:

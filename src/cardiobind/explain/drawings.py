@@ -1,14 +1,13 @@
-"""Explanations as pictures: on ECG paper, over cine frames, as bars."""
+"""Explanations as pictures: on ECG paper, as bars."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d
 
 from cardiobind.evaluation.figures.ecg import SHADES, ecg_paper
 from cardiobind.evaluation.figures.style import INK, MUTED, new_figure, quiet_grid, styled
@@ -17,11 +16,11 @@ from cardiobind.explain.explanation import Explanation, FactShare
 Floats = NDArray[np.floating]
 
 RAISES, LOWERS = "raises the score", "lowers the score"
-SMOOTH_S, SMOOTH_SHARE = 0.02, 1 / 50
-"""Standard deviation of the blur before drawing: of an ECG in seconds, of an image as a share of its side."""
+SMOOTH_S = 0.02
+"""Standard deviation of the blur of an ECG before drawing."""
 _FULL_PERCENTILE = 99.5
 _MOST_FACTS = 12
-_WORDS = {"ecg": "ECG", "cmr": "cine MRI", "tabular": "medical facts"}
+WORDS = {"ecg": "ECG", "cmr": "cine MRI", "tabular": "medical facts"}
 
 
 def ecg_attribution(found: Explanation, amplitude_mv: Floats, rate_hz: float, *, title: str = "") -> Figure:
@@ -46,54 +45,29 @@ def ecg_attribution(found: Explanation, amplitude_mv: Floats, rate_hz: float, *,
 
 
 @styled
-def cine_attribution(found: Explanation, frames: Floats, *, title: str = "") -> Figure:
-    """Return the planes in grey, below each the same with what raises and lowers the score over it.
-
-    Args:
-        found: has a cine.
-        frames: (planes, rows, columns) as they were explained, in any unit.
-        title: above all.
-    """
-    values = _given(found.cmr)
-    fine = gaussian_filter(values, (0, *[SMOOTH_SHARE * side for side in values.shape[1:]]))
-    strength = np.clip(fine / _full(fine), -1, 1)
-    columns = min(len(frames), 6)
-    lines = -(-len(frames) // columns)
-    figure = new_figure(max(2.1 * columns + 0.2, 4.6), 4.5 * lines + 0.5)
-    grid = figure.subplots(2 * lines, columns, squeeze=False)
-    low, high = np.percentile(frames, (0.5, 99.5))
-    for axes in grid.flat:
-        axes.axis("off")
-    for plane, name in enumerate(found.cmr_planes):
-        top, below = grid[2 * (plane // columns) : 2 * (plane // columns) + 2, plane % columns]
-        for axes in (top, below):
-            axes.imshow(frames[plane], cmap="gray", vmin=low, vmax=high)
-        below.imshow(_overlay(strength[plane]))
-        top.set_title(name.replace("_", " ").replace(".", ", "), fontsize=8, fontweight="normal", loc="left")
-    figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
-    return figure
-
-
-@styled
-def fact_shares(facts: Sequence[FactShare], *, most: int = _MOST_FACTS, title: str = "") -> Figure:
+def fact_shares(
+    facts: Sequence[FactShare], *, most: int = _MOST_FACTS, title: str = "", unit: str = "logit"
+) -> Figure:  # fmt: skip
     """Return the facts that weigh most as bars to either side, each with its value and unit.
 
     Args:
         facts: of one subject.
         most: how many to show; the others are one bar.
         title: above all.
+        unit: of the score.
     """
     known = sorted((f for f in facts if f.given is not None), key=lambda f: -abs(f.attribution))
     bars = [(said(fact), fact.attribution) for fact in known[:most]]
     if len(known) > most:
         bars.append((f"{len(known) - most} others", sum(f.attribution for f in known[most:])))
-    return _bars(bars, title)
+    return _bars(bars, title, unit)
 
 
 @styled
 def modality_shares(found: Explanation, *, title: str = "") -> Figure:
     """Return the share of each modality as bars to either side."""
-    return _bars([(_WORDS.get(m, m), value) for m, value in found.modalities.items()], title)
+    bars = [(WORDS.get(m, m), value) for m, value in found.modalities.items()]
+    return _bars(bars, title, str(found.method.get("unit", "logit")))
 
 
 def said(fact: FactShare) -> str:
@@ -107,7 +81,7 @@ def _given_in_words(given: float | str | bool | None) -> str:
     return given.replace("_", " ") if isinstance(given, str) else f"{given:.4g}"
 
 
-def _bars(bars: Sequence[tuple[str, float]], title: str) -> Figure:
+def _bars(bars: Sequence[tuple[str, float]], title: str, unit: str) -> Figure:
     figure = new_figure(7.2, 0.27 * len(bars) + 0.85)
     axes = figure.subplots()
     values = [value for _, value in bars]
@@ -123,20 +97,12 @@ def _bars(bars: Sequence[tuple[str, float]], title: str) -> Figure:
             ha="left" if value >= 0 else "right", va="center", fontsize=8, color=MUTED,
         )  # fmt: skip
     axes.set_xlim(-1.25 * reach, 1.25 * reach)
-    axes.set_xlabel(f"← {LOWERS}      change of the score      {RAISES} →")
+    axes.set_xlabel(f"← {LOWERS}      change of the score ({unit})      {RAISES} →")
     quiet_grid(axes)
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
     return figure
-
-
-def _overlay(strength: Floats) -> NDArray[np.float64]:
-    """Return colours with an opacity (rows, columns, 4) that grows with strength."""
-    colours = LinearSegmentedColormap.from_list("signed", [SHADES[1], SHADES[0]])((np.sign(strength) + 1) / 2)
-    colours[strength == 0] = to_rgba("white")
-    colours[..., 3] = 0.8 * np.abs(strength)
-    return np.asarray(colours)
 
 
 def _full(values: Floats) -> float:

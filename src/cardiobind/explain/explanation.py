@@ -41,10 +41,13 @@ class Explanation:
             baseline that `method` names, by default a normal ECG with the same beats.
         ecg_rate_hz: of the prepared ECG.
         ecg_leads: names.
-        cmr: (planes, rows, columns), or None; together the score less that of evenly grey images.
+        cmr: (planes, rows, columns), or None; together the score less that of the baseline that `method` names, by
+            default the same heart contracting normally.
         cmr_planes: names.
+        cmr_pixel_mm: side of a pixel.
         tabular: of every fact that the network uses, or None; together the score less that of no fact known.
-        method: how all of it was found, against which baselines, and how well it adds up.
+        method: how all of it was found, against which baselines, how well it adds up, and under ``ties`` of a modality
+            what lies between its share in `modalities` and the sum inside it.
     """
 
     modalities: Mapping[str, float]
@@ -55,6 +58,7 @@ class Explanation:
     cmr_planes: tuple[str, ...]
     tabular: tuple[FactShare, ...] | None
     method: Mapping[str, Any]
+    cmr_pixel_mm: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-compatible description, samples and pixels rounded to a 10,000th of the largest."""
@@ -62,7 +66,8 @@ class Explanation:
             "rate_hz": self.ecg_rate_hz, "leads": list(self.ecg_leads), "samples": _rounded(self.ecg),
         }  # fmt: skip
         cmr = None if self.cmr is None else {
-            "planes": list(self.cmr_planes), "size_px": self.cmr.shape[1], "pixels": _rounded(self.cmr),
+            "planes": list(self.cmr_planes), "size_px": self.cmr.shape[1], "pixel_mm": self.cmr_pixel_mm,
+            "pixels": _rounded(self.cmr),
         }  # fmt: skip
         return {
             "modalities": dict(self.modalities),

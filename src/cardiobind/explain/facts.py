@@ -41,7 +41,7 @@ def fact_shares(
     known = np.flatnonzero(x[0, :, 1].numpy() != 0)
     game = _Game(score, x, known)
     if alone:
-        values, how = _fall(game, len(known)), {"method": "hidden one at a time"}
+        values, how = _fall(game, len(known))
     else:
         values, how = _shapley(game, len(known), permutations)
     full = np.zeros(x.shape[1])
@@ -68,8 +68,7 @@ class _Game:
 
 def _shapley(game: _Game, facts: int, permutations: int) -> tuple[Floats, dict[str, Any]]:
     values, error = by_permutations(facts, game, permutations)
-    ends = game(np.array([[False] * facts, [True] * facts]))
-    difference = float(ends[1] - ends[0])
+    difference = _difference(game, facts)
     return values, {
         "method": "shapley values over permutations", "permutations": permutations,
         "largest_standard_error": float(error.max(initial=0.0)),
@@ -77,10 +76,20 @@ def _shapley(game: _Game, facts: int, permutations: int) -> tuple[Floats, dict[s
     }  # fmt: skip
 
 
-def _fall(game: _Game, facts: int) -> Floats:
+def _fall(game: _Game, facts: int) -> tuple[Floats, dict[str, Any]]:
     everything = np.ones((1, facts), dtype=bool)
     worth = game(np.concatenate([everything, ~np.eye(facts, dtype=bool)]))
-    return np.asarray(worth[0] - worth[1:])
+    values = np.asarray(worth[0] - worth[1:])
+    return values, {
+        "method": "hidden one at a time", "sum": float(values.sum()), "difference": _difference(game, facts),
+        "complete": None,
+    }  # fmt: skip
+
+
+def _difference(game: _Game, facts: int) -> float:
+    """Return by how much the score with all facts is above that with every fact unknown."""
+    nothing, everything = game(np.array([[False] * facts, [True] * facts]))
+    return float(everything - nothing)
 
 
 def _worded(contract: TableContract, x: Tensor, values: Floats) -> tuple[FactShare, ...]:

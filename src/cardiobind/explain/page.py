@@ -8,18 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from cardiobind.evaluation.report import html
-from cardiobind.explain.drawings import cine_attribution, ecg_attribution, fact_shares, modality_shares, said
+from cardiobind.explain.drawings import WORDS, said
 from cardiobind.explain.explanation import Explanation
+from cardiobind.explain.pictures import Picture, pictures, risk_picture
 from cardiobind.explain.subject import explain
 from cardiobind.inference import Prediction, Predictor, PreparedSubject, prepare_subject
 from cardiobind.inference.prepared import Table
+from cardiobind.inference.trust.cohort import Histogram
 from cardiobind.modalities.records import EcgRecord
 
-_SIGNED = "Orange raises the score, blue lowers it."
-_LIMITS = (
+LIMITS = (
     "An attribution says what this network's score rests on. It does not say what is wrong with the heart, and changes "
     "of the input it points at need not change the heart's disease."
 )
+TIED = (
+    "Two comparisons are made of each modality, and they differ. Its share compares it with its absence, in the mean "
+    "over the other modalities being there or not. What is drawn inside it compares it with its baseline while the "
+    "others are there. Between the two lie what the baseline itself says against absence, and what the modality shares "
+    "with the others."
+)
+_PARTS = ("inside", "missed", "baseline_over_absence", "shared_with_others", "share")
 
 
 def write_explanation(
@@ -61,13 +69,15 @@ def write_explanation(
         explained = None if found is None else found.to_json()
         text = json.dumps({"prediction": prediction.to_json(), "explanation": explained}, allow_nan=False)
     else:
-        text = subject_page(prediction, found, prepared, prepared.ecg)
+        risks = predictor.contract.risks.get(prediction.inputs)
+        text = subject_page(prediction, found, prepared, prepared.ecg, risks=risks)
     path.write_text(text, encoding="utf-8")
     return path
 
 
 def subject_page(
-    prediction: Prediction, found: Explanation | None, prepared: PreparedSubject, record: EcgRecord | None
+    prediction: Prediction, found: Explanation | None, prepared: PreparedSubject, record: EcgRecord | None, *,
+    risks: Histogram | None = None,
 ) -> str:  # fmt: skip
     """Return the HTML of the page about one subject.
 
@@ -76,8 +86,9 @@ def subject_page(
         found: its explanation; None where there is none to give.
         prepared: what was scored.
         record: the ECG as it was recorded, to draw it at true scale; None where there is none.
+        risks: of the cohort, with the same inputs; None where the bundle does not know them.
     """
-    sections = [("score", "Score", _score(prediction))]
+    sections = [("score", "Score", "".join(map(drawn, risk_picture(prediction, risks))) + answered(prediction))]
     if found is not None:
         sections += _explained(found, prepared, record)
     return html.page(
@@ -87,26 +98,21 @@ def subject_page(
 
 
 def _explained(found: Explanation, prepared: PreparedSubject, record: EcgRecord | None) -> list[tuple[str, str, str]]:
-    sections = [("modalities", "What it rests on", _modalities(found))]
-    if found.ecg is not None and record is not None:
-        drawn = ecg_attribution(found, record.amplitude_mv, record.rate_hz)
-        words = f"{_SIGNED} Compared with {found.method['ecg']['baseline']}. Printed at 100 % it can be measured."
-        sections.append(("ecg", "ECG", html.picture(drawn, "The ECG with its attributions", words, raster=True)))
-    if found.cmr is not None:
-        drawn = cine_attribution(found, prepared.signals["cmr"][0].numpy())
-        words = (
-            f"{_SIGNED} Above, the planes as the network sees them. Compared with {found.method['cmr']['baseline']}."
-        )
-        sections.append(
-            ("cmr", "Cine MRI", html.picture(drawn, "The planes with their attributions", words, raster=True))
-        )
-    if found.tabular is not None:
-        sections.append(("facts", "Medical facts", _facts(found)))
-    sections.append(("method", "How it was found", _method(found)))
-    return sections
+    shown = {picture.name: picture for picture in pictures(found, prepared, record)}
+    sections = [("modalities", "What it rests on", _modalities(found, shown.pop("modalities")))]
+    for name, picture in shown.items():
+        rest = _all_facts(found) if name == "facts" else ""
+        sections.append((name, picture.heading, drawn(picture) + rest))
+    return [*sections, ("method", "How it was found", _method(found))]
 
 
-def _score(prediction: Prediction) -> str:
+def drawn(picture: Picture) -> str:
+    """Return a picture as HTML."""
+    return html.picture(picture.figure, picture.alt, picture.caption, raster=picture.raster)
+
+
+def answered(prediction: Prediction) -> str:
+    """Return the answer and the verdicts on the signals as HTML tables."""
     rows = [("", "value"), *(pair for pair in _said(prediction) if pair[1])]
     verdicts = [("", "usable", "why"), *((m, _yes(v.usable), v.says) for m, v in prediction.verdicts.items())]
     return html.table(rows, "The answer", text_columns=2) + (
@@ -130,28 +136,40 @@ def _said(prediction: Prediction) -> list[tuple[str, str]]:
     ]
 
 
-def _modalities(found: Explanation) -> str:
+def _modalities(found: Explanation, picture: Picture) -> str:
     words = (
         f"Shapley values of the modalities given, in the score's unit ({found.method['unit']}). Together they are the "
         f"score {found.method['score']:.3g} less what the network says of nobody, {found.method['nothing_known']:.3g}."
     )
-    return html.paragraph(_LIMITS) + html.picture(modality_shares(found), "The share of each modality", words)
+    return html.paragraph(LIMITS) + html.paragraph(words) + drawn(picture)
 
 
-def _facts(found: Explanation) -> str:
-    facts = found.tabular or ()
-    ranked = sorted(facts, key=lambda fact: -abs(fact.attribution))
+def _all_facts(found: Explanation) -> str:
+    ranked = sorted(found.tabular or (), key=lambda fact: -abs(fact.attribution))
     rows = [("fact", "attribution"), *((said(fact), f"{fact.attribution:+.3f}") for fact in ranked)]
-    drawn = html.picture(fact_shares(facts), "The facts that weigh most", f"{_SIGNED} A fact not given has none.")
-    return drawn + html.table(rows, "All facts")
+    return html.table(rows, "All facts")
 
 
 def _method(found: Explanation) -> str:
     head = ("", "compared with", "sum", "should be", "adds up")
-    rows = [head, *(_added(m, how) for m, how in found.method.items() if isinstance(how, Mapping))]
+    inside = {m: how for m, how in found.method.items() if isinstance(how, Mapping)}
+    rows = [head, *(_added(m, how) for m, how in inside.items())]
     name = found.method["name"].replace("_", " ")
     words = f"Method: {name}; facts by {_facts_by(found)}. The document docs/explanation/explanations.md tells more."
-    return html.paragraph(words) + html.table(rows, "How well the attributions add up", text_columns=2)
+    return (
+        html.paragraph(words)
+        + html.table(rows, "How well the attributions inside each modality add up", text_columns=2)
+        + html.paragraph(TIED)
+        + html.table(tied(found), "From what is drawn inside a modality to the modality's share")
+    )
+
+
+def tied(found: Explanation) -> list[tuple[str, ...]]:
+    """Return rows of text, the header first: what lies between the sum inside each modality and its share."""
+    head = ("", "drawn inside", "+ missed by the method", "+ its baseline over its absence", "+ shared", "= share")
+    inside = {m: how["ties"] for m, how in found.method.items() if isinstance(how, Mapping) and "ties" in how}
+    rows = [(WORDS.get(m, m), *(f"{own[part]:+.3f}" for part in _PARTS)) for m, own in inside.items()]
+    return [head, *rows]
 
 
 def _added(modality: str, how: Mapping[str, Any]) -> tuple[str, ...]:

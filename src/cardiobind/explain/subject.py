@@ -9,18 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
-from cardiobind.explain.baselines import Baseline, baseline
+from cardiobind.explain.baselines import Baseline, Sampling, baseline
 from cardiobind.explain.explanation import Explanation, FactShare
 from cardiobind.explain.facts import fact_shares
 from cardiobind.explain.score import TARGETS, SubjectScore
 from cardiobind.explain.shapley import exact
 from cardiobind.explain.signals import METHODS, Attributed, Signal
+from cardiobind.inference.bundle import BundleContract
 from cardiobind.inference.predictor import Predictor
 from cardiobind.inference.prepared import PreparedSubject
 
 DEFAULT_METHOD = "integrated_gradients"
 DEFAULT_STEPS = 32
-DEFAULT_BASELINES = {"ecg": "normal", "cmr": "grey", "tabular": "unknown"}
+DEFAULT_BASELINES = {"ecg": "normal", "cmr": "normal", "tabular": "unknown"}
 WHOLE = "integrated_gradients"
 """The method whose sums are the score less that of a baseline; the table then has Shapley values."""
 
@@ -58,9 +59,11 @@ def explain(
     found = {m: _signal(score, m, chosen[m], method, steps) for m in ("ecg", "cmr") if m in wanted}
     facts, how_facts = _facts(score, method) if "tabular" in wanted else (None, {})
     modalities, how_modalities = _modalities(score)
-    how: dict[str, Any] = {m: {**one.how, "baseline": chosen[m].says} for m, one in found.items()}
-    if facts is not None:
-        how["tabular"] = {**how_facts, "baseline": chosen["tabular"].says}
+    inside_of = {m: one.how for m, one in found.items()} | ({} if facts is None else {"tabular": how_facts})
+    how: dict[str, Any] = {
+        m: {**own, "baseline": chosen[m].says, "ties": ties(score, m, modalities[m], own)}
+        for m, own in inside_of.items()
+    }
     return Explanation(
         modalities,
         found["ecg"].values if "ecg" in found else None,
@@ -70,15 +73,52 @@ def explain(
         inputs["cmr"].names if "cmr" in found else (),
         facts,
         {"name": method, "unit": TARGETS.get(predictor.contract.kind, "logit"), **how_modalities, **how},
+        sampling(predictor.contract, "cmr").pixel_mm if "cmr" in found else None,
     )
+
+
+def sampling(contract: BundleContract, modality: str) -> Sampling:
+    """Return what the axes of a modality's prepared signal are."""
+    spec = contract.inputs[modality]
+    pixel_mm = contract.cmr.crop_mm / spec.shape[1] if modality == "cmr" and contract.cmr is not None else 1.0
+    return Sampling(float(spec.rate_hz or 0), spec.names if modality == "cmr" else (), pixel_mm)
 
 
 def _signal(score: SubjectScore, modality: str, against: Baseline, method: str, steps: int) -> Attributed:
     x = score.signals[modality].detach().clone().requires_grad_()
     rate_hz = score.contract.inputs[modality].rate_hz
-    start = against.of(x.detach(), float(rate_hz or 0))
+    start = against.of(x.detach(), sampling(score.contract, modality))
     signal = Signal(modality, x, start, lambda rows: score.with_signal(modality, rows), rate_hz)
     return METHODS.get(method)(signal, steps)
+
+
+def ties(score: SubjectScore, modality: str, share: float, how: Mapping[str, Any]) -> dict[str, float]:
+    """Return what lies between the share of a modality and the sum of what is attributed inside it.
+
+    The share compares the modality with its absence, in the mean over the others being there or not; inside, the signal
+    is compared with its baseline while the others are there. With F the score and O the other modalities,
+
+        share = inside + missed + (F(baseline, O) - F(O)) + (share - (F(all) - F(O)))
+
+    Args:
+        score: of the subject.
+        modality: one of those given.
+        share: its Shapley value.
+        how: ``sum`` of what is attributed inside and ``difference``, the score less that of the baseline.
+
+    Returns:
+        ``inside``; ``missed``, next to nothing where the method adds up; ``baseline_over_absence``, what the baseline
+        itself says against the modality's absence; ``shared_with_others``; and their sum ``share``.
+    """
+    others = [name for name in score.signals if name != modality]
+    everything, without = (float(score.with_modalities(names) or 0.0) for names in (tuple(score.signals), others))
+    return {
+        "inside": how["sum"],
+        "missed": how["difference"] - how["sum"],
+        "baseline_over_absence": everything - how["difference"] - without,
+        "shared_with_others": share - (everything - without),
+        "share": share,
+    }
 
 
 def _facts(score: SubjectScore, method: str) -> tuple[tuple[FactShare, ...] | None, dict[str, Any]]:

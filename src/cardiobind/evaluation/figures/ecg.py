@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from cardiobind.errors import InputError
@@ -22,6 +23,9 @@ Signal = NDArray[np.floating]
 SPEED_MM_S = 25.0
 GAIN_MM_MV = 10.0
 _ROW_MM, _TALLEST_ROW_MM, _STEP_MM, _AIR_MM = 30.0, 70.0, 5.0, 2.0
+_NAME_MM, _NAME_TALL_MM, _NAME_LOW_MM = 8.5, 3.5, 6.5
+"""Stretch of a trace that a lead's name lies over, height of the name, least height of its foot over the baseline."""
+_HALO = [withStroke(linewidth=3.0, foreground="white")]
 _TOP_MM, _BOTTOM_MM, _LEFT_MM, _RIGHT_MM = 22.0, 8.0, 15.0, 5.0
 SHADES = ("#e8590c", "#1c7ed6")
 """Of attributions that raise and that lower a score."""
@@ -72,7 +76,7 @@ def ecg_paper(
     grid = _LAYOUTS[layout]
     width_mm = SPEED_MM_S * amplitude_mv.shape[1] / rate_hz
     rows = [*grid, (rhythm,) * len(grid[0])] if rhythm else list(grid)
-    baselines_mm, height_mm = _baselines([s for s in (amplitude_mv, overlay) if s is not None], rows)
+    baselines_mm, height_mm = _baselines([s for s in (amplitude_mv, overlay) if s is not None], rate_hz, rows)
     figure, axes = _paper(width_mm, height_mm)
     signals = [(amplitude_mv, INK, 0.8)] + ([(overlay, COLOURS[1], 0.8)] if overlay is not None else [])
     for leads, baseline_mm in zip(grid, baselines_mm, strict=False):
@@ -152,14 +156,19 @@ def _check(first: Signal, second: Signal | None, rate_hz: float, layout: str) ->
         raise InputError("unknown ECG layout", where="layout", expected=tuple(_LAYOUTS), got=layout)
 
 
-def _baselines(signals: list[Signal], rows: Sequence[Sequence[str]]) -> tuple[list[float], float]:
+def _baselines(
+    signals: list[Signal], rate_hz: float, rows: Sequence[Sequence[str]]
+) -> tuple[list[float], float]:  # fmt: skip
     """Return the height of each row's baseline above the bottom of the paper, top row first, and that of the top (mm).
 
     Args:
         signals: (12, samples) each, in mV.
+        rate_hz: samples per second.
         rows: the leads of each row, one a column.
     """
-    reach = np.array([[_reach_mm(signals, lead, column, len(row)) for column, lead in enumerate(row)] for row in rows])
+    reach = np.array(
+        [[_reach_mm(signals, rate_hz, lead, place, len(row)) for place, lead in enumerate(row)] for row in rows]
+    )
     above, below = reach[..., 0], reach[..., 1]
     gaps = [_room_mm(np.max(below[row] + above[row + 1]), _ROW_MM) for row in range(len(rows) - 1)]
     bottom = _room_mm(below[-1].max(), _ROW_MM / 2)
@@ -172,13 +181,21 @@ def _room_mm(needed: float, least: float) -> float:
     return float(np.clip(np.ceil((needed + _AIR_MM) / _STEP_MM) * _STEP_MM, least, _TALLEST_ROW_MM))
 
 
-def _reach_mm(signals: list[Signal], lead: str, column: int, columns: int) -> tuple[float, float]:
-    """Return how far the stretch of a lead goes above and below its baseline."""
+def _reach_mm(signals: list[Signal], rate_hz: float, lead: str, column: int, columns: int) -> tuple[float, float]:
+    """Return how far the stretch of a lead, with its name, goes above and below its baseline."""
     samples = signals[0].shape[1]
     stretch = slice(round(column / columns * samples), round((column + 1) / columns * samples))
     values = np.concatenate([signal[LEADS.index(lead), stretch] for signal in signals])
     known = np.append(values[np.isfinite(values)], 0.0)
-    return float(known.max()) * GAIN_MM_MV, -float(known.min()) * GAIN_MM_MV
+    top = _name_mm([signal[LEADS.index(lead), stretch] for signal in signals], rate_hz) + _NAME_TALL_MM
+    return max(float(known.max()) * GAIN_MM_MV, top), -float(known.min()) * GAIN_MM_MV
+
+
+def _name_mm(stretches: list[Signal], rate_hz: float) -> float:
+    """Return how far above the baseline the foot of a lead's name stands: above whatever the trace does below it."""
+    under = np.concatenate([one[: round(_NAME_MM / SPEED_MM_S * rate_hz) + 1] for one in stretches])
+    known = np.append(under[np.isfinite(under)], 0.0)
+    return float(np.clip(known.max() * GAIN_MM_MV + 1.5, _NAME_LOW_MM, _TALLEST_ROW_MM - _NAME_TALL_MM))
 
 
 def _paper(width_mm: float, height_mm: float) -> tuple[Figure, Axes]:
@@ -211,10 +228,11 @@ def _draw_lead(
     for signal, colour, line_width in signals:
         y_mm = baseline_mm + GAIN_MM_MV * signal[LEADS.index(lead), first:last]
         axes.plot(x_mm, y_mm, color=colour, linewidth=line_width, solid_joinstyle="round")
-    absent = bool(np.isnan(signals[0][0][LEADS.index(lead), first:last]).all())
+    stretches = [signal[LEADS.index(lead), first:last] for signal, _, _ in signals]
     axes.text(
-        x_mm[0] + 1.2, baseline_mm + 8.5, f"{lead} (absent)" if absent else lead, fontsize=9, fontweight="bold",
-        bbox={"facecolor": _PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8}, zorder=5,
+        x_mm[0] + 0.8, baseline_mm + _name_mm(stretches, rate_hz),
+        f"{lead} (absent)" if np.isnan(stretches[0]).all() else lead, fontsize=9, fontweight="bold", va="bottom",
+        path_effects=_HALO, zorder=5,
     )  # fmt: skip
     if start > 0:
         axes.plot([x_mm[0]] * 2, [baseline_mm - 2.5, baseline_mm + 2.5], color=INK, linewidth=0.6)
