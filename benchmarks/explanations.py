@@ -1,7 +1,7 @@
 """Do explanations point at the truth? python benchmarks/explanations.py; docs/results/explanations.md has what it said.
 
 Small predictors of a simulated infarct are trained, then explained; where the infarct alters the signals is known.
-About six minutes of one core; --scale 0.2 for a look.
+About ten minutes of one core; --scale 0.2 for a look, --only cmr for a part.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ import explained_hearts as truth
 from cardiobind.data.dataset import scale_cmr
 from cardiobind.explain import Explanation, explain
 from cardiobind.explain.normal_beat import normal_ecg
+from cardiobind.explain.normal_motion import normal_motion
+from cardiobind.explain.signals import METHODS, Signal
+from cardiobind.explain.subject import DEFAULT_BASELINES
 from cardiobind.explain.units import waves
 from cardiobind.inference import Predictor, PreparedSubject
 from cardiobind.inference.bundle import BundleContract, network_of
@@ -49,8 +52,9 @@ ENCODERS: dict[str, dict[str, dict[str, Any]]] = {
 }
 LEAKS = tuple(f.name for f in CORE_FEATURES if f.role == "leak")
 CROP_S, CROPS = 5.0, 3
-BLUR = {"ecg": 2.0, "cmr": 1.5}
-"""Standard deviation in samples of 10 ms and in pixels of 2.2 mm by which maps are smoothed."""
+PIXEL_MM = truth.CMR.crop_mm / truth.CMR.size_px
+BLUR_S, BLURS_MM = 0.02, (3.3, 6.6)
+"""Standard deviations by which maps are smoothed: of an ECG, and of a cine those that are chosen from."""
 STEPS_OF = {"ecg": 32, "cmr": 16, "tabular": 2}
 WITHIN = {"ecg": "altered moments", "cmr": "the wall"}
 WAYS = {
@@ -59,11 +63,15 @@ WAYS = {
         "gradient_x_input, normal", "occlusion, flat", "wave_occlusion, flat", "wave_occlusion, normal",
     ),
     "cmr": (
-        "integrated_gradients, grey", "integrated_gradients, blurred", "gradient_x_input, grey", "occlusion, grey",
-        "wave_occlusion, grey",
+        "integrated_gradients, normal", "integrated_gradients, grey", "integrated_gradients, blurred",
+        "gradient_x_input, normal", "gradient_x_input, grey", "wave_occlusion, normal", "wave_occlusion, grey",
     ),
 }  # fmt: skip
+TWIN = "integrated_gradients, twin without the infarct"
+"""Against the truth itself, which nobody has of a patient: what a baseline can give at best."""
+RANDOMISED = {"ecg": "integrated_gradients, flat", "cmr": "integrated_gradients, normal"}
 RESAMPLES = 1000
+PARTS = ("ecg", "cmr", "tabular")
 
 
 # --- predictors -------------------------------------------------------------------------------------------------------
@@ -148,19 +156,53 @@ def alternatives(modality: str, x: Floats) -> dict[str, Floats]:
         }  # fmt: skip
     motion = np.repeat(np.abs(x[:, :1] - x[:, 2:]), 3, axis=1)
     contrast = np.abs(x - x.mean(axis=(2, 3), keepdims=True))
-    return {"noise": noise, "contrast": contrast, "motion": motion}
+    normal = np.stack([normal_motion(one, cmr_spec(truth.CMR).names, PIXEL_MM) for one in x])
+    return {
+        "noise": noise, "contrast": contrast, "motion": motion, "stillness": motion.max() - motion,
+        "departure from normal motion": np.abs(x - normal),
+    }  # fmt: skip
 
 
-VARIANTS: Mapping[str, Callable[[Floats], Floats]] = {
-    "towards the infarct": lambda a: np.maximum(a, 0.0), "both signs": np.abs
-}  # fmt: skip
+def against_twins(found: Predictor, x: Tensor, twins: Tensor) -> Floats:
+    """Return integrated gradients of cines against those of the same hearts had they had no infarct."""
+    rows = torch.ones(1, dtype=torch.bool)
+
+    def score(many: Tensor) -> Tensor:
+        return found.fusion({"cmr": many}, {"cmr": rows.expand(len(many))})[:, 0]
+
+    signals = [Signal("cmr", one[None].clone().requires_grad_(), twin[None], score)
+               for one, twin in zip(x, twins, strict=True)]  # fmt: skip
+    return np.stack([METHODS.get("integrated_gradients")(one, STEPS_OF["cmr"]).values for one in signals])
 
 
-def smoothed(modality: str, values: Floats) -> Floats:
-    """Return maps blurred along time, or over a plane."""
+Reading = Callable[[Floats], Floats]
+SIGNS: Mapping[str, Reading] = {"towards the infarct": lambda a: np.maximum(a, 0.0), "both signs": np.abs}
+
+
+def _over_time(a: Floats) -> Floats:
+    return np.asarray(gaussian_filter1d(a, BLUR_S * truth.ECG.rate_hz, axis=2))
+
+
+def _over_planes(a: Floats, blur_mm: float) -> Floats:
+    return np.asarray(gaussian_filter(a, (0, 0, blur_mm / PIXEL_MM, blur_mm / PIXEL_MM)))
+
+
+def _together(a: Floats) -> Floats:
+    return np.repeat(a.sum(axis=1, keepdims=True), a.shape[1], axis=1)
+
+
+def readings(modality: str) -> dict[str, Reading]:
+    """Return the ways of reading a map of attributions that are chosen from."""
     if modality == "ecg":
-        return gaussian_filter1d(values, BLUR["ecg"], axis=2)
-    return gaussian_filter(values, (0, 0, BLUR["cmr"], BLUR["cmr"]))
+        return {name: lambda a, sign=sign: _over_time(sign(a)) for name, sign in SIGNS.items()}
+    found: dict[str, Reading] = {}
+    for name, sign in SIGNS.items():
+        for blur_mm in BLURS_MM:
+            found[f"each moment, {name}, {blur_mm} mm"] = lambda a, s=sign, b=blur_mm: _over_planes(s(a), b)
+            found[f"moments together, {name}, {blur_mm} mm"] = lambda a, s=sign, b=blur_mm: _over_planes(
+                s(_together(a)), b
+            )
+    return found
 
 
 # --- measures ---------------------------------------------------------------------------------------------------------
@@ -175,12 +217,14 @@ class Truth:
         within: where else it could have been: the moments at which some lead is altered, the wall.
         leads: (n, 12) over the infarct, of an ECG.
         change: (n, 12) by how much it alters each lead.
+        twins: cines of the same hearts without the infarct.
     """
 
     mask: truth.Mask
     within: truth.Mask
     leads: truth.Mask | None = None
     change: Floats | None = None
+    twins: Tensor | None = None
 
 
 def measures(modality: str, values: Floats, known: Truth) -> dict[str, Floats]:
@@ -256,7 +300,8 @@ def shown(modality: str, split: Subjects, score: Floats, most: int) -> tuple[Ten
         return split.x[rows], Truth(mask, moments, truth.territory_leads(hearts), change.sum(axis=2))
     found = truth.cines(hearts, masks=True)
     there = found.scar.any(axis=(1, 2, 3))
-    return split.x[rows][torch.from_numpy(there)], Truth(found.scar[there], found.wall[there])
+    twins = torch.from_numpy(scale_cmr(truth.cines(truth.without_scar(hearts), masks=False).frames))[there]
+    return split.x[rows][torch.from_numpy(there)], Truth(found.scar[there], found.wall[there], twins=twins)
 
 
 def localisation(modality: str, kind: str, splits: Mapping[str, Subjects], scale: float) -> dict[str, Any]:
@@ -268,27 +313,35 @@ def localisation(modality: str, kind: str, splits: Mapping[str, Subjects], scale
         name: shown(modality, splits[name], scores[name], max(6, round(most * scale)))
         for name, most in MOST[modality].items()
     }
-    rows: dict[str, Any] = {}
-    for method in WAYS[modality]:
-        raw = {name: maps(found, x, method) for name, (x, _) in given.items()}
-        read = {
-            variant: measures(modality, smoothed(modality, as_map(raw["validation"])), given["validation"][1])
-            for variant, as_map in VARIANTS.items()
-        }
-        headline = f"AUROC within {WITHIN[modality]}"
-        best = max(read, key=lambda v: float(np.nanmean(read[v][headline])))
-        test = measures(modality, smoothed(modality, VARIANTS[best](raw["test"])), given["test"][1])
-        rows[method] = {"variant": best, "validation": float(np.nanmean(read[best][headline])), "test": test}
-    for name, values in alternatives(modality, given["test"][0].numpy().astype(np.float64)).items():
-        rows[name] = {"test": measures(modality, smoothed(modality, values), given["test"][1])}
+    every = {name: _every_map(modality, found, *own) for name, own in given.items()}
+    rows = {
+        name: _chosen(modality, {split: own[name] for split, own in every.items()}, given) for name in every["test"]
+    }
     return {
         "predictor": found, "auroc": roc_auc_score(splits["test"].labels, scores["test"]), "rows": rows,
         "subjects": len(given["test"][0]), "given": given["test"], "mask": float(given["test"][1].mask.mean()),
     }  # fmt: skip
 
 
+def _every_map(modality: str, found: Predictor, x: Tensor, known: Truth) -> dict[str, Floats]:
+    raw = {method: maps(found, x, method) for method in WAYS[modality]}
+    if known.twins is not None:
+        raw[TWIN] = against_twins(found, x, known.twins)
+    return raw | alternatives(modality, x.numpy().astype(np.float64))
+
+
+def _chosen(modality: str, raw: Mapping[str, Floats], given: Mapping[str, tuple[Tensor, Truth]]) -> dict[str, Any]:
+    """Return the measures on test subjects of a map, read as is best on validation subjects."""
+    headline, read = f"AUROC within {WITHIN[modality]}", {}
+    for name, as_map in readings(modality).items():
+        read[name] = float(np.nanmean(measures(modality, as_map(raw["validation"]), given["validation"][1])[headline]))
+    best = max(read, key=lambda name: read[name])
+    test = measures(modality, readings(modality)[best](raw["test"]), given["test"][1])
+    return {"variant": best, "validation": read[best], "test": test}
+
+
 STEPS = {"ecg": 300, "cmr": 200, "tabular": 300}
-MOST = {"ecg": {"validation": 15, "test": 30}, "cmr": {"validation": 10, "test": 24}}
+MOST = {"ecg": {"validation": 15, "test": 30}, "cmr": {"validation": 60, "test": 120}}
 
 
 # --- sanity -----------------------------------------------------------------------------------------------------------
@@ -336,19 +389,27 @@ def _ranks(a: Floats, b: Floats) -> float:
     return float(np.nanmean([spearmanr(x.ravel(), y.ravel()).statistic for x, y in zip(a, b, strict=True)]))
 
 
-def shuffled_labels(kind: str, splits: Mapping[str, Subjects], learnt: dict[str, Any], scale: float) -> dict[str, Any]:
-    """Return localisation and correlation of an ECG network that was trained on labels in random order."""
-    found = predictor("ecg", kind)
+def shuffled_labels(
+    modality: str, kind: str, splits: Mapping[str, Subjects], learnt: dict[str, Any], scale: float
+) -> dict[str, Any]:  # fmt: skip
+    """Return localisation and correlation of a network that was trained on labels in random order."""
+    found, way = predictor(modality, kind), f"integrated_gradients, {DEFAULT_BASELINES[modality]}"
     labels = np.random.default_rng(1).permutation(splits["train"].labels)
-    train(found, splits["train"].x, labels, steps=max(20, round(STEPS["ecg"] * scale)))
+    train(found, splits["train"].x, labels, steps=max(20, round(STEPS[modality] * scale)))
     x, known = learnt["given"]
-    way = WAYS["ecg"][1]
     after, before = maps(found, x, way), maps(learnt["predictor"], x, way)
-    variant = VARIANTS[learnt["rows"][way]["variant"]]
+    as_map = readings(modality)[learnt["rows"][way]["variant"]]
     return {
-        "test": measures("ecg", smoothed("ecg", variant(after)), known), "signed": _ranks(before, after),
-        "sizes": _ranks(np.abs(before), np.abs(after)),
+        "test": measures(modality, as_map(after), known), "signed": _ranks(before, after),
+        "sizes": _ranks(np.abs(before), np.abs(after)), **_untrained(modality, kind, x, known, way, as_map),
     }  # fmt: skip
+
+
+def _untrained(
+    modality: str, kind: str, x: Tensor, known: Truth, way: str, as_map: Reading
+) -> dict[str, Any]:  # fmt: skip
+    """Return localisation by a network that was never trained: what the baseline does by itself."""
+    return {"untrained": measures(modality, as_map(maps(predictor(modality, kind, seed=99), x, way)), known)}
 
 
 def leaking_column(scale: float) -> dict[str, dict[str, Floats]]:
@@ -403,9 +464,12 @@ def main() -> None:
     start, scale = time.perf_counter(), options.scale
     parts: list[str] = []
     counts = {
-        "ecg": {"train": 800, "validation": 120, "test": 220}, "cmr": {"train": 350, "validation": 100, "test": 220},
+        "ecg": {"train": 800, "validation": 120, "test": 220}, "cmr": {"train": 350, "validation": 200, "test": 440},
     }  # fmt: skip
+    wanted = options.only or PARTS
     for modality, kinds in ENCODERS.items():
+        if modality not in wanted:
+            continue
         splits = {
             name: simulated(modality, name, max(120, round(count * scale))) for name, count in counts[modality].items()
         }
@@ -419,20 +483,21 @@ def main() -> None:
             )
             print(parts[-1], f"{time.perf_counter() - start:.0f} s", flush=True)
             x = learnt["given"][0][: max(4, round(6 * scale))]
-            for method in WAYS[modality][:1]:
-                rows = randomised(learnt["predictor"], x, method)
-                text = "\n".join(f"| {stage} | {signed:.2f} | {sizes:.2f} |" for stage, signed, sizes in rows)
-                parts.append(f"Randomised, {method}:\n\n| down to | signed | sizes |\n| --- | --- | --- |\n{text}\n")
+            rows = randomised(learnt["predictor"], x, RANDOMISED[modality])
+            text = "\n".join(f"| {stage} | {signed:.2f} | {sizes:.2f} |" for stage, signed, sizes in rows)
+            parts.append(
+                f"Randomised, {RANDOMISED[modality]}:\n\n| down to | signed | sizes |\n| --- | --- | --- |\n{text}\n"
+            )
+            print(parts[-1], f"{time.perf_counter() - start:.0f} s", flush=True)
+            if kind != "resnet1d":
+                other = shuffled_labels(modality, kind, splits, learnt, scale)
+                for name in ("test", "untrained"):
+                    cells = {measure: _cell(values) for measure, values in other[name].items()}
+                    parts.append(f"{'Never trained' if name == 'untrained' else 'Shuffled labels'}: {cells}")
+                    print(parts[-1])
+                parts.append(f"Correlation signed {other['signed']:.2f}, sizes {other['sizes']:.2f}\n")
                 print(parts[-1], f"{time.perf_counter() - start:.0f} s", flush=True)
-            if kind == "vit":
-                other = shuffled_labels(kind, splits, learnt, scale)
-                cells = {name: _cell(values) for name, values in other["test"].items()}
-                parts.append(
-                    f"Shuffled labels: {cells}; correlation signed {other['signed']:.2f}, sizes {other['sizes']:.2f}\n"
-                )
-                print(parts[-1], f"{time.perf_counter() - start:.0f} s", flush=True)
-    leak = leaking_column(scale)
-    for name, by in leak.items():
+    for name, by in (leaking_column(scale) if "tabular" in wanted else {}).items():
         parts.append(f"{name}: " + "; ".join(f"{column} {_cell(values)}" for column, values in by.items()))
         print(parts[-1])
     print(f"{(time.perf_counter() - start) / 60:.1f} minutes")
