@@ -11,11 +11,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from calling import Call, Done
+from once import once
 
 if TYPE_CHECKING:
     from walking import Walk
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with a pool of threads each wait for one another
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Folders are tested by a worker for each core, four at most; files and single tests in this process."""
+    if not any(Path(argument).is_dir() for argument in config.args):
+        return 0
+    return min(4, len(os.sched_getaffinity(0)))
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +49,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     from walking import walk
 
     kept = os.environ.get("CARDIOBIND_WALK")
-    return walk(Path(kept) if kept else tmp_path_factory.mktemp("walk"))
+    return once(tmp_path_factory, "walk", lambda folder: walk(Path(kept) if kept else folder))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from ptbxl_made import write_ptbxl
 
 from cardiobind.config import resolved
+from once import once
 from walking import Walk, experiment
 
 SHOWN = "9000047"  # the person of the documents
@@ -22,14 +23,17 @@ SHOWN = "9000047"  # the person of the documents
 @pytest.fixture(scope="session")
 def home(walked: Walk, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of the documents, under their names; commands get a copy that they may change."""
-    folder = tmp_path_factory.mktemp("home")
-    _run(walked, folder)
-    _files_of_a_person(walked, folder)
-    _clinic(walked, folder / "data" / "clinic")
-    _tables(walked, folder)
-    write_ptbxl(folder / "path" / "to" / "ptbxl")
-    _experiments(walked, folder)
-    return folder
+
+    def furnish(folder: Path) -> Path:
+        _run(walked, folder)
+        _files_of_a_person(walked, folder)
+        _clinic(walked, folder / "data" / "clinic")
+        _tables(walked, folder)
+        write_ptbxl(folder / "path" / "to" / "ptbxl")
+        _experiments(walked, folder)
+        return folder
+
+    return once(tmp_path_factory, "home", furnish)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from cardiobind.cohort import tables
 from cardiobind.config import Experiment
 from cardiobind.pipeline import load
 from cardiobind.tasks import TASKS
+from once import once
 
 SMALL = """
 name = "small"
@@ -104,7 +105,9 @@ def prepared(make: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the cohort and protocol of the small experiment, to be copied."""
     from cardiobind.pipeline import run_until
 
-    folder = tmp_path_factory.mktemp("prepared")
-    with small_work():
-        run_until("prepare", make(), folder)
-    return folder
+    def prepare(folder: Path) -> Path:
+        with small_work():
+            run_until("prepare", make(), folder)
+        return folder
+
+    return once(tmp_path_factory, "prepared", prepare)
