@@ -12,6 +12,7 @@ from calling import Call
 from cardiobind.errors import InputError
 from cardiobind.evaluation.external import MATCHED, match, read_model
 from cardiobind.pipeline import compare_files
+from unpainted import unpainted
 
 
 def predictions(signal: float, n: int = 120, seed: int = 0) -> pd.DataFrame:
@@ -49,9 +50,10 @@ def test_the_difference_is_that_of_the_matched_subjects(tmp_path: Path) -> None:
     both = a.merge(b, on="subject")
     a.to_csv(tmp_path / "a.csv", index=False)
     b.to_parquet(tmp_path / "b.parquet")
-    found = compare_files(
-        [f"a={tmp_path / 'a.csv'}", f"b={tmp_path / 'b.parquet'}"], tmp_path / "out", baseline="b", resamples=20
-    )
+    with unpainted():
+        found = compare_files(
+            [f"a={tmp_path / 'a.csv'}", f"b={tmp_path / 'b.parquet'}"], tmp_path / "out", baseline="b", resamples=20
+        )
     table = pd.read_csv(next(path for path in found.tables if path.name == "differences.csv"))
     difference = table.loc[table["metric"] == "auroc", "difference"].item()
     expected = roc_auc_score(both["label_x"], both["score_x"]) - roc_auc_score(both["label_x"], both["score_y"])
@@ -66,7 +68,8 @@ def test_models_within_a_table_are_told_apart_and_rows_can_be_kept(tmp_path: Pat
     rows.to_parquet(tmp_path / "run.parquet")
     names = set(read_model(rows, "run", "run")["model"])
     assert names == {f"run, {arm}, {fraction}" for arm in "xy" for fraction in (0.1, 1.0)}
-    found = compare_files([str(tmp_path / "run.parquet")], tmp_path / "out", only=["fraction=0.1"], resamples=10)
+    with unpainted():
+        found = compare_files([str(tmp_path / "run.parquet")], tmp_path / "out", only=["fraction=0.1"], resamples=10)
     table = pd.read_csv(found.tables[0])
     assert set(table["arm"]) == {"run, x", "run, y"}
     assert set(table["task"]) == {"mi", "af"}
@@ -135,7 +138,8 @@ def test_numbers_and_times_are_compared_too(tmp_path: Path) -> None:
     both = pd.concat([value, time])
     both.to_csv(tmp_path / "a.csv", index=False)
     both.assign(score=both["score"] * 0.9).to_csv(tmp_path / "b.csv", index=False)
-    found = compare_files([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")], tmp_path / "out", resamples=10)
+    with unpainted():
+        found = compare_files([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")], tmp_path / "out", resamples=10)
     assert {"results_regression.tex", "results_survival.tex"} <= {path.name for path in found.tables}
 
 

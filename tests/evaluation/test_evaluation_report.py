@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from cardiobind.cohort.summary import summarise
 from cardiobind.evaluation import evaluate
 from cardiobind.evaluation.report import Reconstruction, Report, render, write_report
 from evaluation_fakes import make_predictions
+from unpainted import unpainted
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 
@@ -120,14 +122,9 @@ def html(full: Report) -> str:
 
 
 @pytest.fixture
-def words_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made and not painted, which takes nearly all the time; for tests of the words alone."""
-    monkeypatch.setattr("cardiobind.evaluation.report.html.svg", lambda figure: "<svg/>")
-    monkeypatch.setattr("cardiobind.evaluation.report.html.png_base64", lambda figure: "")
-    for name in ("roc_band", "precision_band"):
-        monkeypatch.setattr(
-            f"cardiobind.evaluation.figures.curves.{name}", lambda *scores: (np.zeros(201), np.ones(201))
-        )
+def words_only() -> Iterator[None]:
+    with unpainted():
+        yield
 
 
 def test_it_parses_and_has_one_title_and_headed_sections(html: str) -> None:

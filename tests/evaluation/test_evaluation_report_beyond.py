@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from cardiobind.evaluation.report.group_differences import group_difference_tabl
 from cardiobind.evaluation.report.html import LONGEST_OPEN, table
 from cardiobind.evaluation.report.modalities import gain_table, subgroup_table
 from evaluation_fakes import make_predictions
+from unpainted import unpainted
 
 
 def section(html: str, name: str) -> str:
@@ -24,13 +26,9 @@ def section(html: str, name: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def words_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made and not painted."""
-    monkeypatch.setattr("cardiobind.evaluation.report.html.svg", lambda figure: "<svg/>")
-    monkeypatch.setattr("cardiobind.evaluation.report.html.png_base64", lambda figure: "")
-    band = (np.zeros(201), np.ones(201))
-    for name in ("roc_band", "precision_band"):
-        monkeypatch.setattr(f"cardiobind.evaluation.figures.curves.{name}", lambda *scores: band)
+def words_only() -> Iterator[None]:
+    with unpainted():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import json
 import shutil
@@ -171,6 +172,7 @@ def test_the_code_that_a_stage_runs_decides_its_fingerprint(rooms: Iterable[str]
     assert {m for m in used if not any(m == k or m.startswith(f"{k}/") for k in known)} == set()
 
 
+@functools.cache
 def imports(room: str) -> set[str]:
     """Return the modules of the package that the files of a room import, as rooms are written."""
     root = Path(cardiobind.__file__).parent

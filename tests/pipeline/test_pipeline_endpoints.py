@@ -24,6 +24,7 @@ from cardiobind.simulate import draw_hearts, oracle
 from cardiobind.sources import SimulatedSource
 from cardiobind.sources.base import TruthfulSource
 from cardiobind.tasks import TASKS
+from unpainted import unpainted
 from walking import Recorder
 
 Make = Callable[..., Experiment]
@@ -47,7 +48,8 @@ def endpoints() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def walked(make: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recorder]:
     folder, told = tmp_path_factory.mktemp("several"), Recorder()
-    pipeline.run(make(*SEVERAL), folder, reporter=told)
+    with unpainted():
+        pipeline.run(make(*SEVERAL), folder, reporter=told)
     return folder, told
 
 
@@ -87,7 +89,8 @@ def test_all_is_found_again_and_an_endpoint_can_be_run_as_the_only_one(
 ) -> None:
     folder, _ = walked
     again, alone = Recorder(), Recorder()
-    pipeline.run(make(*SEVERAL), folder, reporter=again)
+    with unpainted():
+        pipeline.run(make(*SEVERAL), folder, reporter=again)
     assert again.computed == set()
     words = [w for w in SEVERAL if not w.startswith("endpoints")]
     run_until("pretrain", make(*words, "protocol.task=cad"), folder, reporter=alone)

@@ -19,6 +19,7 @@ from cardiobind.errors import ConfigError, InputError
 from cardiobind.pipeline import Result, export_predictor, run, run_until
 from cardiobind.sources import SimulatedSource
 from cardiobind.tasks import TASKS, Task
+from unpainted import unpainted
 
 Make = Callable[..., Experiment]
 SOURCE = (
@@ -54,7 +55,8 @@ def walked(make: Make, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
         if task not in done:
             options = [f"{json_toml(o)}" for o in OBJECTIVES[task]]
             experiment = make(*SOURCE, f"protocol.task={task}", f"arms.0.objective={options[-1]}")
-            done[task] = run(experiment, folder)
+            with unpainted():
+                done[task] = run(experiment, folder)
             (done[task].metrics).rename(folder / f"{task}.json")
         return done[task]
 

@@ -16,6 +16,7 @@ from cardiobind.pipeline import run
 from cardiobind.pipeline.run import load
 from cardiobind.sources import RecordRef, UciHeartSource
 from cardiobind.tasks import TASKS, label
+from unpainted import unpainted
 
 CLEVELAND = (
     "63.0,1.0,1.0,145.0,233.0,1.0,2.0,150.0,0.0,2.3,3.0,0.0,6.0,0\n67.0,0.0,4.0,160,286,0,1,108,1,1.5,2,3.0,7.0,2\n"
@@ -93,7 +94,8 @@ def test_the_experiment_runs_on_the_real_hospitals(shared_data: Path, tmp_path: 
              "finetune.round_steps=2", "evaluation.resamples=100"]  # fmt: skip
     experiment = load("uci_heart", [f"data_root={root}", "evaluation.comparisons=[]", *words])
     arms = tuple(arm for arm in experiment.arms if arm.name in ("SCARF, fine-tuned", "risk score", "boosted trees"))
-    run(experiment.model_copy(update={"arms": arms}), tmp_path)
+    with unpainted():
+        run(experiment.model_copy(update={"arms": arms}), tmp_path)
     (found,) = tmp_path.glob("evaluation-*")
     frame = pd.read_parquet(found / "predictions.parquet")
     assert set(frame.query("split == 'test'")["subject"].str.split("-").str[0]) == {"hungarian", "switzerland", "va"}
