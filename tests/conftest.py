@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from calling import Call, Done
 from once import once
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with a pool of threads each wait for one another
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+settings.register_profile("beside others", settings(deadline=None))  # what an example takes is no property of the code
+settings.load_profile("beside others")
 
 
 @pytest.hookimpl(optionalhook=True)
