@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from calling import Call, Done
 from once import once
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with a pool of threads each wait for one another
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-settings.register_profile("beside others", settings(deadline=None))  # what an example takes is no property of the code
+# how long an example takes, and how long it waits for the disk, depends on who else is at work on the machine
+settings.register_profile("beside others", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
 settings.load_profile("beside others")
 
 
