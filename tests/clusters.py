@@ -1,4 +1,4 @@
-"""Starting the processes of a test as a launcher would, without the seconds that a launcher itself takes."""
+"""A small experiment, and starting the processes of a test as a launcher would, without the seconds that one takes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,77 @@ import sys
 from pathlib import Path
 
 TIMEOUT_S = 240
+EXPERIMENT = """
+name = "small"
+title = "Small"
+label_fractions = [1.0]
+
+[source]
+kind = "simulated"
+options = { subjects = 60, mi_prevalence = 0.4, ecg_fraction = 0.9, cmr_fraction = 0.0 }
+
+[protocol]
+task = "mi"
+fractions = [0.5, 0.25, 0.25]
+
+[training]
+precision = "32-true"
+
+[ecg]
+rate_hz = 100
+
+[ecg.encoder]
+kind = "vit"
+options = { patch = [12, 50], width = 16, depth = 1, heads = 2 }
+
+[ecg.pretrain.method]
+kind = "masked"
+options = { decoder_width = 16, decoder_depth = 1, decoder_heads = 2 }
+
+[ecg.pretrain.training]
+epochs = 2
+batch_size = 8
+
+[tabular.encoder]
+kind = "tabular_mlp"
+options = { width = 16 }
+
+[tabular.pretrain.method]
+kind = "scarf"
+
+[tabular.pretrain.training]
+epochs = 2
+batch_size = 8
+alone = true
+
+[align.method]
+kind = "align_all_pairs"
+
+[align.training]
+epochs = 2
+batch_size = 8
+
+[finetune]
+epochs = 3
+batch_size = 8
+
+[[arms]]
+name = "fine-tuned"
+start = "aligned"
+
+[[arms]]
+name = "linear probe"
+kind = "linear_probe"
+start = "pretrained"
+
+[[arms]]
+name = "few labels"
+kind = "semi_supervised"
+
+[evaluation]
+inputs = ["ecg"]
+resamples = 100
+"""
 _LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_", "NODE_RANK", "GROUP_RANK", "MASTER_", "TORCHELASTIC", "SLURM_", "PL_")
 
 

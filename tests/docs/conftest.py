@@ -106,6 +106,7 @@ def _experiments(walked: Walk, folder: Path) -> None:
         if (entry / "manifest.json").exists() and not entry.name.startswith("evaluation"):
             (runs / entry.name).symlink_to(entry)
     (runs / "cohort-0123abcd").symlink_to(walked.artifacts("cohort")[0].path)
+    (runs / "align-0123abcd").symlink_to(walked.artifacts("aligned")[0].path)
     (folder / "shared").mkdir()
     (folder / "shared" / "runs").symlink_to("../runs")
     (folder / "w12345_20260101.csv").write_text("9999999\n")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from ways import PTBXL
+from small import PTBXL
 
 from cardiobind.models import ENCODERS
 from cardiobind.tasks import TASKS

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import made
+from small import A_CELL, AF, FILES, HOSPITALS, PAPER, PTBXL, PTBXL_BEST, RESNET, TABLE, TINY, VIT
 
 from documented import Command
 from walking import SMALL
@@ -17,10 +22,12 @@ class Way:
         pattern: of the whole command.
         how: `run`, `slow` (run by `pytest -m slow`) or `check` (words, options and experiments are valid).
         why: of `check`, why it is not run, and what runs the like.
-        more: words added to make it small.
+        more: words added to make it small; where the command sets the same key, its own stays.
         instead: what stands for a word of the command.
         without: entries of the home folder that must not be there.
         code: exit code.
+        before: makes what the command needs in the home folder.
+        by: what runs it if not a shell or, of `cardiobind`, this process (names of `programs.BY`).
     """
 
     pattern: str
@@ -30,49 +37,60 @@ class Way:
     instead: dict[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     code: int = 0
+    before: Callable[[Path], None] = made.nothing
+    by: str = ""
 
     def words(self, command: Command) -> list[str]:
-        """Return the words after `cardiobind`, made small."""
-        words = [self.instead.get(word, word) for word in command.words[1:]]
+        """Return the words of a command, made small."""
+        words = [self.instead.get(word, word) for word in command.words]
         here = [re.sub(r"(^|=)/(?=data/|path/|shared/|mnt/)", r"\1", word) for word in words]
-        return [*here, *self.more]
+        own = {word.partition("=")[0] for word in here if "=" in word}
+        return [*here, *(word for word in self.more if "=" not in word or word.partition("=")[0] not in own)]
 
 
-TINY = ("--subjects", "3", "--slices", "2", "--phases", "4", "--workers", "1")
 CELL = {"--only=arm=aligned,fraction=0.1,seed=0,task=mi": "--only=arm=aligned,fraction=0.5,seed=0,task=mi"}
 PART = {"$SLURM_ARRAY_TASK_ID/64": "3/64", "2": "1"}
-FEW_EPOCHS = tuple(
-    f"{part}.{word}"
-    for part in ("ecg.pretrain.training", "finetune")
-    for word in ("steps=none", "round_steps=none", "epochs=1")
+TWO_MACHINES = {"8": "1", "first-machine:29400": "127.0.0.1:PORT", "cardiobind": "bin/cardiobind"}
+DRY = ("--dry-run", "--no-index", "--no-build-isolation")
+CLUSTER = "training.accelerator=cpu"
+BENCHMARKS = (
+    ("wide_table.py", ("--rows", "20", "--columns", "300"), made.checkout),
+    ("als_baseline.py", (), made.checkout),
+    ("chunked_alignment.py", ("64",), made.checkout),
+    ("cmr_preparation.py OUT --cost", (), made.checkout),
+    ("cmr_preparation.py OUT --sunnybrook .*", ("--seeds", "0", "--cines", "1", "--damaged", "1"), made.sunnybrook),
+    ("ecg_quality_ptbxl.py", ("path/to/ptbxl",), made.ptbxl_and_checkout),
+    ("verdicts.py .*", (), made.checkout),
+    ("interval_coverage.py .*", ("--scale", "0.01"), made.checkout),
+    ("explanations.py", ("--scale", "0.02"), made.checkout),
+    ("ingest.py", ("--quick",), made.checkout),
+    ("speed.py .*", ("--quick", "--only", "table_view"), made.checkout),
+    ("gpu.py OUT", ("--tiny", "--device", "cpu", "--seconds", "5"), made.checkout),
+    ("serve_load.py .*", ("--requests", "8", "--memory-requests", "20"), made.checkout),
+    ("methods_study.py", ("--cohort", "simulated", "--list", "--out", "OUT"), made.checkout),
+    (r"methods_study.py --cohort \w+", ("--tiny", "--only", "not aligned", "--out", "OUT"), made.checkout),
 )
-PTBXL = (
-    *FEW_EPOCHS, "ecg.encoder.options={patch=[12,50],width=32,depth=1,heads=2}", "label_fractions=[1.0]", "seeds=[0]",
-    "ecg.pretrain.method.options={decoder_width=32,decoder_depth=1,decoder_heads=2,crop_s=5.0}",
-    "evaluation.resamples=100",
-)  # fmt: skip
-CI = "`.ci/run` does it in a fresh environment"
-EXTRA = "the extra is looked up in pyproject.toml"
-GPU = "hours on a GPU; tests/pipeline/test_pipeline_paper.py trains each of its networks for two steps"
-TABLE = "hours; tests/pipeline/test_pipeline_experiments.py checks its settings"
-TWO = "tests/pipeline/test_pipeline_clusters.py starts two processes"
-MEASURES = "minutes to hours; its options are looked up in the script"
-WHEELS = "downloads of several hundred MB"
-HOSPITALS = "needs the data of four hospitals; tests/sources/test_sources_uci_heart.py reads them"
-SEARCH = "tests/pipeline/test_pipeline_search.py"
 WAYS = (
-    Way(r"cardiobind [a-z]+", "check", "names the verb"),
-    Way(r"cardiobind demo( --seed N)?", "check", CI, instead={"N": "0"}),
+    Way(r"cardiobind demo", "check", "`.ci/run` does it in a fresh environment; below it is run with a seed"),
+    Way(r"cardiobind [a-z]+", "run", more=("--help",)),
+    Way(r"cardiobind demo --seed N", "slow", instead={"N": "1"}, without=("cardiobind-demo",)),
     Way(r"cardiobind verify --release my-release", "run", instead={"my-release": "my-bundle"}, code=1),
     Way(r"cardiobind verify --release PATH", "run", instead={"PATH": "my-bundle"}, code=1),
     Way(r"cardiobind (explain|predict .*--subjects|export .*--onnx) .*", "slow"),
     Way(r"cardiobind (predict|verify|config|inspect|export|withdrawn) .*", "run"),
-    Way(r"cardiobind (embed|index|search) .*", "check", f"an alignment that has to be made first; {SEARCH} does it"),
-    Way(r"cardiobind serve .*", "check", "it does not end; tests/serve has servers of its own"),
+    Way(r"cardiobind embed --bundle .*", "slow"),
+    Way(r"cardiobind embed .*", "run"),
+    Way(r"cardiobind index runs/demo/.*", "run", before=made.runs_demo),
+    Way(r"cardiobind index .*", "run", before=made.phenotypes),
+    Way(r"cardiobind search .*", "run", before=made.index),
+    Way(r"cardiobind serve .*", "slow", by="served"),
+    Way(r"curl .*/v1/predict", "slow", instead={"ecg=@recording.xml": "ecg=@record.xml"}, by="asked"),
     Way(r"cardiobind (compare|evaluate) .*", "run", more=("--resamples", "20")),
     Way(r"cardiobind simulate raw-cohort .*", "run", more=TINY, without=("raw-cohort",)),
-    Way(r"cardiobind align demo .*", "check", "minutes; the walk of the tests does it at small size"),
+    Way(r"cardiobind align demo .*", "slow", more=SMALL),
     Way(r"cardiobind (prepare|pretrain|align|finetune) my.toml", "run"),
+    Way(r"cardiobind pretrain my.toml .*resnet50.pth.*", "slow", instead=RESNET, before=made.resnet_file),
+    Way(r"cardiobind pretrain my.toml .*vit_base.pth.*", "slow", instead=VIT, before=made.vit_file),
     Way(r"cardiobind finetune my.toml --only=.* --again", "slow", instead=CELL),
     Way(r"cardiobind finetune my.toml --only=.*", "run", instead=CELL),
     Way(r"cardiobind finetune my.toml --shard .*", "run"),
@@ -82,25 +100,50 @@ WAYS = (
     Way(r"cardiobind run demo data_root=raw-cohort .*", "slow", more=SMALL, without=("runs",)),
     Way(r"cardiobind prepare my_experiment.toml --out \S+ --workers 16", "run", instead={"16": "1"}),
     Way(r"cardiobind prepare my_experiment.toml .*--shard .*", "run", instead=PART),
-    Way(r"cardiobind prepare .* --dask tcp:.*", "check", "tests/cohort/test_cohort_shards.py has a dask of its own"),
-    Way(r"cardiobind prepare \.\.\. .*", "check", "an option in a sentence", instead={"...": "my.toml"}),
-    Way(r"cardiobind pretrain .* --cohort s3:.*", "check", "tests/cohort/test_cohort_s3.py has a storage of its own"),
-    Way(r"(torchrun|srun) .*", "check", TWO),
-    Way(r"cardiobind run my_experiment.toml .*training.devices=2", "check", TWO),
-    Way(r"cardiobind run paper .*", "check", GPU),
-    Way(r"cardiobind run ptbxl_mi .*rate_hz=500", "check", "the made PTB-XL has 100 Hz alone"),
+    Way(r"cardiobind prepare .* --dask tcp:.*", "slow", before=made.small_experiment, by="dask"),
+    Way(r"dask worker .*", "slow", before=made.small_experiment, by="dask"),
+    Way(r"cardiobind prepare \.\.\. .*", "run", instead={"...": "my.toml"}),
+    Way(r"cardiobind pretrain .* --cohort s3:.*", "run", instead={"s3://bucket/cohort": "memory://bucket/cohort"},
+        before=made.cohort_in_memory),
+    Way(r"torchrun --standalone .*", "slow", more=(CLUSTER,), instead={"cardiobind": "bin/cardiobind"},
+        before=made.small_experiment),
+    Way(r"torchrun --nnodes 2 .*", "slow", more=(CLUSTER,), instead=TWO_MACHINES, before=made.small_experiment,
+        by="two machines"),
+    Way(r"srun .*", "slow", more=(CLUSTER,), instead={"training.data_workers=7": "training.data_workers=1"},
+        before=made.small_experiment),
+    Way(r"cardiobind run my_experiment.toml .*training.devices=2", "slow", more=(CLUSTER,),
+        before=made.small_experiment, by="shell"),
+    Way(r"cardiobind run paper .*", "slow", more=PAPER),
+    Way(r"cardiobind run ptbxl_mi .*rate_hz=500", "slow", more=PTBXL, before=made.ptbxl_of_500_hz),
     Way(r"cardiobind run ptbxl_mi .*", "slow", more=PTBXL),
-    Way(r"cardiobind run ptbxl_best .*", "check", "half an hour of several networks"),
-    Way(r"cardiobind run uci_heart.*", "check", HOSPITALS),
-    Way(r"cardiobind (run table_demo|run table(_measured)?( \S+)*|align table|finetune table .*)", "check", TABLE),
-    Way(r"curl .*", "check", "needs a server that runs; tests/serve sends the like"),
-    Way(r"pip wheel .*|tar .*|pip install --no-index .*", "check", WHEELS),
-    Way(r"pip install .*\.\[.*", "check", EXTRA),
-    Way(r"(pip install|python3.11 -m venv|\. .venv|mkdocs (serve|build)).*", "check", CI),
-    Way(r"\.ci/run .*", "check", "it runs the tests"),
-    Way(r"pytest( .*)?", "check", "it is what runs this"),
-    Way(r"python (benchmarks|docs|tests)/\S+.*", "check", MEASURES),
-    Way(r"(export \w+=.*|git clone|wait|sbatch .*|dask worker .*|dx extract_dataset)", "check", "not of this package"),
+    Way(r"cardiobind run ptbxl_best .*", "slow", more=PTBXL_BEST),
+    Way(r"cardiobind run uci_heart", "slow", more=("data_root=path/to/uci_heart_disease", *HOSPITALS),
+        before=made.hospitals),
+    Way(r"cardiobind run uci_heart .*", "slow", more=HOSPITALS, before=made.hospitals),
+    Way(r"cardiobind finetune table --only=\"task=af\"", "slow", more=AF),
+    Way(r"cardiobind finetune table --only=.* --again", "slow", more=A_CELL),
+    Way(r"cardiobind (run table_demo|run table(_measured)?( \S+)*|align table|finetune table .*)", "slow", more=TABLE),
+    Way(r"pip wheel .*", "slow", more=("--no-deps", "--no-build-isolation"), before=made.checkout),
+    Way(r"tar -cf wheels.tar wheels", "slow", before=made.wheels),
+    Way(r"tar -xf wheels.tar", "slow", before=made.wheels_in_a_tar),
+    Way(r"pip install --no-index .*", "slow", more=("--no-deps", "--target", "site"), before=made.wheels),
+    Way(r"pip install '\.\[(imaging|object-store)\]'", "slow", more=(*DRY, "--no-deps"), before=made.checkout),
+    Way(r"pip install -e '\.\[docs\]'", "slow", more=(*DRY, "--no-deps"), before=made.checkout),
+    Way(r"pip install .*\..*", "slow", more=DRY, before=made.checkout),
+    Way(r"pip install", "check", "named in a sentence"),
+    Way(r"python3.11 -m venv .venv", "run", instead={"python3.11": "python"}, more=("--without-pip",)),
+    Way(r"\. .venv/bin/activate", "run", before=made.environment),
+    Way(r"mkdocs serve", "slow", before=made.checkout, by="served"),
+    Way(r"mkdocs build --strict", "slow", before=made.checkout),
+    Way(r"\.ci/run .*", "check", "it builds an environment of its own out of packages of several hundred MB"),
+    Way(r"pytest( .*)?", "slow", more=("--collect-only", "-q"), before=made.checkout),
+    Way(r"python tests/fuzz_formats.py .*", "slow", more=("--examples", "2", "--only", *FILES), before=made.checkout),
+    *(Way(rf"python benchmarks/{name}", "slow", more=more, before=before) for name, more, before in BENCHMARKS),
+    Way(r"python docs/write_endpoints.py", "run", before=made.pages),
+    Way(r"python docs/make_pictures.py", "slow", more=("OUT",), before=made.checkout),
+    Way(r"(export \w+=.*|wait)", "run"),
+    Way(r"sbatch .*", "check", "of SLURM, which wants a cluster; its scripts are run by test_docs_slurm.py"),
+    Way(r"dx extract_dataset", "check", "of UK Biobank's platform, which wants an account"),
 )  # fmt: skip
 
 

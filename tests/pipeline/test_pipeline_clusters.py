@@ -12,79 +12,8 @@ from cardiobind.artifact import verify
 from cardiobind.pipeline.workspace import Stage, Workspace
 from cardiobind.training import processes
 from cardiobind.training.processes import Team
-from clusters import clean_environment, finish, free_port, slurm_environment
+from clusters import EXPERIMENT, clean_environment, finish, free_port, slurm_environment
 
-EXPERIMENT = """
-name = "small"
-title = "Small"
-label_fractions = [1.0]
-
-[source]
-kind = "simulated"
-options = { subjects = 60, mi_prevalence = 0.4, ecg_fraction = 0.9, cmr_fraction = 0.0 }
-
-[protocol]
-task = "mi"
-fractions = [0.5, 0.25, 0.25]
-
-[training]
-precision = "32-true"
-
-[ecg]
-rate_hz = 100
-
-[ecg.encoder]
-kind = "vit"
-options = { patch = [12, 50], width = 16, depth = 1, heads = 2 }
-
-[ecg.pretrain.method]
-kind = "masked"
-options = { decoder_width = 16, decoder_depth = 1, decoder_heads = 2 }
-
-[ecg.pretrain.training]
-epochs = 2
-batch_size = 8
-
-[tabular.encoder]
-kind = "tabular_mlp"
-options = { width = 16 }
-
-[tabular.pretrain.method]
-kind = "scarf"
-
-[tabular.pretrain.training]
-epochs = 2
-batch_size = 8
-alone = true
-
-[align.method]
-kind = "align_all_pairs"
-
-[align.training]
-epochs = 2
-batch_size = 8
-
-[finetune]
-epochs = 3
-batch_size = 8
-
-[[arms]]
-name = "fine-tuned"
-start = "aligned"
-
-[[arms]]
-name = "linear probe"
-kind = "linear_probe"
-start = "pretrained"
-
-[[arms]]
-name = "few labels"
-kind = "semi_supervised"
-
-[evaluation]
-inputs = ["ecg"]
-resamples = 100
-"""
 CARDIOBIND = Path(sys.executable).with_name("cardiobind")
 
 
