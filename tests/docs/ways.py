@@ -117,8 +117,6 @@ WAYS = (
     Way(r"cardiobind run ptbxl_mi .*rate_hz=500", "slow", more=PTBXL, before=made.ptbxl_of_500_hz),
     Way(r"cardiobind run ptbxl_mi .*", "slow", more=PTBXL),
     Way(r"cardiobind run ptbxl_best .*", "slow", more=PTBXL_BEST),
-    Way(r"cardiobind run uci_heart", "slow", more=("data_root=path/to/uci_heart_disease", *HOSPITALS),
-        before=made.hospitals),
     Way(r"cardiobind run uci_heart .*", "slow", more=HOSPITALS, before=made.hospitals),
     Way(r"cardiobind finetune table --only=\"task=af\"", "slow", more=AF),
     Way(r"cardiobind finetune table --only=.* --again", "slow", more=A_CELL),
