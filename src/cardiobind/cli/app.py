@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+import cardiobind
 
 
 class _Verbs(TyperGroup):
@@ -26,8 +28,22 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Learn from ECG, cardiac MRI and medical facts without labels; predict heart disease from few labels.",
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"cardiobind {cardiobind.__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and go.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Learn from ECG, cardiac MRI and medical facts without labels; predict heart disease from few labels."""
 
 
 def console(*, joint: bool = False) -> Any:

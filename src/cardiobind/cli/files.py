@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cardiobind.cli.app import app
+from cardiobind.cli.places import Overwrite, check_free
 from cardiobind.cli.words import Experiment, Overrides
 
 
@@ -18,8 +19,10 @@ def inspect(
     path: Annotated[str, typer.Argument(help="ECG, cine, table, or a folder of them; archive.zip::member too.")],
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("inspect.html"),
     view: Annotated[str | None, typer.Option(help="View of a cine: sax, lax_2ch, lax_3ch, lax_4ch.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Say what a file or folder holds and draw it: ECG on paper, cine with its crop, table with its gaps."""
+    check_free(out, overwrite=overwrite)
     from cardiobind import inspection
 
     sheet = inspection.inspect(path, view)

@@ -16,7 +16,7 @@ Subjects = Annotated[
 Folder = Annotated[Path | None, typer.Option(help="Folder of many: each ECG file below it is a subject.")]
 SourceKind = Annotated[str | None, typer.Option("--source", help="Data set of many, such as ukb or ptbxl, in --root.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of the --source.")]
-Inputs = Annotated[str | None, typer.Option(help="Modalities to use, such as ecg,tabular; by default all.")]
+Inputs = Annotated[str | None, typer.Option(help="Modalities to use, such as ecg+tabular; by default all.")]
 Workers = Annotated[int, typer.Option(help="Processes that read files of many; 0: this one alone.")]
 Seconds = Annotated[float, typer.Option(help="Longest that reading one of many may take.")]
 MemoryGib = Annotated[float, typer.Option(help="Most memory that reading one of many may take.")]
@@ -26,9 +26,11 @@ MEMORY_GIB = 4.0
 _USUAL = {"workers": WORKERS, "seconds": SECONDS, "memory_gib": MEMORY_GIB}
 
 
-def separate(words: str | None) -> tuple[str, ...] | None:
-    """Return the words between commas, None for none."""
-    return None if words is None else tuple(word.strip() for word in words.split(",") if word.strip())
+def modality_names(inputs: str | None) -> tuple[str, ...] | None:
+    """Return the names in a set of inputs, None for none; see `cardiobind.modalities.spec.split_inputs`."""
+    from cardiobind.modalities.spec import split_inputs
+
+    return None if inputs is None else split_inputs(inputs)
 
 
 def limits(seconds: float, memory_gib: float) -> Any:

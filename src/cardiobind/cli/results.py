@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cardiobind.cli.app import app
+from cardiobind.cli.places import Overwrite, check_free
 
 
 @app.command()
@@ -32,8 +33,10 @@ def report(
     baseline: Annotated[str | None, typer.Option(help="Arm that every other arm is compared with.")] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write one HTML page of results, curves and calibration from a table of predictions alone."""
+    check_free(out, overwrite=overwrite)
     from cardiobind import pipeline
 
     print(pipeline.report_file(predictions, out, title=title, baseline=baseline, resamples=resamples, seed=seed))  # noqa: T201
@@ -54,8 +57,10 @@ def compare(
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "",
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare the predictions of any models on the same subjects: HTML, CSV, Markdown and LaTeX."""
+    check_free(out, overwrite=overwrite)
     from cardiobind import pipeline
 
     found = pipeline.compare_files(

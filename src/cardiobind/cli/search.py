@@ -22,8 +22,9 @@ from cardiobind.cli.many_words import (
     Subjects,
     Workers,
     limits,
-    separate,
+    modality_names,
 )
+from cardiobind.cli.places import check_artifact
 from cardiobind.errors import ConfigError
 
 
@@ -46,12 +47,16 @@ def embed(
     """Write embeddings of many subjects, from raw files or a prepared cohort, as a Parquet table."""
     if (bundle is None) == (encoder is None):
         raise ConfigError("which network?", expected="one of --bundle and --encoder")
+    if bundle is not None:
+        check_artifact(bundle, "bundle")
+    if encoder is not None:
+        check_artifact(encoder, "aligned", "encoder", "index")
     from cardiobind.pipeline import search
 
     with console() as shown:
         told = search.embed_many(
             bundle or encoder or "", out, cohort=cohort, subjects=subjects, folder=folder, source=source, root=root,
-            table=table, inputs=separate(inputs), workers=workers, limits=limits(seconds, memory_gib), reporter=shown,
+            table=table, inputs=modality_names(inputs), workers=workers, limits=limits(seconds, memory_gib), reporter=shown,
         )  # fmt: skip
         shown.say(f"{told}\n{told.out}")
 
@@ -68,6 +73,7 @@ def index(
     half: Annotated[bool, typer.Option("--half", help="Keep embeddings in float16.")] = False,
 ) -> None:
     """Make an index of training subjects' cines that `cardiobind search` asks; it must not leave the platform."""
+    check_artifact(aligned, "aligned")
     from cardiobind.pipeline import search
     from cardiobind.pipeline.search.assess import HEADERS, rows_of
 
@@ -91,6 +97,7 @@ def search(
 
     Of signals that cannot be relied on it prints nothing but why.
     """
+    check_artifact(index, "index")
     from cardiobind import inference
     from cardiobind.pipeline.search import open_index
 

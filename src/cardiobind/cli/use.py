@@ -22,10 +22,11 @@ from cardiobind.cli.many_words import (
     Subjects,
     Workers,
     limits,
+    modality_names,
     refuse_beside_many,
     refuse_beside_one,
-    separate,
 )
+from cardiobind.cli.places import Overwrite, check_artifact, check_free
 
 
 @app.command()
@@ -44,6 +45,7 @@ def export(
     ] = None,
 ) -> None:
     """Make a bundle of a predictor, or other forms of a bundle: ONNX, a folder for a hub, a copy that may leave."""
+    check_artifact(source, "bundle" if out is None else "predictor")
     if out is not None:
         from cardiobind import pipeline
 
@@ -83,6 +85,7 @@ def predict(
     ] = "abstain",
 ) -> None:
     """Print the calibrated score of one subject as JSON, or write a table of many (--subjects, --folder, --source)."""
+    check_artifact(bundle, "bundle")
     from cardiobind import inference
 
     one = {"ecg": ecg, "cmr": cmr, "cmr_long_axis": cmr_long_axis, "subject": subject}
@@ -100,7 +103,7 @@ def predict(
     with console() as shown:
         told = many.predict_many(
             bundle, out or "", subjects=subjects, folder=folder, source=source, root=root, table=table,
-            inputs=separate(inputs), workers=workers, limits=limits(seconds, memory_gib), reporter=shown,
+            inputs=modality_names(inputs), workers=workers, limits=limits(seconds, memory_gib), reporter=shown,
             on_doubt=on_doubt,  # type: ignore[arg-type]
         )  # fmt: skip
         shown.say(f"{told}\n{told.out}")
@@ -121,6 +124,9 @@ def serve(
     index: Annotated[Path | None, typer.Option(help="Folder of an index: each answer shows the nearest cases.")] = None,
 ) -> None:
     """Serve a bundle over HTTP, with a web page: raw files and medical facts in, calibrated risk out."""
+    check_artifact(bundle, "bundle")
+    if index is not None:
+        check_artifact(index, "index")
     from cardiobind import serve as server
     from cardiobind.cohort import Limits
 
@@ -142,8 +148,11 @@ def explain(
     cmr_long_axis: Annotated[Path | None, typer.Option(help="Long-axis views, if apart from --cmr.")] = None,
     method: Annotated[str, typer.Option(help="How samples and pixels are attributed.")] = "integrated_gradients",
     steps: Annotated[int, typer.Option(help="Steps of integrated gradients.", min=2)] = 32,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a page, or numbers, about what one subject's score rests on: samples, pixels, facts, modalities."""
+    check_artifact(bundle, "bundle")
+    check_free(out, overwrite=overwrite)
     from cardiobind import inference
     from cardiobind.explain import write_explanation
 

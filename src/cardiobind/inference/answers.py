@@ -62,12 +62,14 @@ class Said:
     Attributes:
         logits: (1, outputs), the mean.
         members: (M, outputs).
+        inputs: modalities given, such as ``ecg+tabular``.
         calibration: of the inputs given.
         certainty: of the inputs given; None where the bundle does not say.
     """
 
     logits: Floats
     members: Floats
+    inputs: str
     calibration: Calibration
     certainty: Certainty | None
 
@@ -87,7 +89,7 @@ def answer(contract: BundleContract, logits: Floats, members: Floats, inputs: st
     """
     unknown = Calibration(None, None, None, f"the bundle was not calibrated for {inputs}")
     known = contract.calibration.get(inputs, unknown)
-    said = Said(logits, members, known, contract.certainty.get(inputs))
+    said = Said(logits, members, inputs, known, contract.certainty.get(inputs))
     return ANSWERS.get(contract.kind)(contract, said), known.reason
 
 
@@ -100,7 +102,8 @@ def binary(contract: BundleContract, said: Said) -> Answer:
     if said.certainty is not None and known.slope is not None and known.intercept is not None:
         limited = said.members[:, 0].clip(-LARGEST_LOGIT, LARGEST_LOGIT)
         interval = interval_of_risk(said.certainty, (known.intercept, known.slope), limited)
-    return Answer(f"{contract.title}: {_percent(risk)}", risk, known.threshold, decided, interval=interval)
+    said_so = f"{contract.title}: {_percent(risk)}{_beside(decided, known.threshold, said.inputs)}"
+    return Answer(said_so, risk, known.threshold, decided, interval=interval)
 
 
 @ANSWERS.register("regression")
@@ -139,6 +142,12 @@ def calibrated(logit: float, calibration: Calibration) -> float | None:
         return None
     limited = min(max(logit, -LARGEST_LOGIT), LARGEST_LOGIT)
     return float(expit(calibration.intercept + calibration.slope * limited))
+
+
+def _beside(decided: bool | None, threshold: float | None, inputs: str) -> str:
+    if decided is None or threshold is None:
+        return ""
+    return f", {'at or above' if decided else 'below'} the threshold of {100 * threshold:.3g} % for {inputs}"
 
 
 def _percent(risk: float | None) -> str:

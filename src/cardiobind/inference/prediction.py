@@ -38,7 +38,7 @@ class Prediction:
         task: endpoint.
         title: the endpoint in words.
         inputs: modalities that were used, such as ``ecg+tabular``.
-        logit: of the network; None where it has several.
+        logit: of the network; None where it has several, or where the bundle abstains.
         risk: probability, calibrated for a binary endpoint, within `horizon_years` for a time to event; None where the
             bundle could not be calibrated for these inputs.
         threshold: chosen on validation subjects; None where it could not be chosen.
@@ -55,7 +55,8 @@ class Prediction:
         interval: (low, high) of the risk or value; None where there is none.
         interval_of: what the interval covers, or why there is none.
         verdicts: by modality given, whether it can be relied on.
-        abstained: why the bundle says nothing, `risk`, `value` and `positive` being None; None where it answers.
+        abstained: why the bundle says nothing, `logit`, `risk`, `value` and `positive` being None; None where it
+            answers.
         cohort_percentile: 0 to 100, the share of the validation subjects with the same inputs whose risk or value is
             lower; None where the bundle does not know.
         notice: what the score is not for.
@@ -87,7 +88,7 @@ class Prediction:
     def withheld(self, why: str) -> Prediction:
         """Return the prediction without what it says of the subject."""
         return replace(
-            self, risk=None, value=None, positive=None, interval=None, interval_of="no interval: the bundle abstains",
+            self, logit=None, risk=None, value=None, positive=None, interval=None, interval_of="no interval: the bundle abstains",
             cohort_percentile=None, abstained=why, statement=f"{self.title}: no answer. {why}",
         )  # fmt: skip
 

@@ -9,6 +9,16 @@ from typing import Any
 MODALITIES = ("ecg", "cmr", "tabular")
 
 
+def split_inputs(inputs: str) -> tuple[str, ...]:
+    """Return the modalities in a set of inputs, written ``ecg+tabular``; commas are taken too.
+
+    Example:
+        >>> split_inputs("ecg+tabular") == split_inputs("ecg, tabular")
+        True
+    """
+    return tuple(word for part in inputs.split("+") for one in part.split(",") if (word := one.strip()))
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """The input of one modality's encoder.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cardiobind.errors import InputError
 from cardiobind.inference import load
+from cardiobind.modalities.spec import split_inputs
 from cardiobind.models import Tower, pool_of
 from cardiobind.sharing.graphs import TowerGraph
 from cardiobind.sharing.hub import export_hub, export_release
@@ -54,7 +55,7 @@ def export_forms(
 def _onnx(bundle: Path | str, out: Path, inputs: str | None, tower: str | None) -> OnnxFile:
     predictor = load(bundle)
     if tower is None:
-        return export_onnx(predictor, out, inputs=None if inputs is None else inputs.split("+"))
+        return export_onnx(predictor, out, inputs=None if inputs is None else split_inputs(inputs))
     towers = predictor.members[0].towers
     found = towers[tower] if tower in towers else None
     if not isinstance(found, Tower):

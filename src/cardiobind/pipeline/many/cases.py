@@ -168,7 +168,7 @@ def _listed(path: Path, table: Path | str | None, chosen: Sequence[str], *, stri
     if strict and (beyond := [m for m in has if m not in chosen]):
         raise InputError(
             "the list has a modality that the network was not trained for", where=masked(path), got=", ".join(beyond),
-            expected=" | ".join(chosen), hint=f"say --inputs {','.join(chosen)} to go without",
+            expected=" | ".join(chosen), hint=f"say --inputs {'+'.join(chosen)} to go without",
         )  # fmt: skip
     facts = _facts(frame, own, table) if "tabular" in chosen else None
     rows = []

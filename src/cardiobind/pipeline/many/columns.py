@@ -58,7 +58,7 @@ _WHO = (
 _ANSWER = (
     _said("task", "text", "endpoint"),
     _said("inputs", "text", "modalities that were used, such as `ecg+tabular`"),
-    _said("logit", "number", "of the network, no unit; empty where it has several"),
+    _said("logit", "number", "of the network, no unit; empty where it has several, or abstains"),
     _said("risk", "number", "calibrated probability, 0 to 1, within `horizon_years` where that is given"),
     _said("threshold", "number", "on the risk, chosen on validation subjects"),
     _said("positive", "flag", "whether the risk reaches the threshold"),

@@ -71,7 +71,7 @@ function threshold({ threshold: limit, positive }) {
   if (!Number.isFinite(limit)) return [];
   const side = positive ? "At or above" : "Below";
   return [
-    element("p", {}, `${side} the model's threshold of ${percent(limit)}. It was chosen on validation data and has no clinical meaning.`),
+    element("p", {}, `${side} the model's threshold of ${percent(limit)} for these inputs. It was chosen on validation data and has no clinical meaning.`),
   ];
 }
 
