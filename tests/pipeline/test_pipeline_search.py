@@ -33,7 +33,7 @@ from cardiobind.pipeline.search import (
 from cardiobind.pipeline.search.assess import assess, conformal
 from cardiobind.pipeline.search.build import _known
 from cardiobind.pipeline.search.cohorts import subjects_of
-from cardiobind.pipeline.search.index import infer
+from cardiobind.pipeline.search.telling import Telling, choose, infer
 from walking import EID, Walk
 
 SHORTER = EcgPreparation(rate_hz=100, duration_s=6.0)
@@ -49,7 +49,7 @@ def test_a_phenotype_is_the_mean_of_the_nearest_who_have_it() -> None:
     values = chance.normal(size=(40, 3))
     values[chance.random(values.shape) < 0.3] = np.nan
     values[:, 2] = np.nan
-    means, spreads = infer(embeddings, values, queries, 5)
+    means, spreads = infer(embeddings, values, queries, [Telling(5)] * 3)
     for i, query in enumerate(queries):
         order = sorted(range(40), key=lambda j: -float(embeddings[j] @ query))
         for column in (0, 1):
@@ -57,8 +57,63 @@ def test_a_phenotype_is_the_mean_of_the_nearest_who_have_it() -> None:
             assert means[i, column] == pytest.approx(np.mean(own))
             assert spreads[i, column] == pytest.approx(np.std(own))
     assert np.isnan(means[:, 2]).all()
-    everybody, _ = infer(embeddings, values, queries, 1000)
-    assert everybody[:, :2] == pytest.approx(np.tile(np.nanmean(values[:, :2], axis=0), (7, 1)))
+    mean = np.tile(np.nanmean(values[:, :2], axis=0), (7, 1))
+    everybody, _ = infer(embeddings, values, queries, [Telling(1000)] * 3)
+    assert everybody[:, :2] == pytest.approx(mean)
+    half, spread = infer(embeddings, values, queries, [Telling(5, 0.5), Telling(5, 0.0), Telling(5)])
+    assert half[:, 0] == pytest.approx((means[:, 0] + mean[:, 0]) / 2)
+    assert half[:, 1] == pytest.approx(mean[:, 1])
+    assert spread[:, :2] == pytest.approx(spreads[:, :2])
+
+
+def slow_error(z: np.ndarray, v: np.ndarray, q: np.ndarray, own: list[int], how: Telling) -> float:
+    """Return the mean squared error of subjects who are left out one by one, by plain loops."""
+    errors = []
+    for query, place in zip(q, own, strict=True):
+        if np.isfinite(v[place]):
+            others = [j for j in range(len(z)) if j != place and np.isfinite(v[j])]
+            near = sorted(others, key=lambda j: -float(z[j] @ query))[: how.neighbours]
+            mean = np.mean([v[j] for j in others])
+            errors.append((mean + how.weight * (np.mean([v[j] for j in near]) - mean) - v[place]) ** 2)
+    return float(np.mean(errors))
+
+
+def test_how_a_phenotype_is_told_is_what_serves_those_left_out() -> None:
+    chance = np.random.default_rng(4)
+    z = unit(chance.normal(size=(60, 4)))
+    values = np.stack([3 * z[:, 0] + chance.normal(0, 0.3, 60), chance.normal(size=60)], 1)
+    values[::7, 0] = np.nan
+    rows, q = np.arange(100, 160), unit(z[10:50] + chance.normal(0, 0.2, (40, 4)))
+    whose = np.arange(110, 150)
+    how = choose(z, values, rows, q, whose)
+    own = list(range(10, 50))
+    for column, chosen in enumerate(how):
+        reached = slow_error(z, values[:, column], q, own, chosen)
+        for k in (5, 10, 25, 50):
+            for weight in (0.0, 0.25, 0.5, 0.75, 1.0):
+                assert reached <= slow_error(z, values[:, column], q, own, Telling(k, weight)) + 1e-9
+    assert how[0].weight > 0.8
+    strangers = choose(z, values, rows, np.concatenate([q, q]), np.concatenate([whose, whose + 1000]))
+    assert strangers == how
+    assert [one.neighbours for one in choose(z, values, rows, q, whose, 7)] == [7, 7]
+
+
+def test_too_few_to_leave_out_tell_the_mean() -> None:
+    z = unit(np.random.default_rng(5).normal(size=(30, 4)))
+    values = np.stack([z[:, 0].astype(float), np.full(30, np.nan)], 1)
+    assert choose(z, values, np.arange(30), z[:19], np.arange(19)) == [Telling(25, 0.0)] * 2
+    assert choose(z, values, np.arange(30), z[:25], np.arange(25), 3)[0].weight > 0
+
+
+def test_neighbours_that_know_nothing_cost_next_to_nothing() -> None:
+    """The mean is never beaten by much: the worst of 40 embeddings of pure noise."""
+    chance, worst = np.random.default_rng(6), 0.0
+    for _ in range(40):
+        z, values = unit(chance.normal(size=(200, 16))), chance.normal(size=(200, 1))
+        q, truth = unit(chance.normal(size=(500, 16))), chance.normal(size=500)
+        told = infer(z, values, q, choose(z, values, np.arange(200), z, np.arange(200)))[0][:, 0]
+        worst = max(worst, float(((told - truth) ** 2).mean() / ((values.mean() - truth) ** 2).mean()))
+    assert worst < 1.1
 
 
 def test_conformal_distances_cover_what_they_promise() -> None:
@@ -80,7 +135,7 @@ def test_the_evaluation_knows_truth_from_noise() -> None:
     embeddings = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
     values = np.stack([60 + 5 * angle, chance.normal(60, 8, 400)], 1)
     index, tested = (embeddings[:300], values[:300]), (embeddings[300:], values[300:])
-    found = assess(*index, *tested, ["known", "noise"], 10, {"known": 1.0, "noise": None})
+    found = assess(*index, *tested, ["known", "noise"], [Telling(10)] * 2, {"known": 1.0, "noise": None})
     assert found["known"]["r2"] > 0.99
     assert found["known"]["mae_gain_interval"][0] > 0
     assert found["known"]["interval_coverage"] == 1.0
@@ -151,6 +206,7 @@ def test_signals_not_to_be_relied_on_are_told_nothing(monkeypatch: pytest.Monkey
     facts = {"neighbours": 3, "half_widths": {"ecg": {"lvef_percent": 9.0}}}
     made: Any = Index(SimpleNamespace(path="x"), embedder, embeddings, np.arange(8), known, facts)  # type: ignore[arg-type]
     monkeypatch.setattr("cardiobind.pipeline.search.open_index", lambda path: made)
+    monkeypatch.setattr("cardiobind.cli.search.check_artifact", lambda *_: None)
     for codes, by, certain in (
         (("limb_leads_inconsistent",), "ecg", False), (("wrong_rate",), "ecg+tabular", False),
         (("wrong_rate",), "cmr", True), (("flat_lead",), "ecg", True),
@@ -280,7 +336,10 @@ def test_phenotypes_are_told_with_an_interval_and_evaluated(walked: Walk, index:
     (lvef,) = [one for one in index.inferred(prepared) if one["name"] == "lvef_percent"]
     query = index.query(prepared)[1]
     order = np.argsort(-(index.embeddings @ query), kind="stable")[:5]
-    assert lvef["value"] == pytest.approx(index.phenotypes["lvef_percent"].to_numpy()[order].mean())
+    known = index.phenotypes["lvef_percent"].to_numpy()
+    shift = lvef["weight"] * (known[order].mean() - known.mean())
+    assert (lvef["value"], lvef["neighbours"]) == pytest.approx((known.mean() + shift, 5))
+    assert 0 <= lvef["weight"] <= 1
     width = index.facts["half_widths"]["ecg"]["lvef_percent"]
     assert (lvef["low"], lvef["high"]) == pytest.approx((lvef["value"] - width, lvef["value"] + width))
     assert lvef["by"] == "ecg"

@@ -56,7 +56,8 @@ def embed(
     with console() as shown:
         told = search.embed_many(
             bundle or encoder or "", out, cohort=cohort, subjects=subjects, folder=folder, source=source, root=root,
-            table=table, inputs=modality_names(inputs), workers=workers, limits=limits(seconds, memory_gib), reporter=shown,
+            table=table, inputs=modality_names(inputs), workers=workers, limits=limits(seconds, memory_gib),
+            reporter=shown,
         )  # fmt: skip
         shown.say(f"{told}\n{told.out}")
 
@@ -69,7 +70,9 @@ def index(
         Path | None,
         typer.Option(help="Table: subject, lvef_percent ...; by default the cohort's endpoints."),
     ] = None,
-    neighbours: Annotated[int, typer.Option(help="Subjects that a phenotype is inferred from.")] = 25,
+    neighbours: Annotated[
+        int | None, typer.Option(help="Subjects that a phenotype is inferred from; else what leaving one out says.")
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Keep embeddings in float16.")] = False,
 ) -> None:
     """Make an index of training subjects' cines that `cardiobind search` asks; it must not leave the platform."""

@@ -273,6 +273,21 @@ class Cohort:
 
     @cached_property
     def _places(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        index = pd.read_parquet(self.artifact.file("index.parquet"), columns=["modality", "shard", "row"])
-        own = {m: index[index["modality"] == m] for m in self.specs}
+        own = {m: self._index[self._index["modality"] == m] for m in self.specs}
         return {m: (places["shard"].to_numpy(), places["row"].to_numpy()) for m, places in own.items()}
+
+    @cached_property
+    def _index(self) -> pd.DataFrame:
+        columns = ["modality", "shard", "row", "quality"]
+        return pd.read_parquet(self.artifact.file("index.parquet"), columns=columns)
+
+    def quality(self, modality: str, samples: ArrayLike) -> list[tuple[str, ...]]:
+        """Return the quality codes of the signal of each sample that has one, as `read` returns signals.
+
+        Raises:
+            InputError: the cohort has no such modality.
+        """
+        self.spec(modality)
+        codes = self._index.loc[self._index["modality"] == modality, "quality"].fillna("").to_numpy(dtype=str)
+        wanted = codes[self._rows_of(modality)[np.asarray(samples, dtype=np.int64)]]
+        return [tuple(code for code in joined.split(";") if code) for joined in wanted.tolist()]

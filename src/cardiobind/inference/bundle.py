@@ -29,9 +29,9 @@ from cardiobind.models import Fusion, Tower, build_encoder, build_fusion, build_
 from cardiobind.objectives import ENDPOINTS
 
 KIND = "bundle"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """2: members, certainty, risks, leads, cohort, and the files `likeness.safetensors` and `model_card.md`; a bundle of
-version 1 has none of them."""
+version 1 has none of them. 3: likeness of an ECG's texture, clipped values; a bundle of version 2 has other checks."""
 
 LIKENESS = "likeness.safetensors"
 CARD = "model_card.md"

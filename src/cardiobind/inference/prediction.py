@@ -88,8 +88,9 @@ class Prediction:
     def withheld(self, why: str) -> Prediction:
         """Return the prediction without what it says of the subject."""
         return replace(
-            self, logit=None, risk=None, value=None, positive=None, interval=None, interval_of="no interval: the bundle abstains",
-            cohort_percentile=None, abstained=why, statement=f"{self.title}: no answer. {why}",
+            self, logit=None, risk=None, value=None, positive=None, interval=None, cohort_percentile=None,
+            abstained=why, interval_of="no interval: the bundle abstains",
+            statement=f"{self.title}: no answer. {why}",
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

@@ -108,6 +108,8 @@ class Predictor:
             values = {"signs_of_few_leads": values["signs"]} if values else {}
         else:
             values["embedding"] = heard.held[modality][0].double().numpy()
+            if modality == "ecg" and prepared.texture is not None:
+                values["texture"] = prepared.texture
         familiar = self.likeness.get(modality)
         distance = None if familiar is None else familiar.distance(values)
         return verdict(modality, prepared.quality.get(modality, ()), distance, few_leads=few, cost=cost)

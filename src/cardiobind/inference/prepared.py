@@ -21,6 +21,7 @@ from cardiobind.inference.bundle import BundleContract
 from cardiobind.inference.facts import read_facts
 from cardiobind.inference.trust.combinations import IMPOSSIBLE, contradictions
 from cardiobind.inference.trust.signs import cmr_signs, ecg_signs, table_signs
+from cardiobind.inference.trust.texture import ecg_texture
 from cardiobind.modalities.cmr.preparation import CmrPreparation, PreparedCine, prepare_cmr
 from cardiobind.modalities.ecg.preparation import ecg_quality, normalise_by_lead_group, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
@@ -38,6 +39,7 @@ class PreparedSubject:
         missing: medical facts that were not given.
         ignored: medical facts that were given, but that the network does not use.
         signs: per modality the simple numbers by which it is compared with those trained on; may be left out.
+        texture: those of how the ECG is drawn; None without one.
         ecg, cmr, cine: what was read and how the cine was prepared, for drawing; no part of what is scored.
     """
 
@@ -46,6 +48,7 @@ class PreparedSubject:
     missing: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     signs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict, compare=False)
+    texture: NDArray[np.float64] | None = field(default=None, compare=False)
     ecg: EcgRecord | None = field(default=None, compare=False, repr=False)
     cmr: CineRecord | None = field(default=None, compare=False, repr=False)
     cine: PreparedCine | None = field(default=None, compare=False, repr=False)
@@ -84,7 +87,8 @@ def prepare_subject(
 def _together(one: PreparedSubject, other: PreparedSubject) -> PreparedSubject:
     return PreparedSubject(
         {**one.signals, **other.signals}, {**one.quality, **other.quality}, one.missing + other.missing,
-        one.ignored + other.ignored, {**one.signs, **other.signs}, one.ecg or other.ecg, one.cmr or other.cmr,
+        one.ignored + other.ignored, {**one.signs, **other.signs},
+        other.texture if one.texture is None else one.texture, one.ecg or other.ecg, one.cmr or other.cmr,
         one.cine or other.cine,
     )  # fmt: skip
 
@@ -107,8 +111,10 @@ def _ecg(contract: BundleContract, ecg: Path | str | EcgRecord) -> PreparedSubje
     record = ecg if isinstance(ecg, EcgRecord) else read_ecg(_there("ecg", ecg))
     counts = prepare_ecg(record, settings)
     signal = torch.from_numpy(normalise_by_lead_group(counts[None]))
-    signs = {"ecg": ecg_signs(counts, settings.rate_hz)}
-    return PreparedSubject({"ecg": signal}, {"ecg": ecg_quality(record, settings)}, signs=signs, ecg=record)
+    return PreparedSubject(
+        {"ecg": signal}, {"ecg": ecg_quality(record, settings)}, signs={"ecg": ecg_signs(counts, settings.rate_hz)},
+        texture=ecg_texture(counts, settings.rate_hz), ecg=record,
+    )  # fmt: skip
 
 
 def _cmr(contract: BundleContract, cmr: Path | str | CineRecord, long_axis: Path | str | None) -> PreparedSubject:

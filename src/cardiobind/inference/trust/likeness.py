@@ -29,6 +29,8 @@ SUBJECTS_AN_AXIS = 10
 """Of an embedding: as many principal axes are kept, no more than one for so many subjects."""
 
 _LEAST_SPREAD = 1e-6
+_SD_OF_THE_MIDDLE = 0.6616
+"""Standard deviation of the middle 80 % of a standard normal distribution."""
 _TAIL = 0.2
 _REACH = 1.645
 
@@ -46,6 +48,7 @@ class Check:
         variances: (k,) along them.
         rest: variance in each other direction.
         limit: the largest distance that passes; infinite before it is set.
+        clip: scaled values beyond it count as it, so that one odd value is no odd signal; infinite for none.
     """
 
     mean: Floats
@@ -54,13 +57,14 @@ class Check:
     variances: Floats
     rest: float
     limit: float = math.inf
+    clip: float = math.inf
 
     def distances(self, rows: Floats) -> Floats:
         """Return the distance (n,) of rows (n, d); NaN is a value that is not there, and does not count.
 
         Source: Lee et al. 2018 (Mahalanobis distance of deep features); Tipping and Bishop 1999 for the covariance.
         """
-        z = (np.atleast_2d(rows) - self.mean) / self.scale
+        z = np.clip((np.atleast_2d(rows) - self.mean) / self.scale, -self.clip, self.clip)
         there = np.isfinite(z)
         if there.all():
             along = z @ self.axes.T
@@ -106,7 +110,27 @@ def fit_values(rows: Floats) -> Check:
     mean = np.where(there, rows, 0.0).sum(axis=0) / counted
     scale = np.sqrt(np.where(there, (rows - mean) ** 2, 0.0).sum(axis=0) / counted)
     scale = np.where(scale > _LEAST_SPREAD, scale, 1.0)
-    z = np.where(there, (rows - mean) / scale, 0.0)
+    return _gaussian(np.where(there, (rows - mean) / scale, 0.0), mean, scale)
+
+
+def fit_clipped(rows: Floats, clip: float) -> Check:
+    """Return the Gaussian of named values (n, d) that have heavy tails, NaN where absent.
+
+    Mean and standard deviation are those of the middle 80 % of each value, the latter made that of a normal
+    distribution; what lies `clip` of them off counts as `clip`. No number is that of one or few people.
+
+    Source: Huber 1981 (Robust Statistics) for clipped scores; Ledoit and Wolf 2004 for the covariance.
+    """
+    rows = np.where(np.isfinite(rows).any(axis=0), rows, 0.0)
+    low, high = np.nanquantile(rows, (0.1, 0.9), axis=0)
+    middle = np.where((rows >= low) & (rows <= high), rows, np.nan)
+    mean, scale = np.nanmean(middle, axis=0), np.nanstd(middle, axis=0) / _SD_OF_THE_MIDDLE
+    scale = np.where(scale > _LEAST_SPREAD, scale, 1.0)
+    z = np.clip((rows - mean) / scale, -clip, clip)
+    return replace(_gaussian(np.where(np.isfinite(z), z, 0.0), mean, scale), clip=clip)
+
+
+def _gaussian(z: Floats, mean: Floats, scale: Floats) -> Check:
     shrunk: Any = LedoitWolf
     covariance = shrunk(assume_centered=True).fit(z).covariance_
     variances, axes = np.linalg.eigh(covariance)
@@ -140,8 +164,8 @@ class Familiar:
     """What a modality of the training subjects looks like.
 
     Attributes:
-        checks: by name: ``embedding`` of the encoder's output, ``signs`` of simple numbers, ``signs_of_few_leads`` of
-            the same for an ECG that lacks leads.
+        checks: by name: ``embedding`` of the encoder's output, ``signs`` of simple numbers, ``texture`` of how an ECG
+            is drawn, ``signs_of_few_leads`` of the signs of an ECG that lacks leads.
         training, validation: subjects they were fitted on, and whose distances set the limits.
     """
 
@@ -174,7 +198,9 @@ def save_likeness(file: Path, likeness: Mapping[str, Familiar]) -> None:
         facts[modality] = {"training": familiar.training, "validation": familiar.validation, "checks": {}}
         for name, check in familiar.checks.items():
             arrays |= {f"{modality}.{name}.{part}": np.ascontiguousarray(getattr(check, part)) for part in _ARRAYS}
-            facts[modality]["checks"][name] = {"rest": check.rest, "limit": check.limit}
+            facts[modality]["checks"][name] = {"rest": check.rest, "limit": check.limit} | (
+                {"clip": check.clip} if math.isfinite(check.clip) else {}
+            )
     save_file(arrays, file, metadata={"facts": json.dumps(facts, allow_nan=False)})
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from cardiobind.evaluation.bootstrap import count_blocks, interval
 from cardiobind.evaluation.regression import mae, r2
-from cardiobind.pipeline.search.index import COVERAGE, infer
+from cardiobind.pipeline.search.index import COVERAGE
+from cardiobind.pipeline.search.telling import Telling, infer
 
 Floats = NDArray[np.float64]
 RESAMPLES = 1000
@@ -19,7 +20,7 @@ RESAMPLES = 1000
 
 def half_widths(
     embeddings: NDArray[np.float32], values: Floats, queries: NDArray[np.float32], truth: Floats, names: Sequence[str],
-    neighbours: int,
+    how: Sequence[Telling],
 ) -> dict[str, float | None]:  # fmt: skip
     """Return by phenotype the distance within which the truth of 90 % of people is: split conformal.
 
@@ -31,11 +32,11 @@ def half_widths(
         queries: (m, d) of subjects who are not in it.
         truth: (m, K) theirs.
         names: of the phenotypes.
-        neighbours: that each is inferred from.
+        how: each is told.
 
     Source: Lei et al. 2018 (JASA 113:1094), algorithm 2.
     """
-    errors = np.abs(infer(embeddings, values, queries, neighbours)[0] - truth)
+    errors = np.abs(infer(embeddings, values, queries, how)[0] - truth)
     return {name: conformal(errors[:, i][np.isfinite(errors[:, i])]) for i, name in enumerate(names)}
 
 
@@ -47,13 +48,13 @@ def conformal(errors: Floats) -> float | None:
 
 def assess(
     embeddings: NDArray[np.float32], values: Floats, queries: NDArray[np.float32], truth: Floats, names: Sequence[str],
-    neighbours: int, widths: Mapping[str, float | None],
+    how: Sequence[Telling], widths: Mapping[str, float | None],
 ) -> dict[str, Any]:  # fmt: skip
     """Return by phenotype how well it is told: R2, errors, those of telling everybody the index's mean, coverage.
 
     Arguments as of `half_widths`; `widths` is what it returned of other subjects.
     """
-    told, _ = infer(embeddings, values, queries, neighbours)
+    told, _ = infer(embeddings, values, queries, how)
     found = {}
     for i, name in enumerate(names):
         known = np.isfinite(truth[:, i]) & np.isfinite(told[:, i])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from cardiobind.pipeline.search.assess import assess, half_widths
 from cardiobind.pipeline.search.cohorts import subjects_of
 from cardiobind.pipeline.search.embedders import TowerEmbedder, open_aligned
 from cardiobind.pipeline.search.index import AMONG, CONTRACT, COVERAGE, FACTS, KIND, Index, names_of, open_index
+from cardiobind.pipeline.search.telling import choose
 
 ROOMS = ("inference", "models", "methods", "modalities", "pipeline/search")
 NOTICE = "Holds data of participants: must not leave the platform that the cohort is kept on."
@@ -38,7 +40,7 @@ def build_index(
     out: Path | str,
     *,
     phenotypes: Path | str | None = None,
-    neighbours: int = 25,
+    neighbours: int | None = None,
     half: bool = False,
     reporter: Reporter | None = None,
 ) -> Index:
@@ -51,7 +53,8 @@ def build_index(
         out: folder of the index; must not exist.
         phenotypes: a table with the column subject, if wanted visit, and phenotypes by name, such as ``lvef_percent``;
             without visit they are of all visits. None for those that the cohort has as endpoints.
-        neighbours: subjects that a phenotype is inferred from.
+        neighbours: subjects that a phenotype is inferred from; None for the number that does best, by the phenotype and
+            by what is searched with, when subjects of the index are left out.
         half: keep embeddings in float16.
         reporter: hears of the progress.
 
@@ -60,7 +63,7 @@ def build_index(
         ConfigError: the alignment has no space that images share with others, or `neighbours` is not positive.
         InputError: nothing is known of anybody's heart, or different things of the same one.
     """
-    if neighbours < 1:
+    if neighbours is not None and neighbours < 1:
         raise ConfigError("too few neighbours", where="--neighbours", expected=">= 1", got=neighbours)
     found = artifact.open_artifact(aligned, "aligned")
     embedder = open_aligned(found)
@@ -78,7 +81,7 @@ def build_index(
     if half:
         shared = {n: (rows, z.astype(np.float16).astype(np.float32)) for n, (rows, z) in shared.items()}
     rows, embeddings = _of_split(shared[AMONG], splits, "train")
-    facts = _facts(shared, splits, known, embeddings, known.to_numpy()[rows], neighbours)
+    facts = _facts(shared, splits, known, (rows, embeddings), neighbours)
     config = {"neighbours": neighbours, "half": half}
     with artifact.commit(Path(out), KIND, parents=[found], config=config, fingerprint=_key(config, found)) as folder:
         _write(folder, found, embedder, half, rows, embeddings, known.iloc[rows], facts)
@@ -151,20 +154,26 @@ def _of_split(
 
 
 def _facts(
-    shared: Shared, splits: NDArray[np.str_], known: pd.DataFrame, embeddings: NDArray[np.float32],
-    values: NDArray[np.float64], neighbours: int,
+    shared: Shared, splits: NDArray[np.str_], known: pd.DataFrame, among: tuple[NDArray[np.int64], NDArray[np.float32]],
+    neighbours: int | None,
 ) -> dict[str, Any]:  # fmt: skip
     names, truth = list(known.columns), known.to_numpy()
+    places, embeddings = among
+    values = truth[places]
     widths: dict[str, Any] = {}
     assessed: dict[str, Any] = {}
+    telling: dict[str, Any] = {}
     for name, held in shared.items():
+        rows, queries = _of_split(held, splits, "train")
+        how = choose(embeddings, values, places, queries, rows, neighbours)
+        telling[name] = {phenotype: asdict(own) for phenotype, own in zip(names, how, strict=True)}
         rows, queries = _of_split(held, splits, "validation")
-        widths[name] = half_widths(embeddings, values, queries, truth[rows], names, neighbours)
+        widths[name] = half_widths(embeddings, values, queries, truth[rows], names, how)
         rows, queries = _of_split(held, splits, "test")
-        assessed[name] = assess(embeddings, values, queries, truth[rows], names, neighbours, widths[name])
+        assessed[name] = assess(embeddings, values, queries, truth[rows], names, how, widths[name])
     return {
         "notice": NOTICE, "neighbours": neighbours, "coverage": COVERAGE, "subjects": len(embeddings),
-        "half_widths": widths, "evaluation": assessed,
+        "telling": telling, "half_widths": widths, "evaluation": assessed,
     }  # fmt: skip
 
 

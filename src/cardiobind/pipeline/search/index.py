@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cardiobind.errors import DataContractError, InputError
 from cardiobind.inference import BundleContract, PreparedSubject
 from cardiobind.inference.trust.verdicts import doubt, verdict
 from cardiobind.pipeline.search.embedders import TowerEmbedder, only, open_aligned
+from cardiobind.pipeline.search.telling import USUAL, Telling, infer
 from cardiobind.tasks import TASKS
 
 KIND = "index"
@@ -57,10 +58,14 @@ class Index:
         """How raw files are prepared for a search."""
         return self.embedder.contract
 
-    @property
-    def k(self) -> int:
-        """How many neighbours phenotypes are inferred from."""
-        return int(self.facts["neighbours"])
+    def telling(self, by: str) -> list[Telling]:
+        """Return how each phenotype is told to who searches by a name in `embedder.spaces`.
+
+        An index of before 0.1.0 tells the mean of the nearest as it is.
+        """
+        chosen = self.facts.get("telling", {}).get(by, {})
+        usual = {"neighbours": int(self.facts["neighbours"] or USUAL)}
+        return [Telling(**chosen.get(name, usual)) for name in self.phenotypes.columns]
 
     @cached_property
     def values(self) -> Floats:
@@ -130,12 +135,13 @@ class Index:
         if self.doubt(prepared, by) is not None:
             return []
         name, embedding = self.query(prepared, by)
-        values, spreads = infer(self.embeddings, self.values, embedding[None], self.k)
+        values, spreads = infer(self.embeddings, self.values, embedding[None], how := self.telling(name))
         widths = self.facts["half_widths"].get(name, {})
         return [
-            _worded(phenotype, value) | _ends(value, widths.get(phenotype)) | {"spread": _number(spread), "by": name}
-            for phenotype, value, spread in zip(self.phenotypes.columns, values[0], spreads[0], strict=True)
-        ]
+            _worded(phenotype, value) | _ends(value, widths.get(phenotype))
+            | {"spread": _number(spread), "by": name, **asdict(own)}
+            for phenotype, value, spread, own in zip(self.phenotypes.columns, values[0], spreads[0], how, strict=True)
+        ]  # fmt: skip
 
 
 def open_index(path: Path | str) -> Index:
@@ -196,28 +202,6 @@ def neighbours_for(
 def _of_one(index: Index, place: int) -> list[dict[str, Any]]:
     known = zip(index.phenotypes.columns, index.values[place], strict=True)
     return [_worded(name, value) for name, value in known if np.isfinite(value)]
-
-
-def infer(
-    embeddings: NDArray[np.float32], values: Floats, queries: NDArray[np.float32], k: int
-) -> tuple[Floats, Floats]:
-    """Return the mean and standard deviation (m, K) of each phenotype over the `k` nearest subjects that have it.
-
-    Args:
-        embeddings: (n, d) of length 1.
-        values: (n, K), NaN where unknown.
-        queries: (m, d) of length 1.
-        k: neighbours; all where fewer have the phenotype, NaN where nobody has it.
-    """
-    similarities = queries @ embeddings.T
-    means = np.full((len(queries), values.shape[1]), np.nan)
-    spreads = means.copy()
-    for column, known in enumerate(np.isfinite(values).T):
-        if known.any():
-            places = np.argsort(-similarities[:, known], axis=1, kind="stable")[:, :k]
-            found = values[known, column][places]
-            means[:, column], spreads[:, column] = found.mean(axis=1), found.std(axis=1)
-    return means, spreads
 
 
 def _unit(index: Index, embedding: ArrayLike) -> NDArray[np.float32]:

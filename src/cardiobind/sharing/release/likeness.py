@@ -15,6 +15,7 @@ from cardiobind.inference.bundle import BundleContract
 from cardiobind.inference.members import members_of
 from cardiobind.inference.trust.likeness import MOST_AXES, SUBJECTS_AN_AXIS
 from cardiobind.inference.trust.signs import CMR_SIGNS, ECG_SIGNS
+from cardiobind.inference.trust.texture import ECG_TEXTURE
 from cardiobind.models import Fusion
 from cardiobind.sharing.release.arrays import check_values, read_header
 from cardiobind.sharing.release.documents import parse
@@ -42,7 +43,8 @@ def likeness_widths(contract: BundleContract, network: Any) -> Widths:
         with torch.inference_mode():
             widths[modality, "embedding"] = int(first.encode(modality, torch.zeros(1, *spec.shape)).shape[-1])
         widths[modality, "signs"] = len(ECG_SIGNS if modality == "ecg" else CMR_SIGNS)
-    return widths | ({("ecg", "signs_of_few_leads"): len(ECG_SIGNS)} if "ecg" in contract.inputs else {})
+    of_ecgs = {("ecg", "signs_of_few_leads"): len(ECG_SIGNS), ("ecg", "texture"): len(ECG_TEXTURE)}
+    return widths | (of_ecgs if "ecg" in contract.inputs else {})
 
 
 def check_likeness(where: str, path: Path, widths: Widths, context: Context) -> Findings:

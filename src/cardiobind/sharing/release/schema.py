@@ -216,7 +216,7 @@ ONNX_FACTS = fields(
         "pool": POOL, "difference": number, "tolerance": number,
     }
 )  # fmt: skip
-_check = fields({"rest": number, "limit": number})
+_check = fields({"rest": number, "limit": number, "clip": number})
 LIKENESS_FACTS = mapping(
     modality, fields({"training": people, "validation": people, "checks": mapping(name, _check, 4)}), 3
 )  # fmt: skip
