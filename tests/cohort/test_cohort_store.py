@@ -140,3 +140,13 @@ def test_folds_reach_samples_without_a_row_in_the_table() -> None:
     assert np.array_equal(samples["fold"], [3.0, 10.0, np.nan], equal_nan=True)
     assert samples["ecg"].tolist() == [-1, 0, 1]
     assert samples["tabular"].tolist() == [0, -1, -1]
+
+
+def test_the_codes_of_a_signal_follow_the_order_asked_for(cohort: Cohort) -> None:
+    index = pd.read_parquet(cohort.artifact.file("index.parquet"))
+    wanted = index[index["modality"] == "ecg"].set_index("subject")["quality"]
+    rows = np.flatnonzero(cohort.has("ecg"))[::-1]
+    found = cohort.quality("ecg", rows)
+    assert [";".join(codes) for codes in found] == wanted[cohort.samples["subject"].iloc[rows]].tolist()
+    with pytest.raises(InputError):
+        cohort.quality("eeg", rows)
