@@ -22,6 +22,7 @@ from cardiobind.modalities.cmr.preparation import cmr_spec
 from cardiobind.modalities.ecg import EcgPreparation, ecg_spec
 from cardiobind.modalities.tabular.contract import TableColumn, TableContract
 from cardiobind.serve import Settings, make_app
+from cardiobind.serve.running import server_config
 
 TABLE = TableContract((
     TableColumn("age_years", "number", 60.0, 8.0, 0.0, 120.0, ()),
@@ -61,8 +62,8 @@ def serving(predictor: Predictor, settings: Settings | None = None, **options: A
 @contextmanager
 def listening(predictor: Predictor, settings: Settings | None = None) -> Iterator[str]:
     """Yield the address of a server that listens at a port of this machine."""
-    app = make_app(predictor, settings or Settings())
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
+    chosen = settings or Settings()
+    server = uvicorn.Server(server_config(make_app(predictor, chosen), "127.0.0.1", 0, chosen))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 from cardiobind.errors import ConfigError, UnknownNameError
 
+MOST_LISTED = 40
+FEW = 5
 T = TypeVar("T")
 Entry = TypeVar("Entry")
 
@@ -80,4 +82,7 @@ def did_you_mean(name: str, known: tuple[str, ...] | list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
     if near:
         return "did you mean " + " or ".join(repr(n) for n in near) + "?"
-    return "choose one of: " + ", ".join(known)
+    if len(known) <= MOST_LISTED:
+        return "choose one of: " + ", ".join(known)
+    nearest = difflib.get_close_matches(name, known, n=FEW, cutoff=0.0)
+    return f"the nearest of {len(known)} known are: " + ", ".join(nearest)

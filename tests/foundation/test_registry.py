@@ -62,3 +62,9 @@ def test_an_unknown_name_is_an_error_of_configuration(animals: Registry[type]) -
 
 def test_did_you_mean_takes_lists() -> None:
     assert did_you_mean("batchsize", ["batch_size", "steps"]) == "did you mean 'batch_size'?"
+
+
+def test_of_very_many_names_the_few_nearest_are_told() -> None:
+    told = did_you_mean("zzzzzz", [f"name_{i}" for i in range(150)])
+    assert told.startswith("the nearest of 150 known are: ")
+    assert told.count(",") == 4

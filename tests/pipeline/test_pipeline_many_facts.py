@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from small_bundle import small_bundle
 
-from cardiobind.errors import InputError
-from cardiobind.inference.facts import FactsTable
+from cardiobind.errors import DataContractError, InputError
+from cardiobind.inference.facts import FactsTable, read_facts
 from cardiobind.pipeline.many import predict_many
 from cardiobind.pipeline.many.cases import cases_of
 
@@ -54,3 +54,50 @@ def test_another_visit_s_facts_of_uk_biobank_are_nobody_s(tmp_path: Path) -> Non
     assert facts.of("9000002")["age_years"].tolist() == [51.0]
     assert facts.of("9000001", "3").empty
     assert facts.of("9000002", "2").empty
+
+
+def test_columns_that_are_no_fact_are_named_with_the_nearest_and_can_be_ignored(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("subject,age_yaers,sexx,zip_code,a,b,c,age_years\n1,61,male,9,1,1,1,61\n")
+    given = {"subjects": tmp_path / "list.csv"}
+    with pytest.raises(InputError) as caught:
+        cases_of(KNOWN, **given)
+    told = str(caught.value)
+    assert "'age_yaers', 'sexx', 'zip_code', 'a', 'b', 1 more" in told
+    assert "did you mean 'age_years' for 'age_yaers'? 'sex' for 'sexx'?" in told
+    assert "--ignore-unknown goes on without them" in told
+    assert len(told) < 500
+    found = cases_of(KNOWN, **given, ignore_unknown=True)
+    assert found.left_out == 6
+    assert found.rows[0].facts is not None
+    assert list(found.rows[0].facts.columns) == ["age_years"]
+
+
+def test_columns_of_a_table_can_be_ignored_too(tmp_path: Path) -> None:
+    given = listed(tmp_path, "subject,age_years,ward\n0012,61,7\n0013,48,8\n")
+    with pytest.raises(DataContractError, match="unknown medical fact 'ward'"):
+        cases_of(KNOWN, **given)
+    found = cases_of(KNOWN, **given, ignore_unknown=True)
+    assert (found.left_out, found.without_facts) == (1, 0)
+    facts, ignored = read_facts(tmp_path / "table.csv", ["age_years"], "0012", ignore_unknown=True)
+    assert facts["age_years"].tolist() == [61.0] or facts["age_years"].tolist() == ["61"]
+    assert ignored == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("sbp_mmhg", 18.9, "converted from kPa (x 7.50062)"),
+        ("height_cm", 1.78, "converted from m (x 100)"),
+        ("age_years", "old", None),
+    ],
+)
+def test_a_number_in_another_unit_is_told_how_to_be_converted(name: str, value: object, words: str | None) -> None:
+    from cardiobind.inference.facts import _converted
+    from cardiobind.modalities.features import FEATURE_BY_NAME
+
+    feature = FEATURE_BY_NAME[name]
+    told = _converted(value, feature)
+    assert (told is None) == (words is None)
+    assert (words or "") in (told or "")
+    with pytest.raises(DataContractError, match="converted from" if words else "cannot be used"):
+        read_facts({name: value}, [name], None)

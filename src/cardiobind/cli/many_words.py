@@ -17,6 +17,9 @@ Folder = Annotated[Path | None, typer.Option(help="Folder of many: each ECG file
 SourceKind = Annotated[str | None, typer.Option("--source", help="Data set of many, such as ukb or ptbxl, in --root.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of the --source.")]
 Inputs = Annotated[str | None, typer.Option(help="Modalities to use, such as ecg+tabular; by default all.")]
+IgnoreUnknown = Annotated[
+    bool, typer.Option("--ignore-unknown", help="Go on without columns that are no medical fact.")
+]
 Workers = Annotated[int, typer.Option(help="Processes that read files of many; 0: this one alone.")]
 Seconds = Annotated[float, typer.Option(help="Longest that reading one of many may take.")]
 MemoryGib = Annotated[float, typer.Option(help="Most memory that reading one of many may take.")]

@@ -14,6 +14,7 @@ from cardiobind.cli.many_words import (
     SECONDS,
     WORKERS,
     Folder,
+    IgnoreUnknown,
     Inputs,
     MemoryGib,
     Root,
@@ -83,6 +84,7 @@ def predict(
     on_doubt: Annotated[
         str, typer.Option(help="Of signals not to rely on: abstain (say why), or tell the risk too.")
     ] = "abstain",
+    ignore_unknown: IgnoreUnknown = False,
 ) -> None:
     """Print the calibrated score of one subject as JSON, or write a table of many (--subjects, --folder, --source)."""
     check_artifact(bundle, "bundle")
@@ -94,7 +96,7 @@ def predict(
             {"root": root, "inputs": inputs, "workers": workers, "seconds": seconds, "memory_gib": memory_gib}
         )
         predictor = inference.load(bundle, on_doubt=on_doubt)  # type: ignore[arg-type]
-        found = predictor.predict(table=table, **one)  # type: ignore[arg-type]
+        found = predictor.predict(table=table, ignore_unknown=ignore_unknown, **one)  # type: ignore[arg-type]
         print(json.dumps(found.to_json(), indent=1))  # noqa: T201
         return
     refuse_beside_many(out, one)
@@ -104,7 +106,7 @@ def predict(
         told = many.predict_many(
             bundle, out or "", subjects=subjects, folder=folder, source=source, root=root, table=table,
             inputs=modality_names(inputs), workers=workers, limits=limits(seconds, memory_gib), reporter=shown,
-            on_doubt=on_doubt,  # type: ignore[arg-type]
+            on_doubt=on_doubt, ignore_unknown=ignore_unknown,  # type: ignore[arg-type]
         )  # fmt: skip
         shown.say(f"{told}\n{told.out}")
 

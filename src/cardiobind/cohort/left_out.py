@@ -49,8 +49,9 @@ _ADVICE = {
     ),
     **dict.fromkeys(
         (
-            reasons.NOT_RECOGNISED, reasons.UNSUPPORTED, reasons.BAD_HEADER, reasons.BAD_NUMBER, reasons.NO_WAVEFORM,
-            reasons.NO_FRAMES, reasons.WRONG_LENGTH, reasons.WRONG_UNIT, reasons.BAD_GEOMETRY, reasons.BAD_TABLE,
+            reasons.NOT_RECOGNISED, reasons.OTHER_KIND, reasons.UNSUPPORTED, reasons.BAD_HEADER, reasons.BAD_NUMBER,
+            reasons.NO_WAVEFORM, reasons.NO_FRAMES, reasons.WRONG_LENGTH, reasons.WRONG_UNIT, reasons.BAD_GEOMETRY,
+            reasons.BAD_TABLE,
         ),
         _LOOK,
     ),

@@ -11,6 +11,7 @@ from cardiobind.errors import InputError, RecordError
 from cardiobind.formats import reasons
 from cardiobind.formats.base import CINE_FORMATS, ECG_FORMATS, Format, masked, read_with
 from cardiobind.formats.cine.nifti_layouts import view_of_name
+from cardiobind.formats.other_kinds import CINE, ECG, in_its_place
 from cardiobind.modalities.records import VIEWS, CineRecord, EcgRecord
 
 __all__ = ["CINE_FORMATS", "ECG_FORMATS", "Format", "masked", "read_cine", "read_ecg", "read_long_axis"]
@@ -26,9 +27,12 @@ def read_ecg(location: str | Path) -> EcgRecord:
         Twelve leads in canonical order, in mV.
 
     Raises:
-        RecordError: the format is unknown or the bytes are wrong.
+        RecordError: the format is unknown, the bytes are wrong, or the file is a cine or a table.
     """
-    return read_with(ECG_FORMATS, str(location))
+    try:
+        return read_with(ECG_FORMATS, str(location))
+    except RecordError as error:
+        raise in_its_place(error, str(location), ECG) from None
 
 
 def read_cine(location: str | Path, view: str = "sax") -> CineRecord:
@@ -48,7 +52,10 @@ def read_cine(location: str | Path, view: str = "sax") -> CineRecord:
     """
     if view not in VIEWS:
         raise InputError("there is no such view", where="view", expected=" | ".join(VIEWS), got=view)
-    return read_with(CINE_FORMATS, str(location), view=view)
+    try:
+        return read_with(CINE_FORMATS, str(location), view=view)
+    except RecordError as error:
+        raise in_its_place(error, str(location), CINE) from None
 
 
 def read_long_axis(location: str | Path, views: Sequence[str]) -> tuple[dict[str, CineRecord], dict[str, str]]:

@@ -6,6 +6,7 @@ MISSING_FILE = "missing_file"
 UNREADABLE = "unreadable"
 EMPTY = "empty"
 NOT_RECOGNISED = "not_recognised"
+OTHER_KIND = "other_kind"
 UNSUPPORTED = "unsupported"
 EXERCISE_ECG = "exercise_ecg"
 TRUNCATED = "truncated"
@@ -30,6 +31,7 @@ REASONS = {
     UNREADABLE: "the operating system refused to read the file",
     EMPTY: "the file has no bytes",
     NOT_RECOGNISED: "no reader knows the format",
+    OTHER_KIND: "a cine or a table where an ECG is read, or the like",
     UNSUPPORTED: "a valid file of a kind that is not read",
     EXERCISE_ECG: "an exercise ECG where a resting ECG is wanted",
     TOO_LARGE: "the file is, or states that it is, larger than any recording",

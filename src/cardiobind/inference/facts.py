@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from cardiobind.errors import DataContractError, InputError
 from cardiobind.formats import masked
+from cardiobind.formats.other_kinds import refuse_signal
 from cardiobind.formats.tables.table_file import read_table, table_columns, table_path
 from cardiobind.formats.tables.ukb_headers import identifier_column
 from cardiobind.modalities.features import FEATURE_BY_NAME, Feature
 from cardiobind.modalities.tabular.cleaning import clean_column
-from cardiobind.registry import did_you_mean
+from cardiobind.modalities.tabular.units import OTHER_UNITS
 from cardiobind.sources.ukb_table import load_table, read_features, read_visits
 
 IMAGING_VISIT = "2"
@@ -25,15 +27,20 @@ SUBJECT = "subject"
 KEYS = (SUBJECT, "visit", "date", "fold")
 
 
+MOST_NAMED = 5
+
+
 def read_facts(
-    table: Path | str | Mapping[str, Any] | pd.DataFrame, names: Sequence[str], subject: str | None
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    table: Path | str | Mapping[str, Any] | pd.DataFrame, names: Sequence[str], subject: str | None, *,
+    ignore_unknown: bool = False,
+) -> tuple[pd.DataFrame, tuple[str, ...]]:  # fmt: skip
     """Return one row with the columns `names`, a fact not given being missing, and the facts given beside them.
 
     Args:
         table: a CSV or Parquet file with UK Biobank headers or canonical names, or facts by canonical name.
         names: facts the network uses.
         subject: which participant of a file that has several.
+        ignore_unknown: go on without columns that are no fact.
 
     Raises:
         InputError: there is no such file or subject, not exactly one row to take, or none of the columns in it.
@@ -43,9 +50,9 @@ def read_facts(
     if isinstance(table, Mapping):
         table = pd.DataFrame([dict(table)])
     if isinstance(table, pd.DataFrame):
-        rows = _known(table)
+        rows = _known(table, ignore_unknown=ignore_unknown)
     else:
-        rows = FactsTable(table).of(subject)
+        rows = FactsTable(table, ignore_unknown=ignore_unknown).of(subject)
     if len(rows) != 1:
         raise InputError(
             "exactly one row of the table is needed", where="table", expected=1, got=len(rows),
@@ -70,16 +77,42 @@ def _check_fact(given: pd.Series[Any], feature: Feature) -> None:
         raise DataContractError(
             f"a medical fact cannot be used: {reason.replace('_', ' ')}", where=feature.name,
             expected=cleaned.expected, got=given.iloc[0],
-            hint="the unit is part of the name; leave the fact out where it is not known",
+            hint=_converted(given.iloc[0], feature)
+            or "the unit is part of the name; leave the fact out where it is not known",
         )  # fmt: skip
 
 
-def _known(frame: pd.DataFrame) -> pd.DataFrame:
-    for name in map(str, frame.columns):
-        if name not in FEATURE_BY_NAME:
-            hint = did_you_mean(name, list(FEATURE_BY_NAME))
-            raise DataContractError(f"unknown medical fact {masked(name)!r}", where="table", hint=hint)
-    return frame
+def _converted(value: Any, feature: Feature) -> str | None:
+    """Return how an impossible number becomes possible from another unit, without the number; None if from none."""
+    try:
+        units = [u for u in OTHER_UNITS.get(feature.name, ()) if feature.low <= u(float(value)) <= feature.high]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    ways = " or ".join(f"from {u.unit} (x {u.factor:.6g}{f' {u.offset:+.4g}' if u.offset else ''})" for u in units)
+    return f"the unit is part of the name, and this number is possible if converted {ways}" if ways else None
+
+
+def unknown_columns(names: Sequence[str], known: Sequence[str]) -> tuple[str, str]:
+    """Return, in words, columns that are not known and what to do: the nearest known names, or the word that ignores.
+
+    Args:
+        names: that are not known; what may identify a participant is masked.
+        known: names that would be.
+    """
+    shown = [repr(masked(name)) for name in names[:MOST_NAMED]]
+    more = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+    near = [get_close_matches(name, known, n=1, cutoff=0.5) for name in names[:MOST_NAMED]]
+    means = [f"{found[0]!r} for {said}?" for found, said in zip(near, shown, strict=True) if found]
+    hint = [f"did you mean {' '.join(means)}"] if means else []
+    return ", ".join([*shown, *more]), "; ".join([*hint, "--ignore-unknown goes on without them"])
+
+
+def _known(frame: pd.DataFrame, *, ignore_unknown: bool = False) -> pd.DataFrame:
+    unknown = [name for name in map(str, frame.columns) if name not in FEATURE_BY_NAME]
+    if unknown and not ignore_unknown:
+        told, hint = unknown_columns(unknown, list(FEATURE_BY_NAME))
+        raise DataContractError(f"unknown medical fact {told}", where="table", hint=hint)
+    return frame[[name for name in frame.columns if str(name) in FEATURE_BY_NAME]] if unknown else frame
 
 
 class FactsTable:
@@ -87,9 +120,11 @@ class FactsTable:
 
     Args:
         location: a CSV, Parquet or Excel file with UK Biobank headers or canonical names.
+        ignore_unknown: go on without columns that are no fact.
 
     Attributes:
         keyed: whether a column names the subjects.
+        left_out: columns that are no fact.
 
     Raises:
         InputError: there is no such file.
@@ -97,10 +132,11 @@ class FactsTable:
         RecordError: the file cannot be read.
     """
 
-    def __init__(self, location: Path | str) -> None:
+    def __init__(self, location: Path | str, *, ignore_unknown: bool = False) -> None:
         path = Path(location)
         if not table_path(path).is_file():
             raise InputError("no such file", where=f"table, {masked(path)}")
+        refuse_signal(str(path))
         headers = table_columns(path)
         identifier = SUBJECT if SUBJECT in headers else identifier_column(headers)
         biobank = identifier not in (None, SUBJECT) and not set(headers) & set(FEATURE_BY_NAME)
@@ -111,7 +147,8 @@ class FactsTable:
         self._visits = rows["visit"].astype(str) if self.keyed and "visit" in rows else None
         keys = [] if identifier is None else [identifier, *(k for k in KEYS if k in rows and k != identifier)]
         facts = rows.drop(columns=keys)
-        self._facts = facts if biobank else _known(facts)
+        self._facts = facts if biobank else _known(facts, ignore_unknown=ignore_unknown)
+        self.left_out = facts.shape[1] - self._facts.shape[1]
         self._by_visit = not biobank
 
     @cached_property

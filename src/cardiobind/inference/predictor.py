@@ -61,6 +61,7 @@ class Predictor:
         table: Path | str | Mapping[str, Any] | pd.DataFrame | None = None,
         subject: str | None = None,
         cmr_long_axis: Path | str | None = None,
+        ignore_unknown: bool = False,
     ) -> Prediction:
         """Return the calibrated score of one subject from any subset of the modalities that the bundle knows.
 
@@ -71,6 +72,7 @@ class Predictor:
             subject: which row of a table that has several.
             cmr_long_axis: where the long-axis views are, if not in the archive or folder `cmr`; a bundle that knows
                 none does not read them, and one that knows them takes them as absent where there are none.
+            ignore_unknown: go on without columns of the table that are no medical fact.
 
         Raises:
             InputError: nothing was given, a file is not there, or a subject is named that no table has.
@@ -78,8 +80,11 @@ class Predictor:
             DataContractError: a modality the bundle was not trained for, or facts that break its contract.
         """
         return self.score(
-            prepare_subject(self.contract, ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis)
-        )
+            prepare_subject(
+                self.contract, ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis,
+                ignore_unknown=ignore_unknown,
+            )
+        )  # fmt: skip
 
     def score(self, prepared: PreparedSubject) -> Prediction:
         """Return the calibrated score of one subject whose data `prepare_subject` has made ready."""

@@ -67,6 +67,7 @@ def prepare_subject(
     table: Table | None = None,
     subject: str | None = None,
     cmr_long_axis: Path | str | None = None,
+    ignore_unknown: bool = False,
 ) -> PreparedSubject:
     """Return one subject's data as the network of a bundle takes them.
 
@@ -80,7 +81,7 @@ def prepare_subject(
     if cmr is not None:
         found = _together(found, _cmr(contract, cmr, cmr_long_axis))
     if table is not None:
-        found = _together(found, _table(contract, table, subject))
+        found = _together(found, _table(contract, table, subject, ignore_unknown))
     return found
 
 
@@ -156,10 +157,12 @@ def _cmr_settings(contract: BundleContract) -> CmrPreparation:
     return contract.cmr
 
 
-def _table(contract: BundleContract, table: Table, subject: str | None) -> PreparedSubject:
+def _table(contract: BundleContract, table: Table, subject: str | None, ignore_unknown: bool) -> PreparedSubject:
     if contract.table is None:
         raise DataContractError("the bundle holds no contract of the table", where="contract.json")
-    facts, ignored = read_facts(table, contract.inputs["tabular"].names, subject)
+    facts, ignored = read_facts(
+        table, contract.inputs["tabular"].names, subject, ignore_unknown=ignore_unknown
+    )  # fmt: skip
     encoded = contract.table.encode(facts)
     missing = tuple(str(name) for name in facts.columns[facts.isna().iloc[0]])
     signs = {"tabular": table_signs(encoded, contract.inputs["tabular"].cardinalities)[0]}

@@ -41,7 +41,7 @@ class Metrics:
         self.refusals: Counter[str] = Counter()
         self.seconds: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(SECONDS))
         self.batches = Histogram(SIZES)
-        self.working = 0
+        self.working = self.receiving = 0
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
@@ -65,7 +65,10 @@ class Metrics:
         for route, histogram in sorted(self.seconds.items()):
             lines += histogram.lines(name, f'route="{route}"')
         lines += ["# TYPE cardiobind_batch_size histogram", *self.batches.lines("cardiobind_batch_size")]
-        gauges = {"predictions_working": self.working, "resident_memory_bytes": resident_bytes()}
+        gauges = {
+            "predictions_working": self.working, "requests_receiving": self.receiving,
+            "resident_memory_bytes": resident_bytes(),
+        }  # fmt: skip
         lines += [
             line for key, n in gauges.items() for line in (f"# TYPE cardiobind_{key} gauge", f"cardiobind_{key} {n}")
         ]

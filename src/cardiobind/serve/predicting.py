@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from cardiobind.serve.metrics import Metrics
 from cardiobind.serve.pool import Pool
 from cardiobind.serve.refusals import Refusal, Refused, refusal_of, refuse
 from cardiobind.serve.settings import Settings
-from cardiobind.serve.uploads import Form, Storage, flag
+from cardiobind.serve.uploads import Form, Pieces, Storage, flag
 from cardiobind.serve.work import Job
 
 Explain = Callable[[Predictor, PreparedSubject], Mapping[str, Any]]
@@ -75,17 +75,17 @@ class Service:
         Raises:
             Refused: there is no prediction, and why.
         """
-        with self._place():
-            folder = tempfile.mkdtemp(dir=self._folder)
+        folder = tempfile.mkdtemp(dir=self._folder)
+        try:
             form = Form(request.headers.get("content-type", ""), Path(folder), self.settings, self._storage)
-            try:
+            with closing(form):
                 await self._receive(request, form.write)
                 form.finish()
                 job = Job(folder, facts=form.texts.get("facts"), signals=flag(form.texts, "signals", True))
-                return await self._answer(job, explain=flag(form.texts, "explain", False))
-            finally:
-                form.close()
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                with self._place():
+                    return await self._answer(job, explain=flag(form.texts, "explain", False))
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def json(self, request: Request) -> bytes:
         """Return the answer to a JSON body, as JSON.
@@ -93,31 +93,50 @@ class Service:
         Raises:
             Refused: there is no prediction, and why.
         """
-        with self._place():
-            pieces: list[bytes] = []
-            await self._receive(request, pieces.append)
-            return await self._answer(Job(body=b"".join(pieces)), explain=False)
+        pieces = Pieces(self._storage)
+        with closing(pieces):
+            await self._receive(request, pieces.write)
+            with self._place():
+                return await self._answer(Job(body=pieces.joined()), explain=False)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        if self.metrics.working >= self.settings.most_requests:
-            raise refuse(429, "busy", "the server has as many requests as it may", hint="try again in a few seconds")
+        self._refuse_if_busy()
         self.metrics.working += 1
         try:
             yield
         finally:
             self.metrics.working -= 1
 
+    def _refuse_if_busy(self) -> None:
+        if self.metrics.working >= self.settings.most_requests or self.metrics.receiving > self.settings.most_receiving:
+            raise refuse(429, "busy", "the server has as many requests as it may", hint="try again in a few seconds")
+
     async def _receive(self, request: Request, take: Callable[[bytes], Any]) -> None:
+        """Take the body of a request, which holds no place of those in work while it comes."""
+        self.metrics.receiving += 1
         try:
-            async with asyncio.timeout(self.settings.receive_seconds):
-                async for chunk in request.stream():
-                    take(chunk)
+            self._refuse_if_busy()
+            await self._in_time(request, take)
         except TimeoutError:
-            seconds = self.settings.receive_seconds
-            raise refuse(
-                408, "slow_request", "the request came too slowly", expected=f"at most {seconds:g} s"
-            ) from None
+            raise self._too_slow() from None
+        finally:
+            self.metrics.receiving -= 1
+
+    async def _in_time(self, request: Request, take: Callable[[bytes], Any]) -> None:
+        began, got, settings = asyncio.get_running_loop().time(), 0, self.settings
+        async with asyncio.timeout(min(settings.patience_seconds, settings.receive_seconds)) as limit:
+            async for chunk in request.stream():
+                take(chunk)
+                got += len(chunk)
+                earned = settings.patience_seconds + got / settings.slowest_bytes_per_s
+                limit.reschedule(began + min(earned, settings.receive_seconds))
+
+    def _too_slow(self) -> Refused:
+        settings = self.settings
+        wanted = f"{settings.slowest_bytes_per_s:g} bytes a second after {settings.patience_seconds:g} s"
+        expected = f"{wanted}, all within {settings.receive_seconds:g} s"
+        return refuse(408, "slow_request", "the request came too slowly", expected=expected)
 
     async def _answer(self, job: Job, *, explain: bool) -> bytes:
         seconds = self.settings.answer_seconds

@@ -15,6 +15,7 @@ from cardiobind.serve.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from uvicorn import Config
 
     from cardiobind.inference import Predictor, PreparedSubject
     from cardiobind.serve.predicting import Explain, Neighbours
@@ -91,7 +92,7 @@ def run(
     _log_to_stderr()
     for line in greeting(predictor.contract.title, host, port, settings):
         print(line, file=sys.stderr, flush=True)  # noqa: T201
-    _listen(app, host, port)
+    _listen(server_config(app, host, port, settings))
 
 
 def nearest_cases(index: Path | str, predictor: Predictor) -> Neighbours:
@@ -134,19 +135,28 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _listen(app: FastAPI, host: str, port: int) -> None:
+def server_config(app: FastAPI, host: str, port: int, settings: Settings) -> Config:
+    """Return how uvicorn serves an application of `make_app`."""
     import uvicorn
 
-    config = uvicorn.Config(
+    from cardiobind.serve.connections import with_deadline
+
+    return uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        ws="none", timeout_graceful_shutdown=STOP_SECONDS,
+        ws="none", http=with_deadline(settings.header_seconds), timeout_graceful_shutdown=STOP_SECONDS,
     )  # fmt: skip
+
+
+def _listen(config: Config) -> None:
+    import uvicorn
+
     try:
         uvicorn.Server(config).run()
     except SystemExit:
         raise ConfigError(
-            "the server cannot start", where=f"{host}:{port}", hint="is the port taken? --port takes another"
-        ) from None
+            "the server cannot start", where=f"{config.host}:{config.port}",
+            hint="is the port taken? --port takes another",
+        ) from None  # fmt: skip
     except KeyboardInterrupt:
         return
 

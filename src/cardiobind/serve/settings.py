@@ -22,15 +22,20 @@ class Settings:
     Attributes:
         workers: processes that read and prepare what is sent; as many requests are prepared at once.
         limits: time and memory of the preparation of one request, as ingest limits a record.
-        most_requests: predictions in work or waiting; one more is answered by 429.
-        receive_seconds: time to send a request.
+        most_requests: predictions in work or waiting, their bodies received; one more is answered by 429.
+        most_receiving: requests whose body is being received; one more is answered by 429.
+        header_seconds: time to send the headers of a request.
+        receive_seconds: time to send the body of a request.
+        patience_seconds: time that a body has whatever comes; then each further second must have brought
+            `slowest_bytes_per_s`.
+        slowest_bytes_per_s: see `patience_seconds`.
         answer_seconds: time to answer it once it is received.
         largest_request_bytes: of a form with its files.
         largest_json_bytes: of a JSON body.
         largest_ecg_bytes, largest_cine_bytes: of one file of the field ``ecg``, or of ``cmr`` and ``cmr_long_axis``.
         most_files: in one request.
         most_unpacked_bytes: what the archives of one request may hold once unpacked.
-        most_stored_bytes: files of all requests together, on disk while they are read.
+        most_stored_bytes: files of all requests together, on disk while they are read, and bodies of JSON in memory.
         batch_most: requests scored together at most.
         api_key: what the header ``X-API-Key`` (or ``Authorization: Bearer``) must hold; empty: anybody may ask.
         hosts: names a request may address the server by (header ``Host``); empty: any.
@@ -42,7 +47,11 @@ class Settings:
     workers: int = 2
     limits: Limits = field(default_factory=lambda: Limits(seconds=30.0, memory_bytes=2 << 30))
     most_requests: int = 32
+    most_receiving: int = 128
+    header_seconds: float = 10.0
     receive_seconds: float = 60.0
+    patience_seconds: float = 10.0
+    slowest_bytes_per_s: float = 1000.0
     answer_seconds: float = 120.0
     largest_request_bytes: int = 256 << 20
     largest_json_bytes: int = 16 << 20

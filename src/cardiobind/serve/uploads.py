@@ -22,7 +22,7 @@ _UNSAFE = re.compile(r"[^\w.+-]")
 
 
 class Storage:
-    """How many bytes of files all requests hold on disk."""
+    """How many bytes all requests hold, of files on disk and of bodies in memory."""
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes, self.held_bytes = most_bytes, 0
@@ -34,8 +34,38 @@ class Storage:
             Refused: with those of other requests they are too many.
         """
         if self.held_bytes + size_bytes > self.most_bytes:
-            raise refuse(429, "busy", "the server holds as many files as it may", hint="try again in a few seconds")
+            raise refuse(429, "busy", "the server holds as many bytes as it may", hint="try again in a few seconds")
         self.held_bytes += size_bytes
+
+
+class Pieces:
+    """A body that is being received into memory.
+
+    Args:
+        storage: shared by all requests; `close` gives back what the body took.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage, self._pieces, self._taken = storage, list[bytes](), 0
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            Refused: with those of other requests they are too many.
+        """
+        self._storage.take(len(chunk))
+        self._taken += len(chunk)
+        self._pieces.append(chunk)
+
+    def joined(self) -> bytes:
+        """Return the body."""
+        return b"".join(self._pieces)
+
+    def close(self) -> None:
+        """Give back the storage."""
+        self._storage.held_bytes -= self._taken
+        self._taken = 0
 
 
 class Form:

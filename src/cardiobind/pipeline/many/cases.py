@@ -14,7 +14,7 @@ from cardiobind.formats import ECG_FORMATS, masked, read_cine, read_ecg, read_lo
 from cardiobind.formats.ecg.array_layout import has_layout
 from cardiobind.formats.location import SEPARATOR, files_below, split_location
 from cardiobind.formats.tables.table_file import read_table
-from cardiobind.inference.facts import SUBJECT, FactsTable
+from cardiobind.inference.facts import SUBJECT, FactsTable, unknown_columns
 from cardiobind.inspection.kinds import TABLE_SUFFIXES
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.records import CineRecord, EcgRecord
@@ -71,12 +71,14 @@ class Cases:
         rows: one a subject or visit.
         passed_over: files of a folder that are no ECG.
         without_facts: who has no fact in the table that is given apart from the list.
+        left_out: columns that are no fact, which nobody is scored by.
     """
 
     reader: Reader
     rows: Sequence[Case]
     passed_over: int = 0
     without_facts: int = 0
+    left_out: int = 0
 
 
 class PathReader:
@@ -104,6 +106,7 @@ def cases_of(
     root: Path | str | None = None,
     table: Path | str | None = None,
     inputs: Sequence[str] | None = None,
+    ignore_unknown: bool = False,
 ) -> Cases:
     """Return who is to be scored; exactly one of `subjects`, `folder` and `source` says so.
 
@@ -116,6 +119,7 @@ def cases_of(
         root: the folder of the data set.
         table: medical facts of all subjects, apart from the list.
         inputs: modalities to use; None for all of `known` that are there.
+        ignore_unknown: go on without columns of the list and the table that are no medical fact.
 
     Raises:
         ConfigError: not exactly one of the three is given, or another argument does not go with it.
@@ -134,7 +138,7 @@ def cases_of(
         )  # fmt: skip
     chosen = _chosen(known, inputs)
     if subjects is not None:
-        found = _listed(Path(subjects), table, chosen, strict=inputs is None)
+        found = _listed(Path(subjects), table, chosen, strict=inputs is None, ignore_unknown=ignore_unknown)
     else:
         found = _below(Path(str(folder)), chosen) if source is None else _of_source(source, Path(str(root)), chosen)
     if not found.rows:
@@ -154,29 +158,36 @@ def _chosen(known: Sequence[str], inputs: Sequence[str] | None) -> tuple[str, ..
     return tuple(known if inputs is None else inputs)
 
 
-def _listed(path: Path, table: Path | str | None, chosen: Sequence[str], *, strict: bool) -> Cases:
+def _listed(
+    path: Path, table: Path | str | None, chosen: Sequence[str], *, strict: bool, ignore_unknown: bool
+) -> Cases:  # fmt: skip
     frame = read_table(path)
     columns = [str(name) for name in frame.columns]
     if SUBJECT not in columns:
         raise InputError("the list has no column called subject", where=masked(path), expected="subject, ecg, cmr ...")
-    own = [name for name in columns if name not in (*KEYS, *SIGNALS, LONG_AXIS)]
+    beside = [name for name in columns if name not in (*KEYS, *SIGNALS, LONG_AXIS)]
+    own = [name for name in beside if name in FEATURE_BY_NAME]
+    if (unknown := [name for name in beside if name not in FEATURE_BY_NAME]) and not ignore_unknown:
+        raise _no_facts(unknown, path)
     if own and table is not None:
         raise InputError("facts in the list and in a table too", where=masked(path), got=", ".join(own[:5]),
                          hint="leave one of them out")  # fmt: skip
-    _check_columns(own, path)
     has = [*(m for m in SIGNALS if m in columns), *(["tabular"] if own or table is not None else [])]
     if strict and (beyond := [m for m in has if m not in chosen]):
         raise InputError(
             "the list has a modality that the network was not trained for", where=masked(path), got=", ".join(beyond),
             expected=" | ".join(chosen), hint=f"say --inputs {'+'.join(chosen)} to go without",
         )  # fmt: skip
-    facts = _facts(frame, own, table) if "tabular" in chosen else None
+    apart = FactsTable(table, ignore_unknown=ignore_unknown) if table is not None and "tabular" in chosen else None
+    facts = _facts(frame, own, apart) if "tabular" in chosen else None
     rows = []
     for place, row in enumerate(frame.to_dict("records")):
         subject, visit = _text(row[SUBJECT]), _text(row.get("visit"))
         signals = {m: _ref(path.parent, subject, visit, m, row) for m in SIGNALS if m in chosen and _text(row.get(m))}
         rows.append(Case(subject, visit, signals, None if facts is None else facts(place, subject, visit)))
-    return Cases(PathReader(), rows, without_facts=0 if table is None or facts is None else _without(rows, table))
+    without = 0 if table is None or facts is None else _without(rows, table)
+    left_out = len(unknown) + (0 if apart is None else apart.left_out)
+    return Cases(PathReader(), rows, without_facts=without, left_out=left_out)
 
 
 def _without(rows: Sequence[Case], table: Path | str) -> int:
@@ -190,11 +201,10 @@ def _without(rows: Sequence[Case], table: Path | str) -> int:
     return without
 
 
-def _facts(frame: pd.DataFrame, own: Sequence[str], table: Path | str | None) -> Any:
+def _facts(frame: pd.DataFrame, own: Sequence[str], apart: FactsTable | None) -> Any:
     """Return a function of place, subject and visit that gives the facts, None where all are missing."""
-    if table is None and not own:
+    if apart is None and not own:
         return None
-    apart = None if table is None else FactsTable(table)
     if apart is not None and not apart.keyed:
         raise InputError("the table has no column of subjects", where="--table", expected="subject, or eid")
     inside = frame[list(own)]
@@ -211,14 +221,12 @@ def _filled(rows: pd.DataFrame) -> pd.DataFrame | None:
     return None if rows.isna().all(axis=None) else rows
 
 
-def _check_columns(names: Sequence[str], path: Path) -> None:
-    for name in names:
-        if name not in FEATURE_BY_NAME:
-            raise InputError(
-                f"a column of the list is no medical fact: {masked(name)!r}", where=masked(path),
-                expected="subject, visit, ecg, cmr, cmr_long_axis, and facts by canonical name",
-                hint=did_you_mean(name, [*SIGNALS, LONG_AXIS, *FEATURE_BY_NAME]),
-            )  # fmt: skip
+def _no_facts(unknown: Sequence[str], path: Path) -> InputError:
+    told, hint = unknown_columns(unknown, [*KEYS, *SIGNALS, LONG_AXIS, *FEATURE_BY_NAME])
+    return InputError(
+        f"a column of the list is no medical fact: {told}", where=masked(path),
+        expected="subject, visit, ecg, cmr, cmr_long_axis, and facts by canonical name", hint=hint,
+    )  # fmt: skip
 
 
 def _ref(folder: Path, subject: str, visit: str, modality: str, row: Mapping[Any, Any]) -> RecordRef:

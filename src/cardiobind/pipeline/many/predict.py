@@ -37,6 +37,7 @@ class Told:
         set_aside: how many have none, by reason code.
         passed_over: files of a folder that are no ECG.
         without_facts: who has no fact in the table that was given apart; scored without, where there is a recording.
+        left_out: columns that are no fact and were ignored.
     """
 
     out: Path
@@ -46,6 +47,7 @@ class Told:
     set_aside: Mapping[str, int] = field(default_factory=dict)
     passed_over: int = 0
     without_facts: int = 0
+    left_out: int = 0
 
     def __str__(self) -> str:
         aside = sum(self.set_aside.values())
@@ -53,6 +55,7 @@ class Told:
         words = f"{self.read} read = {self.scored} scored + {aside} set aside" + (f" ({why})" if why else "")
         words += f"; abstained: {self.abstained}" if self.abstained else ""
         words += f"; without facts in the table: {self.without_facts}" if self.without_facts else ""
+        words += f"; columns that are no fact: {self.left_out}" if self.left_out else ""
         return words + (f"; {self.passed_over} files are no ECG" if self.passed_over else "")
 
 
@@ -66,6 +69,7 @@ def predict_many(
     root: Path | str | None = None,
     table: Path | str | None = None,
     inputs: Sequence[str] | None = None,
+    ignore_unknown: bool = False,
     on_doubt: OnDoubt = "abstain",
     workers: int = 2,
     limits: Limits | None = None,
@@ -86,6 +90,7 @@ def predict_many(
         root: of the data set.
         table: medical facts of all subjects, apart from the list.
         inputs: modalities to use; None for all that the bundle knows.
+        ignore_unknown: go on without columns of list and table that are no medical fact.
         on_doubt: as of `cardiobind.load`; an opened bundle keeps its own.
         workers: processes that read files; 0 works in this one, where a file that kills its reader kills the call.
         limits: time and memory of one subject.
@@ -106,7 +111,8 @@ def predict_many(
     predictor = bundle if isinstance(bundle, Predictor) else inference.load(bundle, on_doubt=on_doubt)
     known = tuple(predictor.contract.inputs)
     cases = cases_of(
-        known, subjects=subjects, folder=folder, source=source, root=root, table=table, inputs=inputs
+        known, subjects=subjects, folder=folder, source=source, root=root, table=table, inputs=inputs,
+        ignore_unknown=ignore_unknown,
     )  # fmt: skip
     shown.start(STAGE)
     with _rows(predictor, cases, work_folder(out), workers, limits or Limits(), shown) as rows:
@@ -162,4 +168,4 @@ class Counted:
             got = f"{read} read, {self.scored} scored, {aside} set aside"
             raise ArtifactError("subjects were lost: read is not scored + set aside", got=got)
         why = dict(sorted(self.set_aside.items()))
-        return Told(out, read, self.scored, self.abstained, why, cases.passed_over, cases.without_facts)
+        return Told(out, read, self.scored, self.abstained, why, cases.passed_over, cases.without_facts, cases.left_out)
