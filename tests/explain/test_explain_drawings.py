@@ -181,11 +181,13 @@ def test_the_verb_writes_a_page_or_numbers(tmp_path: Path, monkeypatch: pytest.M
         return small_predictor()
 
     monkeypatch.setattr("cardiobind.inference.load", load)
+    monkeypatch.setattr("cardiobind.cli.use.check_artifact", lambda *_: None)
     pd.DataFrame([{**FACTS, "diabetes": 1}]).to_csv(tmp_path / "facts.csv", index=False)
     words = ["explain", "--bundle", "b", "--table", str(tmp_path / "facts.csv")]
     for name in ("page.html", "numbers.json"):
         done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / name)])
         assert done.exit_code == 0, done.output
+        assert "already" in str(CliRunner().invoke(app, [*words, "--out", str(tmp_path / name)]).exception)
     numbers = json.loads((tmp_path / "numbers.json").read_text())
     assert list(numbers["explanation"]["modalities"]) == ["tabular"]
     assert "Systolic blood pressure 141 mmHg" in (tmp_path / "page.html").read_text()
