@@ -108,7 +108,7 @@ def _of_file(location: str) -> str | None:
     return CINE if nifti or head[128:] == b"DICM" else None
 
 
-_NIFTI = {size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")}  # type: ignore[arg-type]
+_NIFTI = {size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")}
 
 
 def _is_table(location: str) -> bool:

@@ -83,8 +83,7 @@ def predict_many(
     Args:
         bundle: folder of the bundle, or an opened one.
         out: ``.parquet``, ``.csv``, ``.jsonl`` or ``.json``; must not exist.
-        subjects: a table with the columns subject, ecg, cmr, if wanted visit and cmr_long_axis, and medical facts by
-            canonical name; paths count from its folder.
+        subjects: a list, as of `cardiobind.pipeline.many.cases_of`.
         folder: each ECG file below it is one subject, named by its path from there.
         source: a kind of data set such as ``ukb`` or ``ptbxl``, in the folder `root`.
         root: of the data set.
@@ -97,8 +96,7 @@ def predict_many(
         reporter: hears of the progress.
 
     Raises:
-        ConfigError: arguments that do not go together, an ending of `out` that is not known, or workers that cannot
-            start.
+        ConfigError: arguments that do not go together, an unknown ending of `out`, or workers that cannot start.
         InputError: something is at `out`, a file is not there, there is nobody to score, or `table` has nobody of them.
         ArtifactError: another call is at work on `out`, or the disk is full.
         DataContractError, RecordError: a column that nobody knows, or a list or table that cannot be read.
@@ -106,8 +104,7 @@ def predict_many(
     out, shown = Path(out), reporter or Quiet()
     write = writer_of(out)
     refuse_existing(out)
-    if workers < 0:
-        raise ConfigError("the number of workers is negative", where="workers", expected=">= 0", got=workers)
+    _check_workers(workers)
     predictor = bundle if isinstance(bundle, Predictor) else inference.load(bundle, on_doubt=on_doubt)
     known = tuple(predictor.contract.inputs)
     cases = cases_of(
@@ -122,6 +119,11 @@ def predict_many(
         finish(partial, out)
     shown.finish(STAGE, cached=False)
     return told
+
+
+def _check_workers(workers: int) -> None:
+    if workers < 0:
+        raise ConfigError("the number of workers is negative", where="workers", expected=">= 0", got=workers)
 
 
 def _rows(
