@@ -167,7 +167,7 @@ def test_images_are_left_to_the_cine_reader_and_waveforms_are_not(tmp_path: Path
     image = tmp_path / "image.dcm"
     image.write_bytes(dicom_bytes(stack(1, 1)[0, 0]))
     assert not recognises(str(image))
-    assert reason_of(image.read_bytes(), tmp_path) == reasons.NOT_RECOGNISED
+    assert reason_of(image.read_bytes(), tmp_path) == reasons.OTHER_KIND
     with pytest.raises(RecordError):
         read_dicom_ecg(str(image))
     (tmp_path / "cine").mkdir()

@@ -27,6 +27,9 @@ MOST_LOOKED_AT = 25
 _ARRAYS = "array"
 _TABLES = {".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq", ".xlsx", ".xlsm"}
 _KEYS = {"subject", "eid", "f.eid"}
+_STORAGE, _WAVEFORM = b"1.2.840.10008.5.1.4.1.1.", b"1.2.840.10008.5.1.4.1.1.9."
+"""How the classes of DICOM objects begin: of all that is stored, and of waveforms."""
+
 _MAY_BE_ANOTHER = {
     reasons.NOT_RECOGNISED, reasons.NO_WAVEFORM, reasons.NO_FRAMES, reasons.BAD_HEADER, reasons.BAD_TABLE,
     reasons.BAD_DICOM, reasons.BAD_ZIP, reasons.BAD_NUMBER, reasons.BAD_NIFTI,
@@ -101,11 +104,12 @@ def _of_file(location: str) -> str | None:
     if any(ECG_FORMATS.get(name).recognises(location) for name in ecgs):
         return ECG
     try:
-        head = read_bytes(location, limit=132)
+        head = read_bytes(location, limit=1024)
     except (RecordError, OSError, ValueError):
         return None
     nifti = stem_of(location) is not None and (head[:2] == b"\x1f\x8b" or head[:4] in _NIFTI)
-    return CINE if nifti or head[128:] == b"DICM" else None
+    image = head[128:132] == b"DICM" and _STORAGE in head and _WAVEFORM not in head
+    return CINE if nifti or image else None
 
 
 _NIFTI = {size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")}
