@@ -68,7 +68,7 @@ def main(bundle: Path, raw: Path, out: Path) -> None:
     program = os.environ.get("CARDIOBIND_CHROMIUM") or shutil.which("chromium")
     with serving(bundle) as address, sync_playwright() as driver, tempfile.TemporaryDirectory() as folder:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": WIDTH_PX, "height": 900})
+        page = browser.new_page(viewport={"width": WIDTH_PX, "height": 900}, reduced_motion="reduce")
         page.goto(address)
         scored(page, raw, SUBJECT if sorted((raw / "bulk").glob(f"{SUBJECT}_*")) else "9000047")
         page.evaluate("window.scrollTo(0, 0)")
@@ -81,7 +81,7 @@ def main(bundle: Path, raw: Path, out: Path) -> None:
         seen, printed = Image.open(whole).convert("RGB"), Image.open(f"{sheet}.png").convert("RGB")
         top = seen.crop((0, 0, seen.width, min(TOP_PX, seen.height)))
         for name, picture in {"page": seen, "page_top": top, "page_printed": printed}.items():
-            (out / f"{name}.png").write_bytes(compressed(picture.quantize(64)))
+            (out / f"{name}.png").write_bytes(compressed(picture.quantize(128, Image.Quantize.MAXCOVERAGE)))
 
 
 if __name__ == "__main__":

@@ -138,6 +138,8 @@ WAYS = (
     Way(r"python tests/fuzz_formats.py .*", "slow", more=("--examples", "2", "--only", *FILES), before=made.checkout),
     *(Way(rf"python benchmarks/{name}", "slow", more=more, before=before) for name, more, before in BENCHMARKS),
     Way(r"python docs/write_endpoints.py", "run", before=made.pages),
+    Way(r"python docs/make_page_pictures.py .*", "slow", more=("OUT",), before=made.checkout,
+        instead={"BUNDLE": "my-bundle", "RAW": "raw-cohort"}),
     Way(r"python docs/make_pictures.py", "slow", more=("OUT",), before=made.checkout),
     Way(r"(export \w+=.*|wait)", "run"),
     Way(r"sbatch .*", "check", "of SLURM, which wants a cluster; its scripts are run by test_docs_slurm.py"),
