@@ -35,7 +35,7 @@ def serving(bundle: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     code = "import sys; from cardiobind.cli import main; sys.argv[0] = 'cardiobind'; main()"
     words = ["serve", "--bundle", str(bundle), "--port", str(port), "--workers", "1"]
-    server = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)  # noqa: S603
     try:
         for _ in range(2 * LONGEST_S):
             if server.poll() is not None:
@@ -75,7 +75,7 @@ def main(bundle: Path, raw: Path, out: Path) -> None:
         whole, sheet = Path(folder) / "page.png", Path(folder) / "sheet"
         page.screenshot(path=whole, full_page=True)
         sheet.with_suffix(".pdf").write_bytes(page.pdf(prefer_css_page_size=True, print_background=True))
-        subprocess.run(["pdftoppm", "-r", "130", "-png", "-singlefile", f"{sheet}.pdf", str(sheet)], check=True)
+        subprocess.run(["pdftoppm", "-r", "130", "-png", "-singlefile", f"{sheet}.pdf", str(sheet)], check=True)  # noqa: S603, S607
         browser.close()
         out.mkdir(parents=True, exist_ok=True)
         seen, printed = Image.open(whole).convert("RGB"), Image.open(f"{sheet}.png").convert("RGB")

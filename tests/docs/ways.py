@@ -53,6 +53,7 @@ PART = {"$SLURM_ARRAY_TASK_ID/64": "3/64", "2": "1"}
 TWO_MACHINES = {"8": "1", "first-machine:29400": "127.0.0.1:PORT", "cardiobind": "bin/cardiobind"}
 DRY = ("--dry-run", "--no-index", "--no-build-isolation")
 CLUSTER = "training.accelerator=cpu"
+GIVEN = {"BUNDLE": "my-bundle", "PTBXL": "path/to/ptbxl"}
 BENCHMARKS = (
     ("wide_table.py", ("--rows", "20", "--columns", "300"), made.checkout),
     ("als_baseline.py", (), made.checkout),
@@ -61,6 +62,7 @@ BENCHMARKS = (
     ("cmr_preparation.py OUT --sunnybrook .*", ("--seeds", "0", "--cines", "1", "--damaged", "1"), made.sunnybrook),
     ("ecg_quality_ptbxl.py", ("path/to/ptbxl",), made.ptbxl_and_checkout),
     ("verdicts.py .*", (), made.checkout),
+    ("likeness.py BUNDLE PTBXL", (), made.checkout),
     ("interval_coverage.py .*", ("--scale", "0.01"), made.checkout),
     ("explanations.py", ("--scale", "0.02"), made.checkout),
     ("ingest.py", ("--quick",), made.checkout),
@@ -136,7 +138,7 @@ WAYS = (
     Way(r"\.ci/run .*", "check", "it builds an environment of its own out of packages of several hundred MB"),
     Way(r"pytest( .*)?", "slow", more=("--collect-only", "-q"), before=made.checkout),
     Way(r"python tests/fuzz_formats.py .*", "slow", more=("--examples", "2", "--only", *FILES), before=made.checkout),
-    *(Way(rf"python benchmarks/{name}", "slow", more=more, before=before) for name, more, before in BENCHMARKS),
+    *(Way(rf"python benchmarks/{name}", "slow", more=more, before=before, instead=GIVEN) for name, more, before in BENCHMARKS),
     Way(r"python docs/write_endpoints.py", "run", before=made.pages),
     Way(r"python docs/make_page_pictures.py .*", "slow", more=("OUT",), before=made.checkout,
         instead={"BUNDLE": "my-bundle", "RAW": "raw-cohort"}),
