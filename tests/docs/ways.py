@@ -138,7 +138,10 @@ WAYS = (
     Way(r"\.ci/run .*", "check", "it builds an environment of its own out of packages of several hundred MB"),
     Way(r"pytest( .*)?", "slow", more=("--collect-only", "-q"), before=made.checkout),
     Way(r"python tests/fuzz_formats.py .*", "slow", more=("--examples", "2", "--only", *FILES), before=made.checkout),
-    *(Way(rf"python benchmarks/{name}", "slow", more=more, before=before, instead=GIVEN) for name, more, before in BENCHMARKS),
+    *(
+        Way(rf"python benchmarks/{name}", "slow", more=more, before=before, instead=GIVEN)
+        for name, more, before in BENCHMARKS
+    ),
     Way(r"python docs/write_endpoints.py", "run", before=made.pages),
     Way(r"python docs/make_page_pictures.py .*", "slow", more=("OUT",), before=made.checkout,
         instead={"BUNDLE": "my-bundle", "RAW": "raw-cohort"}),
