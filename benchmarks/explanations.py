@@ -341,7 +341,7 @@ def _chosen(modality: str, raw: Mapping[str, Floats], given: Mapping[str, tuple[
 
 
 STEPS = {"ecg": 300, "cmr": 200, "tabular": 300}
-MOST = {"ecg": {"validation": 15, "test": 30}, "cmr": {"validation": 60, "test": 120}}
+MOST = {"ecg": {"validation": 15, "test": 30}, "cmr": {"validation": 40, "test": 60}}
 
 
 # --- sanity -----------------------------------------------------------------------------------------------------------
@@ -464,7 +464,7 @@ def main() -> None:
     start, scale = time.perf_counter(), options.scale
     parts: list[str] = []
     counts = {
-        "ecg": {"train": 800, "validation": 120, "test": 220}, "cmr": {"train": 350, "validation": 200, "test": 440},
+        "ecg": {"train": 800, "validation": 120, "test": 220}, "cmr": {"train": 350, "validation": 100, "test": 220},
     }  # fmt: skip
     wanted = options.only or PARTS
     for modality, kinds in ENCODERS.items():

@@ -123,14 +123,20 @@ def explanation() -> dict[str, Any]:
     return {
         "modalities": {"ecg": 0.41, "cmr": -0.12, "tabular": 0.07},
         "ecg": {"rate_hz": 100, "leads": list(LEADS), "samples": ecg_parts.tolist()},
-        "cmr": {"planes": list(PLANES), "size_px": 8, "pixels": pixels.tolist()},
+        "cmr": {"planes": list(PLANES), "size_px": 8, "pixel_mm": 6.5, "pixels": pixels.tolist()},
         "tabular": [
             {"name": "age_years", "title": "Age", "unit": "years", "given": 61, "attribution": 0.09},
             {"name": "sex", "title": "Sex", "unit": None, "given": "male", "attribution": -0.02},
         ],
         "method": {
             "name": "integrated_gradients", "unit": "log hazard",
-            "ecg": {"steps": 32, "baseline": "a normal ECG, simulated"},
+            "ecg": {
+                "steps": 32, "baseline": "a normal ECG, simulated",
+                "ties": {
+                    "inside": 0.5, "missed": 0.01, "baseline_over_absence": -0.2, "shared_with_others": 0.1,
+                    "share": 0.41,
+                },
+            },
         },
     }  # fmt: skip
 

@@ -141,6 +141,12 @@ def test_the_answer_is_said_in_words(page: Page) -> None:
     assert "log hazard" in said(page, ".given")
     assert page.locator("caption:has-text('(log hazard, all of the recording)')").count() == 1
     assert page.locator("caption:has-text('What each plane did to the score (log hazard)')").count() == 1
+    assert page.locator(".plane figcaption").all_text_contents() == [
+        "end diastole", "mid beat", "end systole", "all moments together",
+    ]  # fmt: skip
+    assert "log hazard per cm². White bar: 20 mm." in said(page, ".cine .legend")
+    tied = page.locator('table:has(caption:text("From what is shown inside an input to its sum")) tbody tr')
+    assert tied.all_text_contents() == ["ECG+0.50+0.01−0.20+0.10+0.41"]
     assert "logit" not in page.content()
     assert "LVEF (%)" in said(page, ".neighbours")
     assert "endpoint" not in said(page, ".neighbours")
@@ -165,6 +171,29 @@ def test_the_paper_is_at_scale(page: Page) -> None:
         "(() => { const v = document.querySelector('.paper').viewBox.baseVal; return [v.width, v.height]; })()"
     )
     assert box["width"] / view[0] == pytest.approx(box["height"] / view[1], rel=0.01), "squares are square"
+
+
+@pytest.mark.slow
+def test_a_leads_name_lies_on_no_trace(page: Page, fake: FakeServer) -> None:
+    early = ecg(100)
+    for values in early["amplitude_mv"][:11]:
+        for start in (5, 255, 505, 755):
+            values[start : start + 5] = [2.4] * 5
+    fake.answer = (200, answer(ecg=early, explanation=None))
+    score(page)
+    overlaps = page.evaluate(
+        """(() => {
+          const boxes = [...document.querySelectorAll(".paper .lead")].map((one) => one.getBBox());
+          const points = [...document.querySelectorAll(".paper [data-lead] .trace")].flatMap((path) => {
+            const steps = Math.ceil(path.getTotalLength());
+            return Array.from({ length: steps }, (_, at) => path.getPointAtLength(at));
+          });
+          const within = (box, { x, y }) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height;
+          return [points.length, boxes.filter((box) => points.some((point) => within(box, point))).length];
+        })()"""
+    )
+    assert overlaps[0] > 1000
+    assert overlaps[1] == 0
 
 
 @pytest.mark.slow

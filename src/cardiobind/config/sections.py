@@ -165,13 +165,17 @@ class ArmConfig(Strict):
 
 
 class EvaluationConfig(Strict):
-    """Input sets to score, comparisons to test, size of the bootstrap, the ceiling of a source that knows the truth."""
+    """Input sets to score, comparisons to test, size of the bootstrap, the ceiling of a source that knows the truth.
+
+    ``examples`` is how many test subjects the report shows one by one; without it 3 simulated ones, and of others none.
+    """
 
     inputs: tuple[str, ...]
     comparisons: tuple[tuple[str, str], ...] = ()
     resamples: int = Field(1000, ge=100)
     ceiling: bool = False
-    sparse = ("ceiling",)
+    examples: int | None = Field(None, ge=0, le=6)
+    sparse = ("ceiling", "examples")
 
 
 class EndpointConfig(Strict):

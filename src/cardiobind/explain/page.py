@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cardiobind.evaluation.report import html
+from cardiobind.evaluation.report import Picture, html
 from cardiobind.explain.drawings import WORDS, said
 from cardiobind.explain.explanation import Explanation
-from cardiobind.explain.pictures import Picture, pictures, risk_picture
+from cardiobind.explain.pictures import pictures, risk_picture
 from cardiobind.explain.subject import explain
 from cardiobind.inference import Prediction, Predictor, PreparedSubject, prepare_subject
 from cardiobind.inference.prepared import Table
@@ -88,7 +88,7 @@ def subject_page(
         record: the ECG as it was recorded, to draw it at true scale; None where there is none.
         risks: of the cohort, with the same inputs; None where the bundle does not know them.
     """
-    sections = [("score", "Score", "".join(map(drawn, risk_picture(prediction, risks))) + answered(prediction))]
+    sections = [("score", "Score", "".join(map(drawn, risk_picture(prediction, risks))) + _answered(prediction))]
     if found is not None:
         sections += _explained(found, prepared, record)
     return html.page(
@@ -111,13 +111,20 @@ def drawn(picture: Picture) -> str:
     return html.picture(picture.figure, picture.alt, picture.caption, raster=picture.raster)
 
 
-def answered(prediction: Prediction) -> str:
-    """Return the answer and the verdicts on the signals as HTML tables."""
-    rows = [("", "value"), *(pair for pair in _said(prediction) if pair[1])]
-    verdicts = [("", "usable", "why"), *((m, _yes(v.usable), v.says) for m, v in prediction.verdicts.items())]
-    return html.table(rows, "The answer", text_columns=2) + (
-        html.table(verdicts, "Whether the signals can be relied on", text_columns=3) if prediction.verdicts else ""
-    )
+def _answered(prediction: Prediction) -> str:
+    found = answer_tables(prediction)
+    return "".join(html.table(rows, caption, text_columns=len(rows[0])) for caption, rows in found.items())
+
+
+def answer_tables(prediction: Prediction) -> dict[str, list[tuple[str, ...]]]:
+    """Return the answer and the verdicts on the signals: caption -> rows of text, the header first."""
+    found: dict[str, list[tuple[str, ...]]] = {
+        "The answer": [("", "value"), *(pair for pair in _said(prediction) if pair[1])]
+    }
+    if prediction.verdicts:
+        verdicts = [(WORDS.get(m, m), _yes(v.usable), v.says) for m, v in prediction.verdicts.items()]
+        found["Whether the signals can be relied on"] = [("", "usable", "why"), *verdicts]
+    return found
 
 
 def _said(prediction: Prediction) -> list[tuple[str, str]]:
@@ -168,8 +175,12 @@ def tied(found: Explanation) -> list[tuple[str, ...]]:
     """Return rows of text, the header first: what lies between the sum inside each modality and its share."""
     head = ("", "drawn inside", "+ missed by the method", "+ its baseline over its absence", "+ shared", "= share")
     inside = {m: how["ties"] for m, how in found.method.items() if isinstance(how, Mapping) and "ties" in how}
-    rows = [(WORDS.get(m, m), *(f"{own[part]:+.3f}" for part in _PARTS)) for m, own in inside.items()]
+    rows = [(WORDS.get(m, m), *(_signed(own[part]) for part in _PARTS)) for m, own in inside.items()]
     return [head, *rows]
+
+
+def _signed(value: float) -> str:
+    return "0" if abs(value) < 5e-4 else f"{value:+.3f}"
 
 
 def _added(modality: str, how: Mapping[str, Any]) -> tuple[str, ...]:

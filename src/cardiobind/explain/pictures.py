@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from matplotlib.figure import Figure
-
+from cardiobind.evaluation.report import Picture
 from cardiobind.explain.drawings import ecg_attribution, fact_shares, modality_shares
 from cardiobind.explain.explanation import Explanation
 from cardiobind.explain.planes import cine_attribution
@@ -15,27 +12,6 @@ from cardiobind.inference.trust.cohort import Histogram
 from cardiobind.modalities.records import EcgRecord
 
 SIGNED = "Orange raises the score, blue lowers it."
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture in words.
-
-    Attributes:
-        name: ``risk``, ``modalities``, ``ecg``, ``cmr`` or ``facts``.
-        heading: above it.
-        figure: the picture.
-        alt: what it shows, for those who cannot see it.
-        caption: below it.
-        raster: whether it is a photograph or a long signal.
-    """
-
-    name: str
-    heading: str
-    figure: Figure
-    alt: str
-    caption: str
-    raster: bool = False
 
 
 def risk_picture(prediction: Prediction, cohort: Histogram | None) -> list[Picture]:

@@ -11,42 +11,53 @@ from numpy.typing import NDArray
 
 from cardiobind.cohort import Cohort, Protocol
 from cardiobind.data import CohortDataset
+from cardiobind.evaluation.report import Example
 from cardiobind.explain import explain
 from cardiobind.explain.averages import FEWEST, WAVE_NAMES, Averages, average
 from cardiobind.inference import Predictor, PreparedSubject, load
+from cardiobind.pipeline.examples import Shelf, examples
 
 SUBJECTS, STEPS, SHOWN_FACTS = 40, 8, 12
 _WORDS = {"ecg": "ECG", "cmr": "cine MRI", "tabular": "medical facts"}
 Table = Sequence[Sequence[str]]
 
 
-def explained_tables(bundle: Path, cohort: Cohort, protocol: Protocol) -> dict[str, Table]:
-    """Return what scores rest on as tables by caption, the header first; none where captum is not installed.
+def explained_tables(
+    bundle: Path, cohort: Cohort, protocol: Protocol, *, shown: int = 0
+) -> tuple[dict[str, Table], list[Example]]:  # fmt: skip
+    """Return what scores rest on as tables by caption, the header first, and a few subjects, drawn.
 
-    They are means over at least 20 test subjects, those with the most modalities. No pixel is attributed.
+    The tables are means over at least 20 test subjects, those with the most modalities. No pixel is attributed. With
+    fewer subjects, or where captum is not installed, there is nothing.
 
     Args:
         bundle: of the predictor.
         cohort: it was trained on.
         protocol: which subjects are of the test.
+        shown: how many of the subjects are drawn one by one.
     """
     if find_spec("captum") is None:
-        return {}
-    predictor = load(bundle)
-    subjects = _subjects(predictor, cohort, protocol)
-    if len(subjects) < FEWEST:
-        return {}
-    found = [explain(predictor, one, steps=STEPS, inside=("ecg", "tabular")) for one in subjects]
-    return _tables(average(found, [_ecg(one) for one in subjects]))
+        return {}, []
+    shelf = Shelf(load(bundle), cohort, protocol)
+    rows = _rows(shelf.predictor, cohort, protocol)
+    if len(rows) < FEWEST:
+        return {}, []
+    subjects = _subjects(shelf, rows)
+    found = [explain(shelf.predictor, one, steps=STEPS, inside=("ecg", "tabular")) for one in subjects]
+    scores = [float(one.method["score"]) for one in found]
+    return _tables(average(found, [_ecg(one) for one in subjects])), examples(shelf, rows, scores, shown)
 
 
-def _subjects(predictor: Predictor, cohort: Cohort, protocol: Protocol) -> list[PreparedSubject]:
+def _rows(predictor: Predictor, cohort: Cohort, protocol: Protocol) -> NDArray[np.int64]:
     modalities = list(predictor.contract.inputs)
     rows = cohort.rows_with(protocol.rows("test"), modalities)
     several = np.sum([cohort.has(m)[rows] for m in modalities], axis=0)
-    chosen = np.sort(rows[np.argsort(-several, kind="stable")[:SUBJECTS]])
-    data = CohortDataset(cohort, protocol, chosen, modalities)
-    batches = [data[place] for place in range(len(chosen))]
+    return np.sort(rows[np.argsort(-several, kind="stable")[:SUBJECTS]])
+
+
+def _subjects(shelf: Shelf, rows: NDArray[np.int64]) -> list[PreparedSubject]:
+    data = CohortDataset(shelf.cohort, shelf.protocol, rows, list(shelf.predictor.contract.inputs))
+    batches = [data[place] for place in range(len(rows))]
     return [PreparedSubject({m: x for m, x in batch.signals.items() if len(x)}, {}) for batch in batches]
 
 

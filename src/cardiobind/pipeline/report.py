@@ -18,6 +18,7 @@ from cardiobind.config import digest, resolved
 from cardiobind.evaluation.report import Reconstruction, Report, write_papers, write_report
 from cardiobind.methods.contrast import EVALUATED
 from cardiobind.pipeline.components import Study
+from cardiobind.pipeline.examples import knows_truth, wanted_examples
 from cardiobind.pipeline.explained import explained_tables
 from cardiobind.pipeline.networks import load_arrays, load_history
 from cardiobind.pipeline.pretrain import ROWS
@@ -32,7 +33,8 @@ _EJECTION_FRACTION = "lvef_percent"
 
 
 def write_page(
-    study: Study, metrics: Artifact, endpoints: Sequence[Study] = (), bundle: Path | None = None
+    study: Study, metrics: Artifact, endpoints: Sequence[Study] = (), bundle: Path | None = None, *,
+    simulated: bool = False,
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write ``report.html``, ``metrics.json``, ``tables/``, model card and checklist beside the artefacts of a run.
 
@@ -41,12 +43,13 @@ def write_page(
         metrics: the evaluation.
         endpoints: a study for each endpoint that was evaluated, where there are several.
         bundle: whose scores are explained; None where none was exported.
+        simulated: whether the raw files are simulated, though their source cannot know that.
 
     Returns:
         Paths of the page and of the metrics.
     """
     page, numbers = study.workspace.out / "report.html", study.workspace.out / "metrics.json"
-    report = build_report(study, metrics, endpoints or [study], bundle)
+    report = build_report(study, metrics, endpoints or [study], bundle, simulated=simulated)
     write_report(page, report)
     write_papers(study.workspace.out, report)
     shutil.copyfile(metrics.file("metrics.json"), numbers)
@@ -83,7 +86,7 @@ def report_file(
 
 
 def build_report(
-    study: Study, metrics: Artifact, endpoints: Sequence[Study], bundle: Path | None = None
+    study: Study, metrics: Artifact, endpoints: Sequence[Study], bundle: Path | None = None, *, simulated: bool = False
 ) -> Report:  # fmt: skip
     """Return all that the page shows.
 
@@ -92,11 +95,16 @@ def build_report(
         metrics: the evaluation.
         endpoints: a study for each endpoint that was evaluated.
         bundle: whose scores are explained; None where none was exported.
+        simulated: whether the raw files are simulated, though their source cannot know that.
     """
     used, experiment = study.workspace.used, study.experiment
     aligned = used.get("align")
     embeddings = {} if aligned is None else load_arrays(aligned.file("embeddings.npz"))
     settings = {"digest": digest(experiment), **resolved(experiment)}
+    shown = wanted_examples(experiment, simulated=simulated)
+    explained, examples = ({}, []) if bundle is None else explained_tables(
+        bundle, study.cohort, study.protocol, shown=shown
+    )  # fmt: skip
     return Report(
         title=experiment.title,
         metrics=metrics.json("metrics.json"),
@@ -119,7 +127,9 @@ def build_report(
         training_labels=_training_labels(used.values()),
         settings=settings,
         made=_made(study, metrics),
-        explained={} if bundle is None else explained_tables(bundle, study.cohort, study.protocol),
+        explained=explained,
+        examples=examples,
+        simulated=simulated or knows_truth(experiment),
     )
 
 

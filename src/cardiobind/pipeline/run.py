@@ -180,7 +180,7 @@ def _result(
     best = [(ceiling or known_ceiling)(own) for own in studies if ceiling or own.experiment.evaluation.ceiling]
     metrics = evaluate_cells(study, predictors, [one for one in best if one is not None])
     bundle = _bundle(study, predictors)
-    page, numbers = write_page(study, metrics, studies, bundle)
+    page, numbers = write_page(study, metrics, studies, bundle, simulated=ceiling is not None)
     headers, rows = table(metrics)
     return Result(study.experiment.title, headers, rows, page, numbers, bundle)
 

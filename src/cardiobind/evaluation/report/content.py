@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cardiobind.artifact import Artifact
@@ -51,6 +52,44 @@ class Reconstruction:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture in words.
+
+    Attributes:
+        name: what it shows in a word, such as ``ecg``.
+        heading: above it.
+        figure: the picture.
+        alt: what it shows, for those who cannot see it.
+        caption: below it.
+        raster: whether it is a photograph or a long signal.
+    """
+
+    name: str
+    heading: str
+    figure: Figure
+    alt: str
+    caption: str
+    raster: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """One subject, shown without who it is.
+
+    Attributes:
+        title: such as ``Example 1``.
+        words: below it, or nothing.
+        tables: caption -> rows of text, the header first.
+        pictures: of the subject.
+    """
+
+    title: str
+    words: str
+    tables: Mapping[str, Sequence[Sequence[str]]]
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything a report shows. A part that is not given has no section. Nothing here is an identifier of a person.
 
@@ -80,6 +119,8 @@ class Report:
         settings: the resolved experiment, for the checklist and the model card.
         made: how the numbers came about: name such as "command" or "code version" -> text.
         explained: caption -> rows of text, the header first: what scores rest on, in the mean over subjects.
+        examples: a few subjects, one by one; only simulated ones, or where their signals may be shown.
+        simulated: whether the examples are.
     """
 
     title: str
@@ -107,6 +148,8 @@ class Report:
     settings: Mapping[str, Any] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)
     explained: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    examples: Sequence[Example] = ()
+    simulated: bool = False
 
     def source(self, section: str, file: str = "") -> str:
         """Return "From <stage> <digest>, <file>" for a section or a stage; it says so where the artefact is not known.

@@ -5,6 +5,8 @@ import { code, inputsInWords, modality, named, number, quantity, signed, words }
 
 const FACTS_SHOWN = 8;
 const FACTS_PRINTED = 6; // as print.css hides the others
+const PARTS = ["inside", "missed", "baseline_over_absence", "shared_with_others", "share"];
+const WHY = "Above, an input is compared with its absence, in the mean over the other inputs being there or not. Inside it, the recording or the facts are compared with a baseline while the others are there.";
 const MARKS = { good: "✓", doubtful: "!", bad: "✕" };
 
 /** Return the card of verdicts: how good each signal is, and whether the model has learnt from such ones. */
@@ -41,8 +43,17 @@ export function shareCard(explanation) {
     "What moved the score",
     table(`Contribution of each input (${unit(explanation)}: + raised the score, − lowered it)`, ["Input", "Sum", ""], rows),
     element("p", { class: "quiet" }, "It tells on what this network's score rests. It is no finding about the heart."),
+    ...sums(explanation),
     ...method(explanation.method),
   );
+}
+
+/** What lies between the sum of what is shown inside an input and the input's own: they are compared with different things. */
+function sums({ modalities, method: given }) {
+  const tied = Object.keys(modalities).filter((name) => given?.[name]?.ties).map((name) => [modality(name), ...PARTS.map((part) => signed(given[name].ties[part]))]);
+  if (!tied.length) return [];
+  const heads = ["Input", "Shown inside", "+ missed by the method", "+ its baseline over its absence", "+ shared with other inputs", "= its sum above"];
+  return [folded("Why the sums below differ from these", element("p", {}, WHY), element("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "How the sums are tied" }, table("From what is shown inside an input to its sum", heads, tied)))];
 }
 
 function method(given) {
@@ -52,7 +63,7 @@ function method(given) {
 
 function stated(name, value) {
   if (value === null || typeof value !== "object") return [[words(name), plain(value)]];
-  return Object.entries(value).flatMap(([inner, one]) => stated(`${name}: ${inner}`, one));
+  return Object.entries(value).filter(([inner]) => inner !== "ties").flatMap(([inner, one]) => stated(`${name}: ${inner}`, one));
 }
 
 const plain = (value) => (typeof value === "number" ? number(value) : words(value));

@@ -7,6 +7,7 @@ import { number } from "./words.js";
 export const MM_PER_S = 25;
 export const MM_PER_MV = 10;
 const [LEFT, RIGHT, FOOT, SECONDS] = [15, 5, 7, 10];
+const NAME = { wide: 8, tall: 3, least: 7 };
 const BY_THREE = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"], ["II"]];
 const ALL = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
 
@@ -68,9 +69,17 @@ function placed(shown, { rows, least, most, edge }) {
 }
 
 function reached(strips) {
-  const offsets = strips.flatMap((one) => one.samples.filter((value) => value !== null).map((value) => value - one.middle));
+  const offsets = strips.flatMap((one) => heights(one, one.samples));
   const [high, low] = offsets.reduce(([most, least], value) => [Math.max(most, value), Math.min(least, value)], [0, 0]);
-  return { above: high * MM_PER_MV, below: -low * MM_PER_MV };
+  return { above: Math.max(high, ...strips.map((one) => footOfName(one) + NAME.tall)), below: -low };
+}
+
+const heights = (strip, samples) => samples.filter((value) => value !== null).map((value) => (value - strip.middle) * MM_PER_MV);
+
+/** Return how far above the baseline a lead's name stands (mm): above whatever the trace does below it. */
+function footOfName(strip) {
+  const beneath = strip.samples.slice(0, Math.ceil((NAME.wide / MM_PER_S) * strip.rate) + 1);
+  return Math.max(NAME.least, heights(strip, beneath).reduce((most, value) => Math.max(most, value), 0) + 1.5);
 }
 
 const room = (needed, least, most) => Math.min(most, Math.max(5 * Math.ceil(least / 5), 5 * Math.ceil((needed + 2) / 5)));
@@ -106,7 +115,7 @@ function label(strip, baseline) {
   const x = strip.begin * MM_PER_S;
   const tick = strip.column ? drawing("path", { class: "tick", d: `M${x} ${baseline - 2.5}v5` }) : null;
   const name = strip.absent ? `${strip.lead} (absent)` : strip.lead;
-  return [tick, drawing("text", { class: "lead", x: x + 1.2, y: baseline - 8.5 }, name)];
+  return [tick, drawing("text", { class: "lead", x: x + 1.2, y: Math.max(NAME.tall, baseline - footOfName(strip)) }, name)];
 }
 
 const pulse = (baseline) => drawing("path", { class: "trace", d: `M-10 ${baseline}h1.5v-${MM_PER_MV}h5v${MM_PER_MV}h1.5` });
