@@ -102,11 +102,11 @@ class Shelf:
 
     def _signs(self, row: int, modality: str, signal: NDArray[np.float32]) -> NDArray[np.float64]:
         if modality == "tabular":
-            return table_signs(signal, self.predictor.contract.inputs[modality].cardinalities)[0]
+            return np.asarray(table_signs(signal, self.predictor.contract.inputs[modality].cardinalities)[0])
         stored = self.cohort.read(modality, [row])[0]
-        return (
-            ecg_signs(stored, float(self.cohort.spec("ecg").rate_hz or 0)) if modality == "ecg" else cmr_signs(stored)
-        )
+        if modality == "ecg":
+            return ecg_signs(stored, float(self.cohort.spec("ecg").rate_hz or 0))
+        return cmr_signs(stored)
 
 
 def examples(shelf: Shelf, rows: Rows, scores: Sequence[float], count: int) -> list[Example]:
@@ -120,7 +120,8 @@ def examples(shelf: Shelf, rows: Rows, scores: Sequence[float], count: int) -> l
         scores: (n,) theirs.
         count: how many to show.
     """
-    found, taken = [], set[int]()
+    found: list[Example] = []
+    taken: set[int] = set()
     for words, percentile in _percentiles(count):
         for place in _nearest(scores, percentile):
             prepared = shelf.subject(int(rows[place]))
