@@ -92,21 +92,26 @@ OPTIONS = {
 
 
 def make_method(name, seed=0, **options):
-    """Build a registered method on what its first argument asks for: towers, or the first encoder it takes."""
+    """Build a registered method on what its first argument asks for: towers, or the first encoder it takes.
+
+    ``measured, of ecg`` is `measured` on the encoder of ECGs.
+    """
+    name, _, wanted = name.partition(", of ")
     build, options = METHODS.get(name), OPTIONS.get(name, {}) | options
     torch.manual_seed(seed)
     if next(iter(inspect.signature(build).parameters)) == "towers":
         return build(make_towers(), **options)
-    for modality in ("cmr", "ecg", "tabular", "ecg, causal"):
+    for modality in (wanted,) if wanted else ("cmr", "ecg", "tabular", "ecg, causal"):
         with contextlib.suppress(ConfigError):
             return _given_measurements(build(make_encoder(modality), **options))
     raise AssertionError(f"no encoder suits {name}")
 
 
 def _given_measurements(method):
-    """Let a method that learns what is measured in an ECG learn the label of `TinyCohort` in the place of each."""
+    """Let a method that learns what is measured learn the label of `TinyCohort` in the place of each measurement."""
     if getattr(method, "learns_measurements", False):
-        method.targets = lambda batch: batch.labels[batch.present["ecg"], None].repeat(1, method.head.out_features)
+        (own,) = method.modalities
+        method.targets = lambda batch: batch.labels[batch.present[own], None].repeat(1, method.head.out_features)
     return method
 
 

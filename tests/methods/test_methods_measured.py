@@ -9,6 +9,7 @@ import torch
 from cardiobind.data import Batch
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods import Measured, learn
+from cardiobind.modalities.cmr.measurements import OF_SLICE
 from cardiobind.modalities.ecg.measurement_targets import TARGETS
 from cardiobind.training import TrainingSettings
 
@@ -88,6 +89,39 @@ def test_labels_of_another_kind_are_refused(encoder):
             m.training_step(batch(labels, torch.zeros(2, 12, 200), [True, True]))
 
 
-def test_it_is_for_ecgs(encoder):
+def test_of_cines_it_learns_what_is_measured_in_a_cine(encoder, tmp_path):
+    class Pools:
+        """Cines with a bright square, whose size every target tells."""
+
+        def __init__(self, seed):
+            g = np.random.default_rng(seed)
+            self.half = g.integers(3, 12, 64)
+            self.cmr = (0.1 * g.normal(size=(64, 3, 32, 32)) - 1).astype(np.float32)
+            for cine, half in zip(self.cmr, self.half, strict=True):
+                cine[:, 16 - half : 16 + half, 16 - half : 16 + half] += 2
+            self.present = {"cmr": np.ones(64, bool)}
+
+        def __len__(self):
+            return 64
+
+        def batch(self, rows):
+            i = np.asarray(rows)
+            labels = torch.from_numpy(np.repeat((self.half[i, None] - 7) / 2.6, len(OF_SLICE), 1)).float()
+            return Batch(torch.from_numpy(i), {"cmr": torch.from_numpy(self.cmr[i])},
+                         {"cmr": torch.ones(len(i), dtype=torch.bool)}, labels)  # fmt: skip
+
+    torch.manual_seed(0)
+    method = Measured(encoder("cmr"))
+    assert method.modalities == ("cmr",)
+    assert method.head.out_features == len(OF_SLICE)
+    settings = TrainingSettings(steps=40, round_steps=40, batch_size=32, accelerator="cpu", learning_rate=5e-3)
+    history = learn(method, Pools(0), Pools(1), settings, seed=0, work=tmp_path, title="measured")
+    assert history.rows[-1]["validation_r2"] > 0.8
+    with pytest.raises(InputError, match="no measurements"):
+        method.training_step(Batch(torch.arange(2), {"cmr": torch.zeros(2, 3, 32, 32)},
+                                   {"cmr": torch.ones(2, dtype=torch.bool)}, torch.zeros(2, K)))  # fmt: skip
+
+
+def test_it_is_for_signals(encoder):
     with pytest.raises(ConfigError, match="not defined"):
-        Measured(encoder("cmr"))
+        Measured(encoder("tabular"))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from cardiobind.errors import InputError
-from cardiobind.modalities.ecg.measurement_targets import LARGEST_SD, TARGETS, measurement_targets
+from cardiobind.modalities.ecg.measurement_targets import TARGETS, measurement_targets
 from cardiobind.modalities.ecg.measurements import MEASUREMENTS
+from cardiobind.modalities.standard_scores import LARGEST_SD
 
 
 def measured(n: int = 40) -> np.ndarray:

@@ -126,6 +126,7 @@ def test_a_table_model_cannot_be_exported(fitted: dict[str, Artifact], tmp_path:
         (('arms.0={name="risk score",kind="risk_score"}',), "not in the inputs"),
         (('arms.1={name="b",kind="boosted_table",inputs=["ecg"]}',), "not in the inputs"),
         (('arms.2={name="b",kind="boosted_ecg_table",inputs=["ecg"]}',), "not in the inputs"),
+        (('arms.2={name="b",kind="boosted_cmr",inputs=["ecg+tabular"]}',), "experiment lacks"),
         (('arms.0={name="r",kind="risk_score",inputs=["tabular"],options={columns=["age"]}}',), "no such column"),
         (("tabular.features=['height_cm']",), "none of the risk factors"),
         (('arms.0={name="r",kind="risk_score",inputs=["tabular"],options={column=["age"]}}',), "unknown option"),
@@ -144,7 +145,7 @@ def test_an_ecg_that_is_too_slow_to_be_measured_is_refused_before_any_training(
     make: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(prepared, tmp_path / "run")
-    monkeypatch.setattr("cardiobind.pipeline.measured.SLOWEST_RATE_HZ", 1e4)
+    monkeypatch.setattr("cardiobind.modalities.measurable.SLOWEST_RATE_HZ", 1e4)
     with pytest.raises(ConfigError, match="cannot measure an ECG of that rate"):
         pipeline.run_until("finetune", only_tables(make), folder)
     assert not list(folder.glob("predictor-*"))

@@ -35,7 +35,7 @@ def test_kills_change_no_bit(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS.names())
+@pytest.mark.parametrize("method", [*METHODS.names(), "measured, of ecg"])
 def test_twenty_kills_change_no_bit(method, tmp_path):
     check(kill(method, 20, tmp_path), 20)
 

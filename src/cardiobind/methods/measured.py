@@ -1,4 +1,4 @@
-"""Learning to measure: the ECG encoder tells what a delineation algorithm finds in the same ECG."""
+"""Learning to measure: an encoder tells what classical analysis finds in the same ECG or cine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cardiobind.data import Batch
 from cardiobind.errors import InputError
 from cardiobind.methods.base import METHODS, Step, having, require_modality, zero_loss
 from cardiobind.methods.views import Views
-from cardiobind.modalities.ecg.measurement_targets import TARGETS
+from cardiobind.modalities.measurable import MEASURABLE
 from cardiobind.models import Encoder, MeanPool, Tower
 from cardiobind.objectives import gather_rows
 from cardiobind.training import TrainingSettings, decay_groups
@@ -21,24 +21,24 @@ from cardiobind.training.protocol import Outputs
 
 @METHODS.register("measured")
 class Measured(nn.Module):
-    """Regression of the measurements of an ECG (rate, intervals, axes, waves of each lead) on its embedding.
+    """Regression of the measurements of an ECG (rate, intervals, waves) or cine (pool, wall, motion) on its embedding.
 
-    No label is needed: the targets are computed from the ECG itself, by `cardiobind.modalities.ecg.measurements`. Since
-    the regression is linear, the mean token holds them linearly, and a classifier that starts from few labels starts
-    from a century of electrocardiography instead of from pixels.
+    No label is needed: the targets are computed from the signal itself, by `cardiobind.modalities.ecg.measurements` or
+    `cardiobind.modalities.cmr.measurements`. Since the regression is linear, the mean token holds them linearly, and a
+    classifier that starts from few labels starts from what cardiologists measure instead of from pixels.
 
     Args:
-        encoder: of ECGs, of any kind; it holds the pre-trained weights afterwards.
-        crop_s: length of the random stretch that is seen, None for the whole record; measured is the whole record.
-        augment_probability: with which an ECG is augmented. The paper's augmentations rescale leads and blur waves,
-            which changes what is measured, so none by default.
+        encoder: of ECGs or cines, of any kind; it holds the pre-trained weights afterwards.
+        crop_s: length of the random stretch of an ECG that is seen, None for the whole; measured is the whole record.
+        augment_probability: with which a signal is augmented. The paper's augmentations rescale leads and blur waves,
+            turn, flip and resize images, which changes what is measured, so none by default.
         lead_dropout: probability with which an ECG loses a random part of its leads.
 
     Raises:
-        ConfigError: the encoder is none of ECGs, or an option is out of range.
+        ConfigError: the encoder is of neither, or an option is out of range.
 
     Source: the supervised pretext of physiological features (Sarkar and Etemad 2020, arXiv 2002.03898, learn which
-        transformation was applied; here what was measured), with the measurements of `MEASUREMENTS`.
+        transformation was applied; here what was measured), with the measurements of `MEASURABLE`.
     """
 
     monitor = "r2"
@@ -50,19 +50,21 @@ class Measured(nn.Module):
         lead_dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
-        require_modality(encoder.inputs.modality, ("ecg",), "learning to measure")
-        self.modalities: tuple[str, ...] = ("ecg",)
+        modality = encoder.inputs.modality
+        require_modality(modality, tuple(MEASURABLE), "learning to measure")
+        self.modality = modality
+        self.modalities: tuple[str, ...] = (modality,)
         self.tower = Tower(encoder, MeanPool())
-        self.head = nn.Linear(encoder.width, len(TARGETS))
+        self.head = nn.Linear(encoder.width, len(MEASURABLE[modality].targets(encoder.inputs)))
         self.views = Views.of(
-            {"ecg": encoder.inputs}, crop_s=crop_s, probability=augment_probability, corruption=0.0,
+            {modality: encoder.inputs}, crop_s=crop_s, probability=augment_probability, corruption=0.0,
             lead_dropout=lead_dropout,
         )  # fmt: skip
 
     def training_step(self, batch: Batch) -> Step:
         """Return the mean squared error of what was measured, over the subjects of all processes."""
-        x = batch.signals["ecg"]
-        guess = gather_rows(self.head(self.tower(self.views.random("ecg", x))).float())
+        x = batch.signals[self.modality]
+        guess = gather_rows(self.head(self.tower(self.views.random(self.modality, x))).float())
         truth = gather_rows(self.targets(batch))
         there = truth.isfinite()
         error = torch.where(there, guess - truth.nan_to_num(), 0.0).square().sum() / there.sum().clamp(min=1)
@@ -70,7 +72,7 @@ class Measured(nn.Module):
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
         """Return what is told (P, K) of the central crop, and what was measured."""
-        (x,) = self.views.fixed("ecg", batch.signals["ecg"])
+        (x,) = self.views.fixed(self.modality, batch.signals[self.modality])
         return {"told": self.head(self.tower(x)).float(), "measured": self.targets(batch)}
 
     def summarise(self, outputs: Outputs) -> dict[str, float]:
@@ -86,21 +88,21 @@ class Measured(nn.Module):
         return {"r2": float(np.mean(shares or [undefined])), "loss": float(np.mean(errors or [undefined]))}
 
     def targets(self, batch: Batch) -> Tensor:
-        """Return the targets (P, K) of the subjects that have an ECG.
+        """Return the targets (P, K) of the subjects that have the signal.
 
         Raises:
             InputError: the batch brings no measurements.
         """
-        labels = batch.labels
-        if labels is None or labels.ndim != 2 or labels.shape[1] != len(TARGETS):
+        labels, known = batch.labels, self.head.out_features
+        if labels is None or labels.ndim != 2 or labels.shape[1] != known:
             got = None if labels is None else tuple(labels.shape)
-            raise InputError("labels are no measurements", expected=f"(B, {len(TARGETS)})", got=got)
-        return labels[batch.present["ecg"]].float()
+            raise InputError("labels are no measurements", expected=f"(B, {known})", got=got)
+        return labels[batch.present[self.modality]].float()
 
     def parameter_groups(self, settings: TrainingSettings) -> list[dict[str, Any]]:
         """Return the groups of all weights."""
         return decay_groups(self.parameters(), learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
 
     def usable(self, present: Any) -> Any:
-        """Return who has an ECG."""
+        """Return who has the signal."""
         return having(present, self.modalities, 1)

@@ -15,11 +15,10 @@ from cardiobind.data import CohortDataset
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.methods import METHODS, Method, embed, learn
 from cardiobind.methods.masked import Masked
-from cardiobind.modalities.ecg.measurement_targets import TARGETS
 from cardiobind.models import Encoder, Tower, load_weights
 from cardiobind.pipeline.components import NETWORK_ROOMS, Study, build_towers, options, seeded, training_settings
 from cardiobind.pipeline.first_weights import encoder_facts, first_encoder
-from cardiobind.pipeline.measured import check_measurable, measured_ecgs, measurements_to_learn
+from cardiobind.pipeline.measured import check_measurable, measured, measurements_to_learn, targets_of
 from cardiobind.pipeline.networks import load_state, save_arrays, save_network, save_rest
 from cardiobind.pipeline.workspace import Stage
 from cardiobind.tasks import TASKS
@@ -59,12 +58,12 @@ def pretrain(study: Study, modality: str, suffix: str = "") -> Artifact | None:
         "seed": study.experiment.seed,
     }
 
-    measured = measured_ecgs(study) if _learns_measurements(part.pretrain) else None
+    found = measured(study, modality) if _learns_measurements(part.pretrain) else None
 
     def build(stage: Stage) -> None:
         encoder = build_encoder_of(study, modality)
         method = build_method(part.pretrain, encoder)
-        labels = None if measured is None else measurements_to_learn(study, measured)
+        labels = None if found is None else measurements_to_learn(study, modality, found)
         history = _learn(study, stage, method, part.pretrain, f"pre-train {modality}{suffix}", labels)
         with stage.commit() as folder:
             save_network(folder, encoder, config, history)
@@ -73,7 +72,7 @@ def pretrain(study: Study, modality: str, suffix: str = "") -> Artifact | None:
 
     return study.workspace.obtain(
         f"pretrain-{modality}{suffix}", "encoder", build, config=config, rooms=NETWORK_ROOMS,
-        parents=[*_parents(study), *([] if measured is None else [measured])],
+        parents=[*_parents(study), *([] if found is None else [found])],
         together=not part.pretrain.training.alone,
     )  # fmt: skip
 
@@ -204,8 +203,9 @@ def rehearse_method(study: Study, method: Method) -> None:
     with torch.inference_mode():
         labels = auxiliary_labels(study, method)
         if getattr(method, "learns_measurements", False):
-            check_measurable(study, type(method).__name__)
-            labels = np.full((len(study.cohort), len(TARGETS)), np.nan)
+            (modality,) = method.modalities
+            check_measurable(study, modality, type(method).__name__)
+            labels = np.full((len(study.cohort), targets_of(study, modality)), np.nan)
         shown = dataset(study, rows, method.modalities, labels)
         method.evaluate_batch(shown.batch(range(len(rows))))
 

@@ -1,4 +1,4 @@
-"""Arms that boost trees on what can be written in a table: the medical facts, and what is measured in the ECG."""
+"""Arms that boost trees on what can be written in a table: medical facts, what is measured in ECG and cine."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from cardiobind.errors import ConfigError
 from cardiobind.methods.boosting import Boosted, boosted_of
+from cardiobind.modalities.measurable import MEASURABLE
 from cardiobind.modalities.tabular.design import gaps_as_nan
 from cardiobind.pipeline.arms.base import ARMS, Arm
 from cardiobind.pipeline.arms.cell import Cell
 from cardiobind.pipeline.arms.on_features import Features, check_inputs, fit_on_features
-from cardiobind.pipeline.measured import check_measurable, ecg_measurements
+from cardiobind.pipeline.measured import check_measurable, measurements
 from cardiobind.pipeline.workspace import Stage
 
 
@@ -27,18 +28,18 @@ def table_features(cell: Cell) -> Features:
     return lambda wanted: gaps_as_nan(contract.encode(cohort.table.iloc[wanted]))
 
 
-def ecg_features(cell: Cell) -> Features:
-    """Return how samples that have an ECG become what is measured in it, NaN where it cannot be measured."""
-    stored, rows = ecg_measurements(cell.study), np.flatnonzero(cell.study.cohort.has("ecg"))
+def measured_features(cell: Cell, modality: str) -> Features:
+    """Return how samples that have a signal become what is measured in it, NaN where it cannot be measured."""
+    stored, rows = measurements(cell.study, modality), np.flatnonzero(cell.study.cohort.has(modality))
     return lambda wanted: np.asarray(stored[np.searchsorted(rows, wanted)], dtype=np.float32)
 
 
 def rehearse_boosted(cell: Cell, sees: tuple[str, ...]) -> None:
-    """Check inputs, kind of endpoint, and that the ECG can be measured at its rate."""
+    """Check inputs, kind of endpoint, and that what is to be measured can be."""
     check_inputs(cell, sees)
     boosted_of(cell.task.kind, cell.objective())
-    if "ecg" in sees:
-        check_measurable(cell.study, cell.arm.name)
+    for modality in set(sees) & set(MEASURABLE):
+        check_measurable(cell.study, modality, cell.arm.name)
 
 
 def fit_boosted(cell: Cell, stage: Stage, sees: tuple[str, ...]) -> None:
@@ -56,7 +57,9 @@ def _chosen(model: Boosted) -> dict[str, object]:
     return {"trees": [{**asdict(trees), "rounds": rounds} for trees, rounds in outputs]}
 
 
-FEATURES: Mapping[str, Callable[[Cell], Features]] = {"ecg": ecg_features, "tabular": table_features}
+FEATURES: Mapping[str, Callable[[Cell], Features]] = {
+    **{modality: partial(measured_features, modality=modality) for modality in MEASURABLE}, "tabular": table_features,
+}  # fmt: skip
 
 
 def _register(name: str, *sees: str) -> None:
@@ -66,3 +69,5 @@ def _register(name: str, *sees: str) -> None:
 _register("boosted_table", "tabular")
 _register("boosted_ecg", "ecg")
 _register("boosted_ecg_table", "ecg", "tabular")
+_register("boosted_cmr", "cmr")
+_register("boosted_all", "cmr", "ecg", "tabular")

@@ -13,7 +13,9 @@ _GAPS: Mapping[str, tuple[str, ...]] = {
     "Networks impute nothing: they are told what is absent.": ("network", "semi_supervised"),
     "Risk scores take an absent value for the median of the training rows (of categories, the commonest), and a column "
     "tells the gap.": ("risk_score",),
-    "Boosted trees learn which way a gap goes.": ("boosted_table", "boosted_ecg", "boosted_ecg_table"),
+    "Boosted trees learn which way a gap goes.": (
+        "boosted_table", "boosted_ecg", "boosted_ecg_table", "boosted_cmr", "boosted_all",
+    ),
     "Linear models of features are fitted on those who have all modalities they see.": (
         "linear_probe", "random_kernels",
     ),
