@@ -24,12 +24,12 @@ def standard_scores(values: NDArray[np.floating], training: NDArray[np.bool_], w
     Raises:
         InputError: nothing varies among the training rows.
     """
-    values = np.asarray(values, dtype=np.float64)
-    mean, sd = _mean_and_sd(values[training])
+    numbers: Array = np.asarray(values, dtype=np.float64)
+    mean, sd = _mean_and_sd(numbers[training])
     if not np.isfinite(mean[sd > 0]).any():
         raise InputError(f"nothing that is measured varies among the training {what}", where="measurements")
     with np.errstate(invalid="ignore", divide="ignore"):
-        scored = np.where(sd > 0, (values - mean) / sd, np.nan)
+        scored = np.where(sd > 0, (numbers - mean) / sd, np.nan)
     return np.clip(scored, -LARGEST_SD, LARGEST_SD)
 
 
