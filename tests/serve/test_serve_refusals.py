@@ -7,9 +7,11 @@ import io
 import json
 import os
 import socket
+import threading
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -198,16 +200,24 @@ async def send_slowly(app: Any, pieces: Sequence[bytes], go_on: Any) -> int:
 
 
 def test_one_request_too_many_is_told_when_to_come_again(predictor: Predictor) -> None:
-    """While a slow body holds the only place."""
-    with serving(predictor, Settings(workers=1, most_requests=1)) as client:
-        portal: Any = client.portal
-        go_on = portal.call(asyncio.Event)
-        first = portal.start_task_soon(send_slowly, client.app, [b'{"facts": ', b'{"age_years": 60}}'], go_on.wait)
-        while "cardiobind_predictions_working 1" not in client.get("/v1/metrics").text:
-            time.sleep(0.01)
-        refused = client.post("/v1/predict/json", json={"facts": {"age_years": 60}})
-        portal.call(go_on.set)
-        assert first.result(30) == 200
+    """While an answer in work holds the only place."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def explain(*_: Any) -> dict[str, Any]:
+        begun.set()
+        go_on.wait(30)
+        return {}
+
+    asked = {"facts": (None, '{"age_years": 60}'), "explain": (None, "true")}
+    with serving(predictor, Settings(workers=1, most_requests=1), explain=explain) as client:
+        with ThreadPoolExecutor(1) as thread:
+            first = thread.submit(client.post, "/v1/predict", files=asked)
+            try:
+                assert begun.wait(30)
+                refused = client.post("/v1/predict/json", json={"facts": {"age_years": 60}})
+            finally:
+                go_on.set()
+            assert first.result(30).status_code == 200
     assert error_of(refused, 429)["code"] == "busy"
     assert int(refused.headers["retry-after"]) > 0
 
