@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import made
-from small import A_CELL, AF, FILES, HOSPITALS, PAPER, PTBXL, PTBXL_BEST, RESNET, TABLE, TINY, VIT
+from small import A_CELL, CAD, FILES, HOSPITALS, PAPER, PTBXL, PTBXL_BEST, RESNET, TABLE, TINY, VIT
 
 from documented import Command
 from walking import SMALL
@@ -125,9 +125,10 @@ WAYS = (
     Way(r"cardiobind run ptbxl_mi .*", "slow", more=PTBXL),
     Way(r"cardiobind run ptbxl_best .*", "slow", more=PTBXL_BEST),
     Way(r"cardiobind run uci_heart .*", "slow", more=HOSPITALS, before=made.hospitals),
-    Way(r"cardiobind finetune table --only=\"task=af\"", "slow", more=AF),
+    Way(r"cardiobind finetune table --only=\"task=cad\"", "slow", more=CAD),
     Way(r"cardiobind finetune table --only=.* --again", "slow", more=A_CELL),
-    Way(r"cardiobind (run table_demo|run table(_measured)?( \S+)*|align table|finetune table .*)", "slow", more=TABLE),
+    Way(r"cardiobind (run table_demo|run table(_measured|_cine)?( \S+)*|align table|finetune table .*)", "slow",
+        more=TABLE),
     Way(r"pip wheel .*", "slow", more=("--no-deps", "--no-build-isolation"), before=made.checkout),
     Way(r"tar -cf wheels.tar wheels", "slow", before=made.wheels),
     Way(r"tar -xf wheels.tar", "slow", before=made.wheels_in_a_tar),
