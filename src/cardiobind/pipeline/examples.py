@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from cardiobind.explain.pictures import pictures, risk_picture
 from cardiobind.inference import Prediction, Predictor, PreparedSubject
 from cardiobind.inference.trust.combinations import IMPOSSIBLE, contradictions
 from cardiobind.inference.trust.signs import cmr_signs, ecg_signs, table_signs
+from cardiobind.inference.trust.texture import ecg_texture
 from cardiobind.modalities.records import EcgRecord
 from cardiobind.sources import SOURCES
 
@@ -83,13 +85,18 @@ class Shelf:
         record = self.ecg(row) if "ecg" in signals else None
         quality = {m: self._quality(row, m, facts) for m in signals}
         signs = {m: self._signs(row, m, signals[m].numpy()) for m in signals}
-        return PreparedSubject(signals, quality, tuple(missing), signs=signs, ecg=record)
+        texture = ecg_texture(*self._counts(row)) if record is not None else None
+        return PreparedSubject(signals, quality, tuple(missing), signs=signs, texture=texture, ecg=record)
 
     def ecg(self, row: int) -> EcgRecord:
         """Return a stored ECG in mV, absent leads NaN."""
-        amplitude_mv = self.cohort.read("ecg", [row])[0].astype(np.float32) / 1000
+        counts, rate_hz = self._counts(row)
+        amplitude_mv = counts.astype(np.float32) / 1000
         amplitude_mv[~amplitude_mv.any(axis=1)] = np.nan
-        return EcgRecord(amplitude_mv, float(self.cohort.spec("ecg").rate_hz or 0))
+        return EcgRecord(amplitude_mv, rate_hz)
+
+    def _counts(self, row: int) -> tuple[NDArray[Any], float]:
+        return self.cohort.read("ecg", [row])[0], float(self.cohort.spec("ecg").rate_hz or 0)
 
     def _quality(self, row: int, modality: str, facts: pd.Series[float]) -> tuple[str, ...]:
         if modality == "tabular":
@@ -103,10 +110,7 @@ class Shelf:
     def _signs(self, row: int, modality: str, signal: NDArray[np.float32]) -> NDArray[np.float64]:
         if modality == "tabular":
             return np.asarray(table_signs(signal, self.predictor.contract.inputs[modality].cardinalities)[0])
-        stored = self.cohort.read(modality, [row])[0]
-        if modality == "ecg":
-            return ecg_signs(stored, float(self.cohort.spec("ecg").rate_hz or 0))
-        return cmr_signs(stored)
+        return ecg_signs(*self._counts(row)) if modality == "ecg" else cmr_signs(self.cohort.read(modality, [row])[0])
 
 
 def examples(shelf: Shelf, rows: Rows, scores: Sequence[float], count: int) -> list[Example]:
