@@ -91,7 +91,7 @@ class Shelf:
     def ecg(self, row: int) -> EcgRecord:
         """Return a stored ECG in mV, absent leads NaN."""
         counts, rate_hz = self._counts(row)
-        amplitude_mv = counts.astype(np.float32) / 1000
+        amplitude_mv = np.asarray(counts.astype(np.float32) / 1000, np.float32)
         amplitude_mv[~amplitude_mv.any(axis=1)] = np.nan
         return EcgRecord(amplitude_mv, rate_hz)
 
