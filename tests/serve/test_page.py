@@ -58,7 +58,7 @@ def page(window: Page, fake: FakeServer) -> Page:
     window.emulate_media(media="null", reduced_motion="no-preference")
     window.set_viewport_size({"width": 1280, "height": 900})
     window.goto(fake.address)
-    window.wait_for_selector("#model-facts tr")
+    window.wait_for_selector("#model-facts tr", state="attached")
     return window
 
 
