@@ -1,6 +1,14 @@
 """Ways of learning: what one training step computes and what validation measures."""
 
-from cardiobind.methods.align import AlignAllPairs, AlignGram, AlignJoint, AlignSigmoid, AlignSymile, AlignToTable
+from cardiobind.methods.align import (
+    AlignAllPairs,
+    AlignGram,
+    AlignJoint,
+    AlignSigmoid,
+    AlignSymile,
+    AlignToMeasured,
+    AlignToTable,
+)
 from cardiobind.methods.base import METHODS, Method, Step, embedding_spread
 from cardiobind.methods.contrast import TwoViews, scarf, simclr
 from cardiobind.methods.cpc import Cpc
@@ -21,6 +29,7 @@ __all__ = [
     "AlignJoint",
     "AlignSigmoid",
     "AlignSymile",
+    "AlignToMeasured",
     "AlignToTable",
     "Cpc",
     "Finetune",

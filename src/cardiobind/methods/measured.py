@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from cardiobind.data import Batch
-from cardiobind.errors import InputError
 from cardiobind.methods.base import METHODS, Step, having, require_modality, zero_loss
+from cardiobind.methods.measurement_errors import explained, measurements_of, squared_error
 from cardiobind.methods.views import Views
 from cardiobind.modalities.measurable import MEASURABLE
 from cardiobind.models import Encoder, MeanPool, Tower
@@ -65,10 +63,7 @@ class Measured(nn.Module):
         """Return the mean squared error of what was measured, over the subjects of all processes."""
         x = batch.signals[self.modality]
         guess = gather_rows(self.head(self.tower(self.views.random(self.modality, x))).float())
-        truth = gather_rows(self.targets(batch))
-        there = truth.isfinite()
-        error = torch.where(there, guess - truth.nan_to_num(), 0.0).square().sum() / there.sum().clamp(min=1)
-        return Step(error + zero_loss([guess]))
+        return Step(squared_error(guess, gather_rows(self.targets(batch))) + zero_loss([guess]))
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
         """Return what is told (P, K) of the central crop, and what was measured."""
@@ -77,15 +72,7 @@ class Measured(nn.Module):
 
     def summarise(self, outputs: Outputs) -> dict[str, float]:
         """Return the mean over measurements of the share of variance explained, at least -1, and the squared error."""
-        told, measured = outputs["told"], outputs["measured"]
-        shares, errors = [], []
-        for guess, truth in zip(told.T, measured.T, strict=True):
-            there = np.isfinite(truth)
-            if there.sum() >= 2 and (spread := float(truth[there].var())) > 0:
-                errors.append(float(np.mean((guess[there] - truth[there]) ** 2)))
-                shares.append(max(-1.0, 1.0 - errors[-1] / spread))
-        undefined = float("nan")
-        return {"r2": float(np.mean(shares or [undefined])), "loss": float(np.mean(errors or [undefined]))}
+        return explained(outputs["told"], outputs["measured"])
 
     def targets(self, batch: Batch) -> Tensor:
         """Return the targets (P, K) of the subjects that have the signal.
@@ -93,11 +80,7 @@ class Measured(nn.Module):
         Raises:
             InputError: the batch brings no measurements.
         """
-        labels, known = batch.labels, self.head.out_features
-        if labels is None or labels.ndim != 2 or labels.shape[1] != known:
-            got = None if labels is None else tuple(labels.shape)
-            raise InputError("labels are no measurements", expected=f"(B, {known})", got=got)
-        return labels[batch.present[self.modality]].float()
+        return measurements_of(batch, self.head.out_features)[batch.present[self.modality]]
 
     def parameter_groups(self, settings: TrainingSettings) -> list[dict[str, Any]]:
         """Return the groups of all weights."""

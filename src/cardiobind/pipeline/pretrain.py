@@ -104,18 +104,22 @@ def align(study: Study, encoders: Mapping[str, Artifact], suffix: str = "") -> A
         "seed": study.experiment.seed,
     }
 
+    found = measured(study, "cmr") if _learns_measurements(chosen) else None
+
     def build(stage: Stage) -> None:
         towers = build_towers(study.experiment, study.protocol.specs, study.experiment.seed)
-        for modality, found in encoders.items():
-            load_weights(towers[modality].encoder, load_state(found))
+        for modality, encoder in encoders.items():
+            load_weights(towers[modality].encoder, load_state(encoder))
         method = build_method(chosen, towers)
-        history = _learn(study, stage, method, chosen, f"align{suffix}", auxiliary_labels(study, method))
+        learnt = auxiliary_labels(study, method)
+        labels = learnt if found is None else measurements_to_learn(study, "cmr", found)
+        history = _learn(study, stage, method, chosen, f"align{suffix}", labels)
         with stage.commit() as folder:
             save_network(folder, method.towers, config, history)  # type: ignore[attr-defined]
             save_rest(folder / ALIGNMENT, method, without="towers")  # type: ignore[arg-type]
             save_arrays(folder / "embeddings.npz", _embeddings(study, towers, options(chosen.method).get("crop_s")))
 
-    parents = [*_parents(study), *encoders.values()]
+    parents = [*_parents(study), *encoders.values(), *([] if found is None else [found])]
     return study.workspace.obtain(
         f"align{suffix}", "aligned", build, config=config, rooms=NETWORK_ROOMS, parents=parents,
         together=not chosen.training.alone,
@@ -203,7 +207,7 @@ def rehearse_method(study: Study, method: Method) -> None:
     with torch.inference_mode():
         labels = auxiliary_labels(study, method)
         if getattr(method, "learns_measurements", False):
-            (modality,) = method.modalities
+            modality = "cmr" if "cmr" in method.modalities else method.modalities[0]
             check_measurable(study, modality, type(method).__name__)
             labels = np.full((len(study.cohort), targets_of(study, modality)), np.nan)
         shown = dataset(study, rows, method.modalities, labels)

@@ -5,6 +5,7 @@ from cardiobind.methods.align.joint import AlignJoint
 from cardiobind.methods.align.pairs import AlignAllPairs
 from cardiobind.methods.align.sigmoid import AlignSigmoid
 from cardiobind.methods.align.symile import AlignSymile
+from cardiobind.methods.align.to_measured import AlignToMeasured
 from cardiobind.methods.align.to_table import AlignToTable
 
-__all__ = ["AlignAllPairs", "AlignGram", "AlignJoint", "AlignSigmoid", "AlignSymile", "AlignToTable"]
+__all__ = ["AlignAllPairs", "AlignGram", "AlignJoint", "AlignSigmoid", "AlignSymile", "AlignToMeasured", "AlignToTable"]
