@@ -100,7 +100,7 @@ def make_method(name, seed=0, **options):
     build, options = METHODS.get(name), OPTIONS.get(name, {}) | options
     torch.manual_seed(seed)
     if next(iter(inspect.signature(build).parameters)) == "towers":
-        return build(make_towers(), **options)
+        return _given_measurements(build(make_towers(), **options))
     for modality in (wanted,) if wanted else ("cmr", "ecg", "tabular", "ecg, causal"):
         with contextlib.suppress(ConfigError):
             return _given_measurements(build(make_encoder(modality), **options))
@@ -110,8 +110,11 @@ def make_method(name, seed=0, **options):
 def _given_measurements(method):
     """Let a method that learns what is measured learn the label of `TinyCohort` in the place of each measurement."""
     if getattr(method, "learns_measurements", False):
-        (own,) = method.modalities
-        method.targets = lambda batch: batch.labels[batch.present[own], None].repeat(1, method.head.out_features)
+        if hasattr(method, "towers"):
+            method.targets = lambda batch: batch.labels[:, None].repeat(1, method.known)
+        else:
+            (own,) = method.modalities
+            method.targets = lambda batch: batch.labels[batch.present[own], None].repeat(1, method.head.out_features)
     return method
 
 

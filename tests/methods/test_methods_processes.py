@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).with_name("two_processes.py")
 NAMES = (
     "simclr", "scarf", "align_joint", "align_all_pairs", "align_gram", "align_sigmoid", "align_symile",
     "align_joint+gaps", "align_all_pairs+more", "align_symile+chunks", "align_gram+moments",
-    "align_to_table",
+    "align_to_table", "align_to_measured",
     "finetune", "finetune+times", "finetune+labels",
 )  # fmt: skip
 

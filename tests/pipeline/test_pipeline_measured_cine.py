@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from cardiobind import pipeline
 from cardiobind.artifact import open_artifact
@@ -26,6 +27,7 @@ CINES = (
     "slices=1,phases=10,image_px=64,pixel_spacing_mm=3.6}",
     f'cmr={{size_px=48,encoder={NETWORK},pretrain={{method={{kind="measured"}},training={{epochs=1}}}}}}',
     "ecg.pretrain=none",
+    'align={method={kind="align_to_measured",options={crop_s=2.0}},training={epochs=1}}',
     'arms.0={name="learnt",start="pretrained",inputs=["cmr"]}',
     'arms.1={name="boosted cine",kind="boosted_cmr",inputs=["cmr","cmr+ecg+tabular"]}',
     'arms.2={name="boosted all",kind="boosted_all",inputs=["cmr+ecg+tabular"]}',
@@ -60,6 +62,18 @@ def test_what_is_measured_is_a_parent_of_the_encoder_and_has_a_row_for_each_cine
     (encoder,) = folder.glob("pretrain-cmr-*")
     assert open_artifact(encoder).config["stage"]["method"]["kind"] == "measured"
     assert "features" in {parent["kind"] for parent in open_artifact(encoder).manifest["parents"]}
+
+
+def test_the_alignment_is_told_what_was_measured_and_leaves_the_cine_as_it_was(folder: Path) -> None:
+    (aligned,), (encoder,) = folder.glob("align-*"), folder.glob("pretrain-cmr-*")
+    assert {"features", "encoder"} <= {parent["kind"] for parent in open_artifact(aligned).manifest["parents"]}
+    assert {"validation_loss", "validation_r2_ecg", "validation_r2_tabular"} <= set(
+        pd.read_csv(aligned / "history.csv")
+    )
+    before, after = (load_file(part / "weights.safetensors") for part in (encoder, aligned))
+    kept = {name.removeprefix("cmr.encoder."): w for name, w in after.items() if name.startswith("cmr.encoder.")}
+    assert kept.keys() == before.keys()
+    assert all(np.array_equal(kept[name], weights) for name, weights in before.items())
 
 
 def test_trees_on_the_cine_score_who_has_one(folder: Path) -> None:

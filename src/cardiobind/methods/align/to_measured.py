@@ -67,22 +67,30 @@ class AlignToMeasured(nn.Module):
         inputs = {name: tower.inputs for name, tower in towers.items()}
         self.views = Views.of(inputs, crop_s=crop_s, probability=augment_probability, corruption=corruption)
         self.chunks = chunk_sizes(towers, chunk)
-        self.targets = len(MEASURABLE["cmr"].targets(inputs["cmr"]))
-        self.heads = nn.ModuleDict({name: nn.Linear(towers[name].width, self.targets) for name in self.others})
+        self.known = len(MEASURABLE["cmr"].targets(inputs["cmr"]))
+        self.heads = nn.ModuleDict({name: nn.Linear(towers[name].width, self.known) for name in self.others})
 
     def told(self, modality: str, batch: Batch) -> Tensor:
         """Return the measurements (P, K) that the tower of a modality tells of the subjects that have it."""
         x = batch.signals[modality]
         if not len(x):
-            return next(self.parameters()).new_zeros(0, self.targets)
+            return next(self.parameters()).new_zeros(0, self.known)
         shown = self.views.random(modality, x) if self.training else self.views.fixed(modality, x)[0]
         z = in_chunks(self.towers[modality], shown, self.chunks[modality])
         guess: Tensor = self.heads[modality](finite(z, f"embeddings of {modality}")).float()
         return guess
 
+    def targets(self, batch: Batch) -> Tensor:
+        """Return what was measured in the cines (B, K), NaN where one lacks it.
+
+        Raises:
+            InputError: the batch brings no measurements.
+        """
+        return measurements_of(batch, self.known)
+
     def training_step(self, batch: Batch) -> Step:
         """Return the mean over ECG and table of the squared error of what was measured, over all processes."""
-        truth = measurements_of(batch, self.targets)
+        truth = self.targets(batch)
         parts = {}
         for name in self.others:
             guess, known = gather_rows(self.told(name, batch)), gather_rows(truth[batch.present[name]])
@@ -96,7 +104,7 @@ class AlignToMeasured(nn.Module):
     def evaluate_batch(self, batch: Batch) -> dict[str, Tensor]:
         """Return what each tower tells (B, K), NaN where one lacks the modality, and what was measured."""
         told = {f"{TOLD}_{name}": at_rows(self.told(name, batch), batch.present[name]) for name in self.others}
-        return {**told, MEASURED: measurements_of(batch, self.targets)}
+        return {**told, MEASURED: self.targets(batch)}
 
     def summarise(self, outputs: Outputs) -> dict[str, float]:
         """Return the mean squared error over towers; of each the error and the share of variance explained."""
