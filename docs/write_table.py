@@ -1,21 +1,21 @@
-"""Put the paper's table into the documentation: ``python docs/write_table.py FOLDER [COMMAND]``.
+"""Put the paper's table into the documentation: ``python docs/write_table.py NAME FOLDER [COMMAND]``.
 
-FOLDER is a finished run of the experiment ``table``. Its tables fill the markers of ``docs/results/table.md`` and the
-headline of the README, so that every number there is one of ``tables/*.csv``, which ``cardiobind run`` wrote. Intervals
-are those over test subjects and trainings together where there are several seeds.
+NAME is ``table`` or ``told_the_cine``, FOLDER a finished run of that page's experiment. Its tables fill the markers of
+``docs/results/NAME.md`` and a headline of the README, so that every number there is one of ``tables/*.csv``, which
+``cardiobind run`` wrote. Intervals are those over test subjects and trainings together where there are several seeds.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from write_results import DOCS, fill, markdown, run_facts
 
-PAGE = DOCS / "results" / "table.md"
 HEADLINE = {
     "binary": ("auroc", "balanced_accuracy"),
     "regression": ("r2", "mae"),
@@ -25,12 +25,43 @@ TITLES = {
     "auroc": "AUROC", "balanced_accuracy": "Balanced accuracy", "r2": "R²", "mae": "Mean absolute error",
     "concordance": "C-index", "integrated_brier_scaled": "Integrated Brier, scaled",
 }  # fmt: skip
-SCRATCH, PAPER = "supervised from scratch", "joint tower"
-ASKED = (
-    ("best recipe", "ecg+tabular"), ("best recipe and boosted trees", "ecg+tabular"), ("best recipe", "ecg"),
-    ("best recipe", "tabular"), ("best recipe", "cmr"), ("best recipe", "cmr+ecg+tabular"),
-)  # fmt: skip
-"""Models and input sets of the headline."""
+SCRATCH = "supervised from scratch"
+TOLD, TOLD_AND_TREES = "learnt to measure, told the cine", "told the cine and boosted trees"
+RECIPE, RECIPE_AND_TREES = "best recipe", "best recipe and boosted trees"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of results.
+
+    Attributes:
+        command: that makes its run.
+        other: the model that the headline compares with besides supervised training.
+        asked: models and input sets of the headline.
+        shown: those of them that the README shows.
+    """
+
+    command: str
+    other: str
+    asked: tuple[tuple[str, str], ...]
+    shown: tuple[tuple[str, str], ...]
+
+
+PAGES = {
+    "table": Page(
+        "cardiobind run table", "joint tower",
+        (("joint tower", "ecg+tabular"), (RECIPE, "ecg+tabular"), (RECIPE_AND_TREES, "ecg+tabular"), (RECIPE, "ecg"),
+         (RECIPE, "tabular"), (RECIPE, "cmr"), (RECIPE, "cmr+ecg+tabular")),
+        (("joint tower", "ecg+tabular"), (RECIPE_AND_TREES, "ecg+tabular")),
+    ),
+    "told_the_cine": Page(
+        "cardiobind run table_measured_cmr", "learnt to measure, not aligned",
+        ((TOLD, "ecg+tabular"), (TOLD_AND_TREES, "ecg+tabular"), (TOLD, "ecg"), (TOLD, "cmr"),
+         (TOLD, "cmr+ecg+tabular"), (TOLD_AND_TREES, "cmr+ecg+tabular"),
+         ("learnt to measure, joint tower", "ecg+tabular"), ("learnt to measure, not aligned", "ecg+tabular")),
+        ((TOLD, "ecg+tabular"), (TOLD_AND_TREES, "ecg+tabular"), (TOLD, "ecg")),
+    ),
+}  # fmt: skip
 
 
 def read(run: Path, name: str) -> pd.DataFrame:
@@ -94,11 +125,11 @@ def p_of(row: pd.Series, column: str) -> str:
 
 
 def headline(
-    differences: pd.DataFrame, closed: pd.DataFrame, factors: pd.DataFrame, asked: Sequence[tuple[str, str]]
+    differences: pd.DataFrame, closed: pd.DataFrame, factors: pd.DataFrame, other: str, asked: Sequence[tuple[str, str]]
 ) -> str:
     """Return what the goals ask of the infarction at 10 % of the labels, by model and input set."""
     header = [
-        "Model", "Inputs", "Metric", f"minus {SCRATCH}", f"minus {PAPER}", "Gap to the ceiling closed",
+        "Model", "Inputs", "Metric", f"minus {SCRATCH}", f"minus {other}", "Gap to the ceiling closed",
         "Label-efficiency factor",
     ]  # fmt: skip
     lines = []
@@ -108,7 +139,7 @@ def headline(
             scratch = {**own, "baseline": SCRATCH}
             lines.append([
                 arm, inputs, TITLES[metric], one(differences, scratch, "difference", sign=True),
-                one(differences, {**own, "baseline": PAPER}, "difference", sign=True), one(closed, scratch, "share"),
+                one(differences, {**own, "baseline": other}, "difference", sign=True), one(closed, scratch, "share"),
                 one(factors, scratch, "factor", bounded=True),
             ])  # fmt: skip
     return markdown([header, *lines])
@@ -134,20 +165,21 @@ def within_bounds(row: pd.Series, value: str) -> str:
     return f"{first} ({low} to {high})"
 
 
-def main(run: str, command: str = "cardiobind run table") -> None:
+def main(name: str, run: str, command: str | None = None) -> None:
     """Fill the page and the README."""
-    folder = Path(run)
+    page, folder, path = PAGES[name], Path(run), DOCS / "results" / f"{name}.md"
     results, differences = read(folder, "results_"), read(folder, "differences")
     closed, factors = read(folder, "gap_closed"), read(folder, "label_efficiency")
     metrics = [metric for kind in HEADLINE.values() for metric in kind]
     known = differences[differences["metric"].isin(metrics)]
     pairs = list(dict.fromkeys(zip(known["arm"], known["baseline"], strict=True)))
-    fill(PAGE, "table-run", run_facts(folder, command))
-    fill(PAGE, "table-headline", headline(differences, closed, factors, ASKED))
-    fill(PAGE, "table-results", "\n\n".join(results_of(str(t), r) for t, r in results.groupby("task", sort=False)))
-    fill(PAGE, "table-differences",
+    fill(path, "table-run", run_facts(folder, command or page.command))
+    fill(path, "table-headline", headline(differences, closed, factors, page.other, page.asked))
+    fill(path, "table-results", "\n\n".join(results_of(str(t), r) for t, r in results.groupby("task", sort=False)))
+    fill(path, "table-differences",
          "\n\n".join(differences_of(str(t), r, pairs) for t, r in known.groupby("task", sort=False)))  # fmt: skip
-    fill(DOCS.parent / "README.md", "table-headline", headline(differences, closed, factors, ASKED[:2]))
+    shown = headline(differences, closed, factors, page.other, page.shown)
+    fill(DOCS.parent / "README.md", f"{name}-headline".replace("_", "-"), shown)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ WAYS = (
     Way(r"cardiobind run uci_heart .*", "slow", more=HOSPITALS, before=made.hospitals),
     Way(r"cardiobind finetune table --only=\"task=cad\"", "slow", more=CAD),
     Way(r"cardiobind finetune table --only=.* --again", "slow", more=A_CELL),
-    Way(r"cardiobind (run table_demo|run table(_measured|_cine)?( \S+)*|align table|finetune table .*)", "slow",
+    Way(r"cardiobind (run table(_\w+)?( \S+)*|align table|finetune table .*)", "slow",
         more=TABLE),
     Way(r"pip wheel .*", "slow", more=("--no-deps", "--no-build-isolation"), before=made.checkout),
     Way(r"tar -cf wheels.tar wheels", "slow", before=made.wheels),
@@ -142,6 +142,9 @@ WAYS = (
     Way(r"mkdocs serve", "slow", before=made.checkout, by="served"),
     Way(r"mkdocs build --strict", "slow", before=made.checkout),
     Way(r"\.ci/run .*", "check", "it builds an environment of its own out of packages of several hundred MB"),
+    Way(r"pytest (FOLDER|FILE|FILE::test)", "slow", more=("--collect-only", "-q"), before=made.checkout, instead={
+        "FOLDER": "tests/foundation", "FILE": "tests/foundation/test_registry.py",
+        "FILE::test": "tests/foundation/test_registry.py::test_register_gives_back_what_it_was_given"}),
     Way(r"pytest( .*)?", "slow", more=("--collect-only", "-q"), before=made.checkout),
     Way(r"python tests/fuzz_formats.py .*", "slow", more=("--examples", "2", "--only", *FILES), before=made.checkout),
     *(
