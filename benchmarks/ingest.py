@@ -1,4 +1,4 @@
-"""Raw file to store: records per second and core, memory, scaling and cost: python benchmarks/ingest.py [--quick].
+"""Raw file to store: records per second and core, memory, scaling and cost: `python benchmarks/ingest.py --help`.
 
 Each format is prepared by 1 and by 2 processes of a pool in one run, each time under a process of its own so that the
 peak of memory is its own; start-up is measured with two records and taken off. Prints Markdown, then one JSON line.
@@ -156,14 +156,17 @@ def _duration(hours: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few records: to see that it runs")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", nargs="+", choices=[*ECG_FORMATS, "cine"], help="formats; all if none is named")
+    given = parser.parse_args()
+    quick, only = given.quick, given.only or [*ECG_FORMATS, "cine"]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in ECG_FORMATS:
+        for name in [name for name in ECG_FORMATS if name in only]:
             places = tuple(ECG_SAMPLES[name](Path(folder, name, str(i)), counts(i)) for i in range(SETTINGS.subjects))
             rows.append(measure(name, "ecg", places, 16 if quick else 400))
-        cines = tuple(str(write_cine(Path(folder), i)) for i in range(1 if quick else SETTINGS.subjects))
-        rows.append(measure("cine zip of 500 DICOM files", "cmr", cines, 4 if quick else 24))
+        if "cine" in only:
+            cines = tuple(str(write_cine(Path(folder), i)) for i in range(1 if quick else SETTINGS.subjects))
+            rows.append(measure("cine zip of 500 DICOM files", "cmr", cines, 4 if quick else 24))
     print(markdown(rows))
     print(json.dumps(rows))
 

@@ -73,11 +73,14 @@ def show(seen: Iterator[Seen]) -> None:
         own[answer] = own.get(answer, 0) + 1
     for what, own in sorted(counts.items()):
         n = sum(own.values()) - own.get("refused", 0) - own.get("code", 0)
-        low, high = clopper_pearson(own.get("unlike", 0), n)
-        print(
-            f"| {what} | {own.get('refused', 0)} | {own.get('code', 0)} | {n} | {100 * own.get('unlike', 0) / n:.1f} % "
-            f"| {100 * low:.1f} to {100 * high:.1f} % |", flush=True,
-        )  # fmt: skip
+        print(f"| {what} | {own.get('refused', 0)} | {own.get('code', 0)} | {n} | {_share(own, n)} |", flush=True)
+
+
+def _share(own: dict[str, int], n: int) -> str:
+    if n == 0:
+        return "– | –"
+    low, high = clopper_pearson(own.get("unlike", 0), n)
+    return f"{100 * own.get('unlike', 0) / n:.1f} % | {100 * low:.1f} to {100 * high:.1f} %"
 
 
 def main(bundle: Path, ptbxl: Path | None, seed: int) -> None:

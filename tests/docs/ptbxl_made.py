@@ -10,6 +10,7 @@ import wfdb
 
 LEADS = ["I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
 SUFFIX = {100: "lr", 500: "hr"}
+NOISES = ("static_noise", "burst_noise", "baseline_drift", "electrodes_problems")
 STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class
 NORM,normal ECG,1.0,,,NORM
 IMI,inferior myocardial infarction,1.0,,,MI
@@ -42,4 +43,5 @@ def _record(root: Path, number: int, rates: tuple[int, ...]) -> dict[str, object
         "height": np.nan, "weight": np.nan, "recording_date": "1990-01-01 00:00:00", "scp_codes": str({code: 100.0}),
         "strat_fold": number % 10 + 1, "filename_lr": f"records100/00000/{number:05d}_lr",
         "filename_hr": f"records500/00000/{number:05d}_hr",
+        **{kind: "all leads" if number % 10 == place else np.nan for place, kind in enumerate(NOISES)},
     }  # fmt: skip

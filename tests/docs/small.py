@@ -35,17 +35,17 @@ PAPER = (
     "ecg.pretrain.method.options.decoder_width=16", "ecg.pretrain.method.options.decoder_depth=1",
     "ecg.pretrain.method.options.decoder_heads=2", "cmr.size_px=48", "cmr.encoder.options={depth=18,base_width=8}",
     'tabular.encoder.options={width=24,columns="plain"}', f"arms=[{_PAPER_ARM}]", "protocol.fractions=[0.5,0.2,0.3]",
-    "evaluation.comparisons=[]", 'evaluation.inputs=["ecg"]', "evaluation.resamples=50",
+    "evaluation.comparisons=[]", 'evaluation.inputs=["ecg"]', "evaluation.resamples=100",
 )  # fmt: skip
 _HEARTS = (
-    "source.options={subjects=160,mi_prevalence=0.3,ecg_fraction=0.95,cmr_fraction=0.5,slices=2,phases=6,image_px=64,"
+    "source.options={subjects=160,mi_prevalence=0.3,ecg_fraction=0.95,cmr_fraction=0.5,slices=1,phases=10,image_px=64,"
     "pixel_spacing_mm=3.6,phenotypes=true}"
 )
 TABLE = (
     *once("ecg.pretrain.training", "cmr.pretrain.training", "tabular.pretrain.training", "align.training"), _HEARTS,
     "finetune.steps=2", "finetune.round_steps=1", "protocol.fractions=[0.5,0.2,0.3]", "cmr.size_px=32",
     "ecg.encoder.options={patch=[12,50],width=32,depth=1,heads=2}", "cmr.encoder.options={depth=18,base_width=8}",
-    "evaluation.resamples=50", "label_fractions=[0.5]", "seeds=[0]",
+    "evaluation.resamples=100", "label_fractions=[0.5]", "seeds=[0]",
     'endpoints=[{task="lvef_percent",inputs=["ecg"]}]',
 )  # fmt: skip
 CAD = (*TABLE[:-1], 'endpoints=[{task="cad",inputs=["ecg"]}]')

@@ -22,7 +22,7 @@ class Way:
         pattern: of the whole command.
         how: `run`, `slow` (run by `pytest -m slow`) or `check` (words, options and experiments are valid).
         why: of `check`, why it is not run, and what runs the like.
-        more: words added to make it small; where the command sets the same key, its own stays.
+        more: words added to make it small; where the command sets the same key or what holds it, its own stays.
         instead: what stands for a word of the command.
         without: entries of the home folder that must not be there.
         code: exit code.
@@ -45,7 +45,13 @@ class Way:
         words = [self.instead.get(word, word) for word in command.words]
         here = [re.sub(r"(^|=)/(?=data/|path/|shared/|mnt/)", r"\1", word) for word in words]
         own = {word.partition("=")[0] for word in here if "=" in word}
-        return [*here, *(word for word in self.more if "=" not in word or word.partition("=")[0] not in own)]
+        return [*here, *(word for word in self.more if "=" not in word or not _below(word.partition("=")[0], own))]
+
+
+def _below(key: str, own: set[str]) -> bool:
+    """Whether a command sets a key, or a part of the experiment that holds it."""
+    parts = key.split(".")
+    return any(".".join(parts[: n + 1]) in own for n in range(len(parts)))
 
 
 CELL = {"--only=arm=aligned,fraction=0.1,seed=0,task=mi": "--only=arm=aligned,fraction=0.5,seed=0,task=mi"}
@@ -65,7 +71,7 @@ BENCHMARKS = (
     ("likeness.py BUNDLE PTBXL", (), made.checkout),
     ("interval_coverage.py .*", ("--scale", "0.01"), made.checkout),
     ("explanations.py", ("--scale", "0.02"), made.checkout),
-    ("ingest.py", ("--quick",), made.checkout),
+    ("ingest.py", ("--quick", "--only", "wfdb"), made.checkout),
     ("speed.py .*", ("--quick", "--only", "table_view"), made.checkout),
     ("gpu.py OUT", ("--tiny", "--device", "cpu", "--seconds", "5"), made.checkout),
     ("serve_load.py .*", ("--requests", "8", "--memory-requests", "20"), made.checkout),
