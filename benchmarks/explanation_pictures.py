@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 import explained_hearts as truth
 from cardiobind.explain import cine_attribution, ecg_attribution, explain
@@ -55,17 +57,22 @@ def main(out: Path) -> None:
             _save(ecg_attribution(told, recorded, 500.0, title=title), out / f"explain_ecg_{name}_{against}.png")
     found, test = trained("cmr", "resnet", (250, 60), 150)
     row = example(found, test)
-    told = explain(found, PreparedSubject({"cmr": test.x[row : row + 1]}, {}))
-    scar = truth.cines(test.hearts.iloc[[row]].reset_index(drop=True), masks=True).scar[0]
-    size = 100 * test.hearts["infarct_size"].iloc[row]
+    cine(found, test.x[row : row + 1], test.hearts.iloc[[row]], out / "explain_cine.png")
+
+
+def cine(found: Predictor, x: Tensor, heart: pd.DataFrame, path: Path) -> None:
+    """Draw the explanation of one cine with the scar of its heart."""
+    told = explain(found, PreparedSubject({"cmr": x}, {}))
+    scar = truth.cines(heart.reset_index(drop=True), masks=True).scar[0]
+    size = 100 * heart["infarct_size"].iloc[0]
     title = f"Simulated infarct of {size:.0f} % of the ventricle, its scar in yellow"
-    figure = cine_attribution(told, test.x[row].numpy(), title=title)
+    figure = cine_attribution(told, x[0].numpy(), title=title)
     scars = dict(zip(told.cmr_planes, scar, strict=True))
     for axes in figure.axes:
         there = scars.get(axes.get_label())
         if there is not None and there.any():
             axes.contour(there, [0.5], colors=SCAR, linewidths=1.0)
-    _save(figure, out / "explain_cine.png")
+    _save(figure, path)
 
 
 def _save(figure: Figure, path: Path) -> None:

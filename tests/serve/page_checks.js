@@ -36,4 +36,32 @@
       })
       .filter(([ratio]) => ratio < 4.5);
   },
+
+  /** Names of leads that are nearer than `gap` mm to a trace or its colours, and how many points of traces were looked at. */
+  touched: (gap) => {
+    const names = [...document.querySelectorAll(".paper .lead")].map((one) => [one.textContent, one.getBBox()]);
+    const points = [...document.querySelectorAll(".paper [data-lead] path")].flatMap((path) =>
+      Array.from({ length: Math.ceil(2 * path.getTotalLength()) }, (_, at) => path.getPointAtLength(at / 2)),
+    );
+    const near = (box) => ({ x, y }) =>
+      x > box.x - gap && x < box.x + box.width + gap && y > box.y - gap && y < box.y + box.height + gap;
+    return [points.length, names.filter(([, box]) => points.some(near(box))).map(([name]) => name)];
+  },
+
+  /** Words of the histogram that lie on a line, on a bar, on each other or beyond the edge. */
+  struck: () => {
+    const picture = document.querySelector(".histogram");
+    const [edge, words] = [picture.viewBox.baseVal, [...picture.querySelectorAll("text")]];
+    const drawn = [...picture.querySelectorAll("line, rect.cohort"), ...words];
+    const meet = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+    const within = (a) => a.x >= 0 && a.y >= 0 && a.x + a.width <= edge.width && a.y + a.height <= edge.height;
+    return words
+      .filter((one) => !within(one.getBBox()) || drawn.some((other) => other !== one && meet(one.getBBox(), thick(other))))
+      .map((one) => one.textContent);
+    function thick(node) {
+      const { x, y, width, height } = node.getBBox();
+      const half = node.tagName === "line" ? Number.parseFloat(getComputedStyle(node).strokeWidth) / 2 : 0;
+      return { x: x - half, y: y, width: width + 2 * half, height: Math.max(height, 0.1) };
+    }
+  },
 })

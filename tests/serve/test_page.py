@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from browsing import chromium, watched
@@ -174,27 +175,44 @@ def test_the_paper_is_at_scale(page: Page) -> None:
     assert box["width"] / view[0] == pytest.approx(box["height"] / view[1], rel=0.01), "squares are square"
 
 
-@pytest.mark.slow
-def test_a_leads_name_lies_on_no_trace(page: Page, fake: FakeServer) -> None:
+@pytest.mark.parametrize(
+    ("every_s", "height_mv"),
+    [
+        (1.25, 1.3),
+        pytest.param(1.25, 2.4, marks=pytest.mark.slow),
+        pytest.param(0.3, 1.1, marks=pytest.mark.slow),
+    ],
+)
+def test_a_leads_name_keeps_off_the_traces(page: Page, fake: FakeServer, every_s: float, height_mv: float) -> None:
     early = ecg(100)
-    for values in early["amplitude_mv"][:11]:
-        for start in (5, 255, 505, 755):
-            values[start : start + 5] = [2.4] * 5
-    fake.answer = (200, answer(ecg=early, explanation=None))
+    seconds = np.arange(1000) / 100
+    beats = np.exp(-((((seconds - 0.04) / every_s + 0.5) % 1 - 0.5) * every_s / 0.015) ** 2)
+    early["amplitude_mv"][:11] = [(height_mv * beats).round(3).tolist()] * 11
+    fake.answer = (200, answer(ecg=early))
     score(page)
-    overlaps = page.evaluate(
-        """(() => {
-          const boxes = [...document.querySelectorAll(".paper .lead")].map((one) => one.getBBox());
-          const points = [...document.querySelectorAll(".paper [data-lead] .trace")].flatMap((path) => {
-            const steps = Math.ceil(path.getTotalLength());
-            return Array.from({ length: steps }, (_, at) => path.getPointAtLength(at));
-          });
-          const within = (box, { x, y }) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height;
-          return [points.length, boxes.filter((box) => points.some((point) => within(box, point))).length];
-        })()"""
-    )
-    assert overlaps[0] > 1000
-    assert overlaps[1] == 0
+    points, touched = page.evaluate(f"{CHECKS}.touched(1)")
+    assert points > 1000
+    assert touched == []
+
+
+@pytest.mark.parametrize(
+    ("risk", "threshold"),
+    [
+        (0.093, 0.066),
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in [(0.066, 0.093), (0.02, 0.01), (0.01, 0.02), (0.34, 0.3), (0.3, 0.34), (0.1, 0.1)]
+        ),
+    ],
+)
+def test_the_histograms_words_lie_on_no_line(page: Page, fake: FakeServer, risk: float, threshold: float) -> None:
+    told = prediction(risk=risk, threshold=threshold, positive=risk >= threshold, interval=[0.5 * risk, 0.35])
+    fake.answer = (200, answer(prediction=told, explanation=None, ecg=None, cine=None))
+    score(page)
+    words = " ".join(page.locator(".histogram text").all_text_contents())
+    assert "this one" in words
+    assert "threshold" in words
+    assert page.evaluate(f"{CHECKS}.struck()") == []
 
 
 @pytest.mark.slow

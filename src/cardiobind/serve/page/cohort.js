@@ -3,7 +3,8 @@
 import { drawing, element, folded, table } from "./elements.js";
 import { percent } from "./words.js";
 
-const [WIDTH, HEIGHT, BASE, TOP] = [320, 132, 96, 34];
+const [WIDTH, HEIGHT, BASE, TOP] = [320, 134, 98, 36];
+const [ROWS, LETTER] = [[11, 26], 6.4];
 
 /** Return a histogram of the cohort's risks on the same inputs with this one marked, and the same as a table. */
 export function histogram(prediction, all) {
@@ -13,11 +14,12 @@ export function histogram(prediction, all) {
   const picture = drawing(
     "svg",
     { class: "histogram", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": inWords(prediction, cohort) },
-    bars(cohort, scale), axis(scale), interval(prediction, scale), mark(prediction, scale), limit(prediction, scale),
+    bars(cohort, scale), axis(scale), interval(prediction, scale), lines(prediction, scale),
   );
   const open = scale.most < cohort.edges.at(-1) ? "; the last bar goes on to the right" : "";
   const visits = cohort.counts.reduce((sum, count) => sum + count, 0).toLocaleString("en");
-  const caption = `Risks of ${cohort.of ?? "the model's cohort"} with the same inputs (${visits}). The area of a bar stands for their number${open}.`;
+  const thick = prediction.interval ? " Thick line: the interval." : "";
+  const caption = `Risks of ${cohort.of ?? "the model's cohort"} with the same inputs (${visits}); the area of a bar is their number${open}.${thick}`;
   return element("figure", {}, picture, element("figcaption", {}, caption), folded("As a table", asTable(cohort)));
 }
 
@@ -44,35 +46,38 @@ function axis({ most, x }) {
   const ticks = Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, place) => place * step);
   return [
     drawing("line", { class: "axis", x1: x(0), x2: x(most), y1: BASE, y2: BASE }),
-    ticks.map((tick) => text(Math.max(12, Math.min(WIDTH - 14, x(tick))), BASE + 22, `${Math.round(100 * tick)} %`, "tick")),
+    ticks.map((tick) => drawing("text", { class: "tick", x: Math.max(12, Math.min(WIDTH - 14, x(tick))), y: BASE + 22, "text-anchor": "middle" }, `${Math.round(100 * tick)} %`)),
   ];
 }
 
-function mark({ risk, threshold }, { x }) {
+/** The name of a line that must reach across the other line stands above it, and the other line ends beneath. */
+function lines({ risk, threshold }, { x, most }) {
+  const own = { at: x(risk), said: `this one ${percent(risk)}`, name: "mark", side: risk < threshold ? "end" : "start" };
+  if (!Number.isFinite(threshold) || threshold > most) return named(own, ROWS[0]);
+  const limit = { at: x(threshold), said: `threshold ${percent(threshold)}`, name: "limit", side: risk < threshold ? "start" : "end" };
+  const [first, second] = anchored(limit) === limit.side ? [own, limit] : [limit, own];
+  return [named(second, ROWS[1]), named(first, ROWS[0])];
+}
+
+function named(line, foot) {
+  const anchor = anchored(line);
+  const aside = foot === ROWS[0] ? 0 : { start: 3, end: -3 }[anchor];
   return [
-    drawing("line", { class: "mark", x1: x(risk), x2: x(risk), y1: 15, y2: BASE }),
-    text(x(risk), 11, `this one ${percent(risk)}`, "mark-name", risk < threshold ? "end" : "start"),
+    drawing("line", { class: line.name, x1: line.at, x2: line.at, y1: foot + 4, y2: BASE }),
+    drawing("text", { class: `${line.name}-name`, x: line.at + aside, y: foot, "text-anchor": anchor }, line.said),
   ];
 }
 
-function limit({ risk, threshold }, { x, most }) {
-  if (!Number.isFinite(threshold) || threshold > most) return [];
-  return [
-    drawing("line", { class: "limit", x1: x(threshold), x2: x(threshold), y1: 28, y2: BASE }),
-    text(x(threshold), 25, `threshold ${percent(threshold)}`, "limit-name", risk < threshold ? "start" : "end"),
-  ];
+/** Return the side of a line on which its name has room: the wished one if it can. */
+function anchored({ at, said, side }) {
+  const long = said.length * LETTER;
+  if (side === "end") return at < long ? "start" : "end";
+  return at > WIDTH - long ? "end" : "start";
 }
 
 function interval({ interval: span }, { x }) {
   if (!span) return [];
   return drawing("line", { class: "interval", x1: x(span[0]), x2: Math.max(x(span[1]), x(span[0]) + 1), y1: BASE + 5, y2: BASE + 5 });
-}
-
-/** Return words beside a line, on the side that is asked for if there is room. */
-function text(x, y, said, name, side = "middle") {
-  const long = said.length * 5.8;
-  const anchor = x < long && side === "end" ? "start" : x > WIDTH - long && side === "start" ? "end" : side;
-  return drawing("text", { class: name, x: { start: x - 3, middle: x, end: x + 3 }[anchor], y, "text-anchor": anchor }, said);
 }
 
 function inWords({ risk, interval, threshold }, { edges, counts }) {

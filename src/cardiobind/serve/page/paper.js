@@ -7,7 +7,7 @@ import { number } from "./words.js";
 export const MM_PER_S = 25;
 export const MM_PER_MV = 10;
 const [LEFT, RIGHT, FOOT, SECONDS] = [15, 5, 7, 10];
-const NAME = { wide: 8, tall: 3, least: 7 };
+const NAME = { letter: 2.4, tall: 3, least: 7, begin: 1.2, gap: 2, last: 13 };
 const BY_THREE = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"], ["II"]];
 const ALL = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
 
@@ -71,15 +71,22 @@ function placed(shown, { rows, least, most, edge }) {
 function reached(strips) {
   const offsets = strips.flatMap((one) => heights(one, one.samples));
   const [high, low] = offsets.reduce(([most, least], value) => [Math.max(most, value), Math.min(least, value)], [0, 0]);
-  return { above: Math.max(high, ...strips.map((one) => footOfName(one) + NAME.tall)), below: -low };
+  return { above: Math.max(high, ...strips.map((one) => placeOfName(one).foot + NAME.tall)), below: -low };
 }
 
 const heights = (strip, samples) => samples.filter((value) => value !== null).map((value) => (value - strip.middle) * MM_PER_MV);
 
-/** Return how far above the baseline a lead's name stands (mm): above whatever the trace does below it. */
-function footOfName(strip) {
-  const beneath = strip.samples.slice(0, Math.ceil((NAME.wide / MM_PER_S) * strip.rate) + 1);
-  return Math.max(NAME.least, heights(strip, beneath).reduce((most, value) => Math.max(most, value), 0) + 1.5);
+/** Return where a lead's name stands (mm): beside a wave that reaches its height, and above it where there is no room beside. */
+function placeOfName(strip) {
+  for (let begin = NAME.begin; begin <= NAME.last; begin += 1) {
+    if (highest(strip, begin) + NAME.gap <= NAME.least) return { begin, foot: NAME.least };
+  }
+  return { begin: NAME.begin, foot: Math.max(NAME.least, highest(strip, NAME.begin) + NAME.gap) };
+}
+
+function highest(strip, begin) {
+  const [from, to] = [begin - NAME.gap, begin + NAME.letter * strip.lead.length + NAME.gap].map((mm) => Math.round((mm / MM_PER_S) * strip.rate));
+  return heights(strip, strip.samples.slice(Math.max(0, from), to + 1)).reduce((most, value) => Math.max(most, value), 0);
 }
 
 const room = (needed, least, most) => Math.min(most, Math.max(5 * Math.ceil(least / 5), 5 * Math.ceil((needed + 2) / 5)));
@@ -115,7 +122,8 @@ function label(strip, baseline) {
   const x = strip.begin * MM_PER_S;
   const tick = strip.column ? drawing("path", { class: "tick", d: `M${x} ${baseline - 2.5}v5` }) : null;
   const name = strip.absent ? `${strip.lead} (absent)` : strip.lead;
-  return [tick, drawing("text", { class: "lead", x: x + 1.2, y: Math.max(NAME.tall, baseline - footOfName(strip)) }, name)];
+  const { begin, foot } = placeOfName(strip);
+  return [tick, drawing("text", { class: "lead", x: x + begin, y: Math.max(NAME.tall, baseline - foot) }, name)];
 }
 
 const pulse = (baseline) => drawing("path", { class: "trace", d: `M-10 ${baseline}h1.5v-${MM_PER_MV}h5v${MM_PER_MV}h1.5` });
