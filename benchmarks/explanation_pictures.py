@@ -18,7 +18,7 @@ import explained_hearts as truth
 from cardiobind.explain import cine_attribution, ecg_attribution, explain
 from cardiobind.inference import Predictor, PreparedSubject
 from cardiobind.simulate import simulate_ecg
-from explanations import Subjects, logits, predictor, simulated, train
+from explained_networks import Subjects, logits, predictor, simulated, train
 
 AGAINST = {"normal": "a normal ECG", "flat": "a flat line"}
 SCAR = "#ffd43b"
@@ -69,14 +69,14 @@ def cine(found: Predictor, x: Tensor, heart: pd.DataFrame, path: Path) -> None:
     figure = cine_attribution(told, x[0].numpy(), title=title)
     scars = dict(zip(told.cmr_planes, scar, strict=True))
     for axes in figure.axes:
-        there = scars.get(axes.get_label())
+        there = scars.get(axes.get_label(), scar[-1] if "together" in axes.get_label() else None)
         if there is not None and there.any():
             axes.contour(there, [0.5], colors=SCAR, linewidths=1.0)
-    _save(figure, path)
+    _save(figure, path, dpi=100)
 
 
-def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=75, metadata={"Software": None})
+def _save(figure: Figure, path: Path, dpi: int = 75) -> None:
+    figure.savefig(path, dpi=dpi, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -280,6 +280,12 @@ def test_a_stage_that_learnt_nothing_is_said_to(last: float, said: bool) -> None
     assert ("Little was learnt here" in section(render(report), "losses")) is said
 
 
+def test_short_names_are_told(html: str) -> None:
+    for words in ("mi: Myocardial infarction, any time", "ecg: 12-lead ECG", "AUPRC: area under precision over recall"):
+        assert words in html
+    assert '<p class="lead">Myocardial infarction, any time: ' in html
+
+
 def test_no_nan_is_printed(html: str) -> None:
     words = re.sub(r"<style>.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL)
     assert not re.search(r"\b(nan|None|inf)\b", words)

@@ -161,7 +161,7 @@ def test_a_gain_is_shown_in_each_group() -> None:
     assert found is not None
     assert [row[:2] for row in found.rows[1:]] == [["sex", "female"], ["sex", "male"]]
     assert found.rows[1][-3:] == ["0.100 (0.020–0.200)", "0.010", "0.020"]
-    assert found.notes == ["sex male: too few"]
+    assert found.notes == ["sex male, ecg: too few"]
     assert "does not show that the groups differ" in group_differences(
         {"resamples": 9, "subgroup_differences": entries}
     )

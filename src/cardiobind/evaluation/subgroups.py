@@ -75,10 +75,15 @@ def subgroup_differences(
 
 def _named_levels(cell: Cell, group: str) -> dict[str, NDArray[np.int64]]:
     levels = cell.groups[group]
-    places = {str(level): np.flatnonzero(levels == level) for level in sorted(set(levels))}
+    places = {str(level): np.flatnonzero(levels == level) for level in sorted(set(levels), key=_in_order)}
     return {
         level: place for level, place in places.items() if len(np.unique(cell.subject_index[place])) >= LEAST_SUBJECTS
     }
+
+
+def _in_order(level: object) -> str:
+    """Return what levels are sorted by: "under 50" comes before "50 to 59"."""
+    return "" if str(level).startswith("under ") else str(level)
 
 
 def _pooled(part: Cell, group: str) -> dict[str, Any]:

@@ -61,6 +61,8 @@ def cine_attribution(found: Explanation, frames: Floats, *, title: str = "") -> 
             _show(coloured[column], frames[plane], grey, found.cmr_planes[plane])
             coloured[column].imshow(_overlay(density[plane] / full))
         _scale_bar(plain[0], pixel_mm, frames.shape[1])
+        for axes, words in ((plain[0], "as the network sees it"), (coloured[0], "what moved the score")):
+            axes.text(-0.03, 0.5, words, rotation=90, transform=axes.transAxes, ha="right", va="center", fontsize=8)
         plain[-1].axis("off")
         _show(coloured[-1], frames[place * count + order[0]], grey, f"{name}.{_TOGETHER}", _TOGETHER)
         coloured[-1].imshow(_overlay(together[place] / full))

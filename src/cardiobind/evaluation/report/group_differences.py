@@ -47,9 +47,11 @@ def group_difference_table(metrics: Mapping[str, Any]) -> PaperTable | None:
         for e in entries
     ]  # fmt: skip
     records = [record(e) for e in metrics["subgroup_differences"]]
-    notes = sorted({f"{_name(e)} {e['level']}: {e['undefined']}" for e in entries if e.get("undefined")})
+    notes = dict.fromkeys(
+        f"{_name(e)} {e['level']}, {e['inputs']}: {e['undefined']}" for e in entries if e.get("undefined")
+    )
     caption = "Paired differences within subgroups, model minus baseline"
-    return PaperTable("subgroup_differences", caption, [header, *rows], records, 8, notes)
+    return PaperTable("subgroup_differences", caption, [header, *rows], records, 8, list(notes))
 
 
 def _picture(metrics: Mapping[str, Any]) -> str:

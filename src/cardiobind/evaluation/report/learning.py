@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
+
 from cardiobind.evaluation.figures import Recall, embedding_map, reconstruction, retrieval_chart, training_curves
 from cardiobind.evaluation.report import html
 from cardiobind.evaluation.report.content import Report
 
 _CLOSE_TO_CHANCE = 0.01
+_CURVES = {
+    "loss": "loss: what is minimised",
+    "ncc": "ncc: correlation of what was hidden and what was filled in, 1 is perfect",
+    "mse": "mse: mean squared error of what was filled in",
+    "spread": "spread: 1 where embeddings fill the sphere evenly, 0 where they have collapsed",
+    "recall_at_1": "recall_at_1: share whose other view is the nearest of all",
+}
 
 
 def losses(report: Report) -> str:
@@ -19,7 +28,11 @@ def losses(report: Report) -> str:
             continue
         alt = f"Training curves of {name}: {', '.join(map(str, history.columns))} over {len(history)} rounds."
         source = report.source(name if name in report.artifacts else "losses", "history")
-        parts += [html.heading(name), html.picture(training_curves(history), alt), _guessing(report, name)]
+        parts += [
+            html.heading(name),
+            html.picture(training_curves(history), alt, _told(history)),
+            _guessing(report, name),
+        ]
         parts.append(html.paragraph(source, "source"))
     return "".join(parts)
 
@@ -33,7 +46,8 @@ def restored(report: Report) -> str:
     hidden = (
         "" if shown.masked is None else f" {100 * float(shown.masked.mean()):.0f} % of the patches were hidden (grey)."
     )
-    caption = f"One recording.{hidden}"
+    scale = " Amplitudes in standard deviations of the group of leads (limb or chest)." if shown.unit == "z" else ""
+    caption = f"One recording.{hidden}{scale}"
     alt = f"Twelve-lead ECG, original and reconstruction over each other.{hidden}"
     return html.picture(figure, alt, caption, raster=True) + html.paragraph(report.source("reconstruction"), "source")
 
@@ -108,6 +122,18 @@ def _task(metrics: Mapping[str, object]) -> str:
     cells = metrics.get("cells")
     tasks = {str(cell["task"]) for cell in cells} if isinstance(cells, list) else set()
     return tasks.pop() if len(tasks) == 1 else "positive"
+
+
+def _told(history: pd.DataFrame) -> str:
+    """Return what the curves are, of those whose names do not say it."""
+    columns = [str(column) for column in history.columns]
+    words = [words for name, words in _CURVES.items() if any(_is_of(column, name) for column in columns)]
+    return f"{'; '.join(words)}." if words else ""
+
+
+def _is_of(column: str, name: str) -> bool:
+    bare = column.removeprefix("train_").removeprefix("validation_")
+    return bare == name or bare.startswith(f"{name}_")
 
 
 def _text(value: object) -> str:

@@ -113,8 +113,12 @@ def subgroup_table(metrics: Mapping[str, Any]) -> PaperTable | None:
         [group, level, *words, _count(g), *(estimate_text(g.get("metrics", {}).get(n, {})) for n in names)]
         for group, level, words, g in lines
     ]
-    notes = sorted({f"{g['group']} {g['level']}: {g['undefined']}" for _, _, _, g in lines if g.get("undefined")})
-    return PaperTable("subgroups", "Subgroups of the test subjects", [header, *rows], _group_records(cells), 6, notes)
+    notes = dict.fromkeys(
+        f"{group} {level}, {words[2]}: {g['undefined']}" for group, level, words, g in lines if g.get("undefined")
+    )
+    return PaperTable(
+        "subgroups", "Subgroups of the test subjects", [header, *rows], _group_records(cells), 6, list(notes)
+    )
 
 
 def _group_pictures(metrics: Mapping[str, Any]) -> list[str]:

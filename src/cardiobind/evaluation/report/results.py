@@ -8,7 +8,7 @@ from typing import Any
 from cardiobind.evaluation.cells import BINARY
 from cardiobind.evaluation.figures import forest
 from cardiobind.evaluation.metrics import METRICS
-from cardiobind.evaluation.report import html, kinds
+from cardiobind.evaluation.report import html, kinds, terms
 from cardiobind.evaluation.report.content import Report
 from cardiobind.evaluation.report.differences import record
 from cardiobind.evaluation.table_files import PaperTable
@@ -35,10 +35,16 @@ def headline(report: Report) -> str:
     parts = [
         html.paragraph(report.description) if report.description else "",
         html.paragraph(_how(metrics)),
+        _terms(metrics),
         *(_of_kind(report, kind) for kind in kinds_of(metrics) or [BINARY]),
         _oracle(report),
     ]
     return "".join(parts)
+
+
+def _terms(metrics: Mapping[str, Any]) -> str:
+    told = terms.told(metrics)
+    return html.paragraph(f"Short names. {'; '.join(told)}.", "source") if told else ""
 
 
 def _of_kind(report: Report, kind: str) -> str:
@@ -187,7 +193,10 @@ def _oracle(report: Report) -> str:
     entries = report.metrics.get("oracle", ())
     if not entries:
         return ""
-    names = list(dict.fromkeys(n for e in entries for n in e.get("metrics", {})))
+    known = list(dict.fromkeys(n for e in entries for n in e.get("metrics", {})))
+    names = [
+        n for n in known if n not in METRICS or n in {*_DECISIONS, *(n for own in HEADLINES.values() for n in own)}
+    ]
     header = ["Inputs", "Task", *(METRICS[n].title if n in METRICS else n for n in names)]
     rows = [
         [str(e.get("inputs", "")), str(e.get("task", "")), *(_oracle_text(e.get("metrics", {}).get(n)) for n in names)]

@@ -16,6 +16,7 @@ from cardiobind.evaluation.report import (
     learning,
     modalities,
     results,
+    terms,
 )
 from cardiobind.evaluation.report.content import Report
 from cardiobind.evaluation.report.paper import paper_tables
@@ -101,7 +102,7 @@ def _lead(report: Report) -> str:
     if not cells:
         return "No model was evaluated."
     arms = len({cell["arm"] for cell in cells})
-    tasks = ", ".join(dict.fromkeys(str(cell["task"]).partition(": ")[0] for cell in cells))
+    tasks = "; ".join(dict.fromkeys(terms.task_title(str(cell["task"])) for cell in cells))
     n = max(int(cell["n"]) for cell in cells)
     positives = [int(cell["positives"]) for cell in cells if cell["positives"] is not None]
     of_them = f", {max(positives):,} of them positive" if positives else ""
