@@ -70,7 +70,7 @@ BENCHMARKS = (
     ("verdicts.py .*", (), made.checkout),
     ("likeness.py BUNDLE PTBXL", (), made.checkout),
     ("interval_coverage.py .*", ("--scale", "0.01"), made.checkout),
-    ("explanations.py", ("--scale", "0.02"), made.checkout),
+    ("explanations.py( --only cmr)?", ("--scale", "0.02"), made.checkout),
     ("ingest.py", ("--quick", "--only", "wfdb"), made.checkout),
     ("speed.py .*", ("--quick", "--only", "table_view"), made.checkout),
     ("gpu.py OUT", ("--tiny", "--device", "cpu", "--seconds", "5"), made.checkout),

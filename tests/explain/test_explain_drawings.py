@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from cardiobind.cli import app
 from cardiobind.evaluation.figures.ecg import SHADES, ecg_paper
 from cardiobind.explain import Explanation, FactShare, cine_attribution, ecg_attribution, explain, fact_shares
 from cardiobind.explain.drawings import modality_shares, said
-from cardiobind.explain.page import subject_page, write_explanation
+from cardiobind.explain.page import answer_tables, subject_page, write_explanation
 from cardiobind.explain.pictures import risk_picture
 from cardiobind.explain.planes import SCALE_BAR_MM
 from cardiobind.explain.risk import risk_in_cohort
@@ -78,6 +79,21 @@ def test_a_page_holds_what_was_given_and_needs_no_network() -> None:
     assert "drawn inside" in text
     assert "The risk of this subject among" not in text  # the bundle knows no cohort
     assert [bar.get_width() for bar in modality_shares(found).axes[0].patches] == list(found.modalities.values())
+
+
+def test_the_answer_of_the_page_is_in_words_and_in_the_unit_of_the_risk() -> None:
+    predictor = small_predictor()
+    scored = predictor.score(small_subject(predictor))
+    told = replace(
+        scored, risk=0.1, interval=(0.0195, 0.325), interval_of="95 %", quality={"cmr": ("few_slices",)},
+        missing=("stiffness_index_m_s", "of_a_plug_in"),
+    )  # fmt: skip
+    rows = dict(answer_tables(told)["The answer"])
+    assert rows["interval"] == "1.95 to 32.5 %: 95 %"
+    assert rows["quality"] == "cine MRI: few slices"
+    assert rows["facts not given"] == "Stiffness index, of a plug in"
+    number = replace(told, risk=None, value=54.0, unit="mL", interval=(48.0, 60.5))
+    assert dict(answer_tables(number)["The answer"])["interval"] == "48 to 60.5 mL: 95 %"
 
 
 def cine_explained(values: np.ndarray, names: tuple[str, ...], pixel_mm: float) -> Explanation:  # type: ignore[type-arg]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from cardiobind.explain.subject import explain
 from cardiobind.inference import Prediction, Predictor, PreparedSubject, prepare_subject
 from cardiobind.inference.prepared import Table
 from cardiobind.inference.trust.cohort import Histogram
+from cardiobind.modalities.features import FEATURE_BY_NAME
+from cardiobind.modalities.features.wording import title_and_unit
 from cardiobind.modalities.records import EcgRecord
 
 LIMITS = (
@@ -132,15 +134,30 @@ def _said(prediction: Prediction) -> list[tuple[str, str]]:
     return [
         ("answer", prediction.statement),
         ("abstains", prediction.abstained or ""),
-        ("interval", "" if interval is None else f"{interval[0]:.3g} to {interval[1]:.3g}: {prediction.interval_of}"),
+        ("interval", "" if interval is None else f"{_span(prediction, *interval)}: {prediction.interval_of}"),
         ("threshold", "" if prediction.threshold is None else f"{100 * prediction.threshold:.3g} %"),
         ("above the threshold", "" if prediction.positive is None else _yes(prediction.positive)),
         ("place in the cohort", "" if percentile is None else f"above {percentile:.0f} % of validation subjects"),
         ("why a value is absent", prediction.reason or ""),
-        ("quality", "; ".join(f"{m}: {', '.join(codes)}" for m, codes in prediction.quality.items() if codes)),
-        ("facts not given", ", ".join(prediction.missing)),
+        ("quality", "; ".join(_remarks(m, codes) for m, codes in prediction.quality.items() if codes)),
+        ("facts not given", ", ".join(map(_fact, prediction.missing))),
         ("facts not used", ", ".join(prediction.ignored)),
     ]
+
+
+def _span(prediction: Prediction, low: float, high: float) -> str:
+    """Return an interval in the unit that the answer has."""
+    if prediction.risk is not None:
+        return f"{100 * low:.3g} to {100 * high:.3g} %"
+    return f"{low:.3g} to {high:.3g} {prediction.unit or ''}".strip()
+
+
+def _remarks(modality: str, codes: Sequence[str]) -> str:
+    return f"{WORDS.get(modality, modality)}: {', '.join(code.replace('_', ' ') for code in codes)}"
+
+
+def _fact(name: str) -> str:
+    return title_and_unit(FEATURE_BY_NAME[name])[0] if name in FEATURE_BY_NAME else name.replace("_", " ")
 
 
 def _modalities(found: Explanation, picture: Picture) -> str:
