@@ -186,7 +186,7 @@ def test_the_paper_is_at_scale(page: Page) -> None:
 def test_a_leads_name_keeps_off_the_traces(page: Page, fake: FakeServer, every_s: float, height_mv: float) -> None:
     early = ecg(100)
     seconds = np.arange(1000) / 100
-    beats = np.exp(-((((seconds - 0.04) / every_s + 0.5) % 1 - 0.5) * every_s / 0.015) ** 2)
+    beats = np.exp(-(((((seconds - 0.04) / every_s + 0.5) % 1 - 0.5) * every_s / 0.015) ** 2))
     early["amplitude_mv"][:11] = [(height_mv * beats).round(3).tolist()] * 11
     fake.answer = (200, answer(ecg=early))
     score(page)
