@@ -48,7 +48,6 @@ TABLE = (
     "evaluation.resamples=100", "label_fractions=[0.5]", "seeds=[0]",
     'endpoints=[{task="lvef_percent",inputs=["ecg"]}]',
 )  # fmt: skip
-CAD = (*TABLE[:-1], 'endpoints=[{task="cad",inputs=["ecg"]}]')
 A_CELL = (*TABLE[:-3], "label_fractions=[0.1]", "seeds=[3]", "endpoints=[]")
 RESNET = {
     "cmr.size_px=224": "cmr.size_px=48",

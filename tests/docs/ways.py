@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import made
-from small import A_CELL, CAD, FILES, HOSPITALS, PAPER, PTBXL, PTBXL_BEST, RESNET, TABLE, TINY, VIT
+from small import A_CELL, FILES, HOSPITALS, PAPER, PTBXL, PTBXL_BEST, RESNET, TABLE, TINY, VIT
 
 from documented import Command
 from walking import SMALL
@@ -131,7 +131,6 @@ WAYS = (
     Way(r"cardiobind run ptbxl_mi .*", "slow", more=PTBXL),
     Way(r"cardiobind run ptbxl_best .*", "slow", more=PTBXL_BEST),
     Way(r"cardiobind run uci_heart .*", "slow", more=HOSPITALS, before=made.hospitals),
-    Way(r"cardiobind finetune table --only=\"task=cad\"", "slow", more=CAD),
     Way(r"cardiobind finetune table --only=.* --again", "slow", more=A_CELL),
     Way(r"cardiobind (run table(_\w+)?( \S+)*|align table|finetune table .*)", "slow",
         more=TABLE),
