@@ -59,7 +59,7 @@ PART = {"$SLURM_ARRAY_TASK_ID/64": "3/64", "2": "1"}
 TWO_MACHINES = {"8": "1", "first-machine:29400": "127.0.0.1:PORT", "cardiobind": "bin/cardiobind"}
 DRY = ("--dry-run", "--no-index", "--no-build-isolation")
 CLUSTER = "training.accelerator=cpu"
-GIVEN = {"BUNDLE": "my-bundle", "PTBXL": "path/to/ptbxl"}
+GIVEN = {"BUNDLE": "my-bundle", "RUN": "cardiobind-demo", "PTBXL": "path/to/ptbxl"}
 BENCHMARKS = (
     ("wide_table.py", ("--rows", "20", "--columns", "300"), made.checkout),
     ("als_baseline.py", (), made.checkout),
@@ -74,6 +74,7 @@ BENCHMARKS = (
     ("ingest.py", ("--quick", "--only", "wfdb"), made.checkout),
     ("speed.py .*", ("--quick", "--only", "table_view"), made.checkout),
     ("gpu.py OUT", ("--tiny", "--device", "cpu", "--seconds", "5"), made.checkout),
+    ("predict_many.py .*", ("--rows", "20", "--ecgs", "2", "--workers", "0", "--alone", "2"), made.checkout),
     ("serve_load.py .*", ("--requests", "8", "--memory-requests", "20"), made.checkout),
     ("methods_study.py", ("--cohort", "simulated", "--list", "--out", "OUT"), made.checkout),
     (

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from typer.testing import CliRunner
 
 from cardiobind.cli import app
+from cardiobind.errors import DataContractError
 from cardiobind.evaluation.figures.ecg import SHADES, ecg_paper
 from cardiobind.explain import Explanation, FactShare, cine_attribution, ecg_attribution, explain, fact_shares
 from cardiobind.explain.drawings import modality_shares, said
@@ -208,6 +209,14 @@ def test_the_verb_writes_a_page_or_numbers(tmp_path: Path, monkeypatch: pytest.M
     assert list(numbers["explanation"]["modalities"]) == ["tabular"]
     assert "Systolic blood pressure 141 mmHg" in (tmp_path / "page.html").read_text()
     assert 'id="ecg"' not in (tmp_path / "page.html").read_text()
+
+
+def test_columns_that_are_no_fact_can_be_ignored(tmp_path: Path) -> None:
+    given = {**FACTS, "ward": 7}
+    with pytest.raises(DataContractError, match="--ignore-unknown"):
+        write_explanation(small_predictor(), tmp_path / "page.html", table=given)
+    written = write_explanation(small_predictor(), tmp_path / "page.html", table=given, ignore_unknown=True, steps=2)
+    assert "ward" not in written.read_text()
 
 
 def test_where_the_bundle_abstains_the_reason_alone_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cardiobind.errors import DataContractError
 from cardiobind.modalities.features import FEATURE_BY_NAME, INPUT_FEATURES
 from cardiobind.modalities.tabular import TableContract
-from cardiobind.modalities.tabular.cleaning import clean_table
+from cardiobind.modalities.tabular.cleaning import clean_cell, clean_column, clean_table, is_missing
 
 NAMES = ("age_years", "sex", "sbp_mmhg", "diabetes", "overall_health", "tv_hours")
 
@@ -214,3 +214,41 @@ def test_a_truth_is_no_number(values: list[object]) -> None:
     assert np.isnan(cleaned["age_years"][0])
     assert cleaned["diabetes"].tolist() == [1.0] * len(values)
     assert problems[["column", "reason", "count"]].to_numpy().tolist() == [["age_years", "not_a_number", 1]]
+
+
+ODD: tuple[object, ...] = (
+    None, math.nan, pd.NA, pd.NaT, "", "old", "1e2", " 61 ", "inf", math.inf, True, False, np.True_, 0, 1, 2, -5, 1.78,
+    np.float32(61.3), np.int64(61), 1e9, 10**400, "male", "Male", "never", [61], {}, pd.Timestamp("2020-01-01"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*NAMES, "height_cm", "smoking_status"])
+def test_a_cell_is_what_a_column_of_one_value_is(name: str) -> None:
+    feature = FEATURE_BY_NAME[name]
+    for value in (*ODD, *feature.categories, feature.low, feature.high, math.nextafter(feature.high, math.inf)):
+        column = clean_column(pd.Series([value], dtype=object), feature)
+        cell = clean_cell(value, feature)
+        assert (cell is None) == bool(column.problems), value
+        assert cell is None or str(cell) == str(float(column.codes[0])), value
+        assert is_missing(value) == bool(pd.Series([value], dtype=object).isna()[0]), value
+
+
+@given(_tables())
+@settings(max_examples=25, deadline=None)
+def test_a_row_is_encoded_as_its_table_is(table: pd.DataFrame) -> None:
+    contract = TableContract.fit(_train(), NAMES)
+    rows = [contract.encode_row(row) for row in table.to_dict("records")]
+    assert np.concatenate(rows).tobytes() == contract.encode(table).tobytes()
+
+
+@pytest.mark.parametrize("change", [{"age_years": 300.0}, {"sex": "other"}, {"diabetes": 2}])
+def test_a_row_is_refused_in_the_words_of_its_table(change: dict[str, object]) -> None:
+    contract, row = TableContract.fit(_train(), NAMES), _train().iloc[0].to_dict() | change
+    with pytest.raises(DataContractError) as of_row:
+        contract.encode_row(row)
+    with pytest.raises(DataContractError) as of_table:
+        contract.encode(pd.DataFrame([row]))
+    assert str(of_row.value) == str(of_table.value)
+    del row["tv_hours"]
+    with pytest.raises(DataContractError, match=r"absent|unusable"):
+        contract.encode_row(row)

@@ -14,14 +14,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from scipy.special import expit, logit
+from small_bundle import small_bundle
 from torch import nn
 from typer.testing import CliRunner
 
 from cardiobind import artifact, inference, pipeline
 from cardiobind.artifact import Artifact, open_artifact
 from cardiobind.cli import app
-from cardiobind.errors import ArtifactError
+from cardiobind.errors import ArtifactError, CorruptArtifactError
 from cardiobind.inference.bundle import LIKENESS, SCHEMA_VERSION, BundleContract, card_of, likeness_of
+from cardiobind.inference.trust.likeness import Familiar, save_likeness
 from cardiobind.modalities.tabular.contract import TableColumn
 from cardiobind.objectives import ENDPOINTS
 from cardiobind.pipeline.export.seeds import of_one_scale, rescale, same_but_seed
@@ -145,17 +147,38 @@ def test_an_older_bundle_opens_and_a_newer_one_names_what_to_do(walked: Walk, tm
     found = open_artifact(walked.bundle)
     written = found.json("contract.json")
     older = {k: v for k, v in written.items() if k not in ("members", "certainty", "risks", "leads")}
-    for version, contract in ((1, older), (SCHEMA_VERSION + 1, written)):
+    for version, contract in ((1, older), (2, written), (SCHEMA_VERSION + 1, written)):
         with artifact.commit(tmp_path / str(version), "bundle", schema_version=version) as folder:
             (folder / "contract.json").write_text(json.dumps(contract))
             shutil.copy(found.file("weights.safetensors"), folder)
+            if version == 2:
+                save_likeness(folder / LIKENESS, {m: without_texture(one) for m, one in likeness_of(found).items()})
     predictor = inference.load(tmp_path / "1")
     answer = predictor.predict(table=FACTS)
     assert answer.logit == inference.load(walked.bundle).predict(table=FACTS).logit
     assert (answer.interval, answer.abstained, predictor.likeness) == (None, None, {})
     assert LIKENESS in found.manifest["files"]
+    subject = walked.predictions().query("inputs == 'ecg'")["subject"].iloc[0]
+    ecg = walked.raw / "bulk" / f"{subject}_20205_2_0.xml"
+    said, today = (inference.load(path).predict(ecg=ecg) for path in (tmp_path / "2", walked.bundle))
+    assert said.verdicts["ecg"].like_training is not None
+    assert replace(said, verdicts={}, bundle="") == replace(today, verdicts={}, bundle="")
     with pytest.raises(ArtifactError, match="newer version"):
         inference.load(tmp_path / str(SCHEMA_VERSION + 1))
+
+
+def without_texture(one: Familiar) -> Familiar:
+    """Return a likeness as bundles of version 2 have it."""
+    return replace(one, checks={name: check for name, check in one.checks.items() if name != "texture"})
+
+
+def test_weights_that_are_no_safetensors_are_told(tmp_path: Path) -> None:
+    bundle = open_artifact(small_bundle(tmp_path / "bundle"))
+    with artifact.commit(tmp_path / "odd", "bundle", schema_version=SCHEMA_VERSION) as folder:
+        shutil.copy(bundle.file("contract.json"), folder)
+        (folder / "weights.safetensors").write_bytes(b"no weights")
+    with pytest.raises(CorruptArtifactError, match="weights of the bundle cannot be read"):
+        inference.load(tmp_path / "odd")
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,18 @@ def test_a_bundle_embeds_as_its_predictor_does(tmp_path: Path) -> None:
     assert json.loads(schema.metadata[b"cardiobind"])["encoder"] == predictor.artifact.digest
 
 
+def test_columns_that_are_no_fact_are_refused_or_ignored(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("subject,age_years,ward\na,60,7\n")
+    given: dict[str, Any] = {"subjects": tmp_path / "list.csv", "workers": 0}
+    bundle = small_bundle(tmp_path / "bundle")
+    with pytest.raises(InputError, match="--ignore-unknown"):
+        embed_many(bundle, tmp_path / "out.parquet", **given)
+    told = embed_many(bundle, tmp_path / "out.parquet", **given, ignore_unknown=True)
+    assert (told.scored, told.left_out) == (1, 1)
+    with pytest.raises(ConfigError, match="--ignore-unknown are of raw files"):
+        embed_many(bundle, tmp_path / "again.parquet", cohort=tmp_path, ignore_unknown=True)
+
+
 def test_what_embeds_nothing_is_refused(tmp_path: Path) -> None:
     with commit(tmp_path / "odd", "report") as folder:
         (folder / "x").write_text("x")

@@ -37,9 +37,12 @@ async def plain(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"ok"})
 
 
+COUNTED = Metrics()
+
+
 @pytest.fixture(scope="module")
 def place() -> Iterator[int]:
-    config = uvicorn.Config(plain, port=0, log_config=None, lifespan="off", ws="none", http=with_deadline(0.3))
+    config = uvicorn.Config(plain, port=0, log_config=None, lifespan="off", ws="none", http=with_deadline(0.3, COUNTED))
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -90,12 +93,18 @@ def whole(one: socket.socket) -> bytes:
 
 
 def test_a_silent_connection_is_closed(place: int) -> None:
+    before = COUNTED.text(0)
     with connected(place) as one:
         assert one.recv(1) == b""
+    assert COUNTED.text(0).split("resident")[0] == before.split("resident")[0]
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["first", "second"])
-def test_headers_that_trickle_are_refused(place: int, first: bool) -> None:
+def test_headers_that_trickle_are_refused_counted_and_logged(
+    place: int, first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "cardiobind.serve")
+    before = COUNTED.refusals["slow_request"]
     with connected(place) as one:
         if first:
             one.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -105,6 +114,8 @@ def test_headers_that_trickle_are_refused(place: int, first: bool) -> None:
         status, error = answer(one)
     assert (status, error["code"]) == (408, "slow_request")
     assert error["expected"] == "headers within 0.3 s"
+    assert COUNTED.refusals["slow_request"] == before + 1 == COUNTED.requests["other", 408]
+    assert caplog.messages == [f"request {error['request']} other other: 408 in 300 ms"]
 
 
 def test_a_request_as_usual_outlives_the_deadline_of_its_headers(place: int) -> None:

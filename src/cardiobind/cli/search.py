@@ -14,6 +14,7 @@ from cardiobind.cli.many_words import (
     SECONDS,
     WORKERS,
     Folder,
+    IgnoreUnknown,
     Inputs,
     MemoryGib,
     Root,
@@ -43,6 +44,7 @@ def embed(
     workers: Workers = WORKERS,
     seconds: Seconds = SECONDS,
     memory_gib: MemoryGib = MEMORY_GIB,
+    ignore_unknown: IgnoreUnknown = False,
 ) -> None:
     """Write embeddings of many subjects, from raw files or a prepared cohort, as a Parquet table."""
     if (bundle is None) == (encoder is None):
@@ -57,7 +59,7 @@ def embed(
         told = search.embed_many(
             bundle or encoder or "", out, cohort=cohort, subjects=subjects, folder=folder, source=source, root=root,
             table=table, inputs=modality_names(inputs), workers=workers, limits=limits(seconds, memory_gib),
-            reporter=shown,
+            reporter=shown, ignore_unknown=ignore_unknown,
         )  # fmt: skip
         shown.say(f"{told}\n{told.out}")
 
@@ -95,6 +97,7 @@ def search(
     subject: Annotated[str | None, typer.Option(help="Row of the table, where it has several.")] = None,
     by: Annotated[str | None, typer.Option(help="What to search by: ecg, tabular, ecg+tabular, cmr.")] = None,
     nearest: Annotated[int, typer.Option(help="Neighbours to print.", min=1)] = 10,
+    ignore_unknown: IgnoreUnknown = False,
 ) -> None:
     """Print, as JSON, the subjects whose cines are nearest to one's ECG, and the phenotypes that they tell.
 
@@ -105,7 +108,9 @@ def search(
     from cardiobind.pipeline.search import open_index
 
     opened = open_index(index)
-    prepared = inference.prepare_subject(opened.contract, ecg=ecg, cmr=cmr, table=table, subject=subject)
+    prepared = inference.prepare_subject(
+        opened.contract, ecg=ecg, cmr=cmr, table=table, subject=subject, ignore_unknown=ignore_unknown
+    )
     abstained = opened.doubt(prepared, by)
     told = {
         "by": opened.query(prepared, by)[0], "quality": prepared.quality, "abstained": abstained,

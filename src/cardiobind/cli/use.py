@@ -150,6 +150,7 @@ def explain(
     cmr_long_axis: Annotated[Path | None, typer.Option(help="Long-axis views, if apart from --cmr.")] = None,
     method: Annotated[str, typer.Option(help="How samples and pixels are attributed.")] = "integrated_gradients",
     steps: Annotated[int, typer.Option(help="Steps of integrated gradients.", min=2)] = 32,
+    ignore_unknown: IgnoreUnknown = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a page, or numbers, about what one subject's score rests on: samples, pixels, facts, modalities."""
@@ -160,6 +161,6 @@ def explain(
 
     found = write_explanation(
         inference.load(bundle), out, ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis,
-        method=method, steps=steps,
+        method=method, steps=steps, ignore_unknown=ignore_unknown,
     )  # fmt: skip
     print(found)  # noqa: T201

@@ -41,6 +41,7 @@ def write_explanation(
     table: Table | None = None,
     subject: str | None = None,
     cmr_long_axis: Path | str | None = None,
+    ignore_unknown: bool = False,
     **options: Any,
 ) -> Path:
     """Write what one subject's score rests on: one self-contained page, or the numbers into a file ending in ``.json``.
@@ -55,6 +56,7 @@ def write_explanation(
         table: likewise.
         subject: likewise.
         cmr_long_axis: likewise.
+        ignore_unknown: likewise.
         options: of `cardiobind.explain.explain`.
 
     Raises:
@@ -63,8 +65,9 @@ def write_explanation(
     """
     path = Path(out)
     prepared = prepare_subject(
-        predictor.contract, ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis
-    )
+        predictor.contract, ecg=ecg, cmr=cmr, table=table, subject=subject, cmr_long_axis=cmr_long_axis,
+        ignore_unknown=ignore_unknown,
+    )  # fmt: skip
     prediction = predictor.score(prepared)
     found = explain(predictor, prepared, **options) if prediction.abstained is None else None
     if path.suffix == ".json":

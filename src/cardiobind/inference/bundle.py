@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cardiobind import artifact
 from cardiobind.artifact import Artifact
-from cardiobind.errors import ArtifactError
+from cardiobind.errors import ArtifactError, CorruptArtifactError
 from cardiobind.inference.hub import is_hub, open_hub
 from cardiobind.inference.members import Members
 from cardiobind.inference.trust.cohort import Histogram
@@ -214,9 +215,19 @@ def open_bundle(path: Path | str) -> tuple[Artifact, BundleContract, Fusion | Me
         )  # fmt: skip
     contract = BundleContract.from_json(found.json("contract.json"))
     network = network_of(contract)
-    load_weights(network, load_file(found.file("weights.safetensors")))
+    load_weights(network, _weights(found))
     network.eval()
     return found, contract, network
+
+
+def _weights(bundle: Artifact) -> dict[str, Tensor]:
+    try:
+        return load_file(bundle.file("weights.safetensors"))
+    except SafetensorError as error:
+        raise CorruptArtifactError(
+            "the weights of the bundle cannot be read", where=bundle.path / "weights.safetensors",
+            expected="safetensors", got=str(error), hint="export the predictor again",
+        ) from None  # fmt: skip
 
 
 def likeness_of(bundle: Artifact) -> dict[str, Familiar]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
@@ -18,7 +19,7 @@ from cardiobind.formats.other_kinds import refuse_signal
 from cardiobind.formats.tables.table_file import read_table, table_columns, table_path
 from cardiobind.formats.tables.ukb_headers import identifier_column
 from cardiobind.modalities.features import FEATURE_BY_NAME, Feature
-from cardiobind.modalities.tabular.cleaning import clean_column
+from cardiobind.modalities.tabular.cleaning import clean_cell, clean_column, is_missing
 from cardiobind.modalities.tabular.units import OTHER_UNITS
 from cardiobind.sources.ukb_table import load_table, read_features, read_visits
 
@@ -33,8 +34,8 @@ MOST_NAMED = 5
 def read_facts(
     table: Path | str | Mapping[str, Any] | pd.DataFrame, names: Sequence[str], subject: str | None, *,
     ignore_unknown: bool = False,
-) -> tuple[pd.DataFrame, tuple[str, ...]]:  # fmt: skip
-    """Return one row with the columns `names`, a fact not given being missing, and the facts given beside them.
+) -> tuple[dict[str, Any], tuple[str, ...]]:  # fmt: skip
+    """Return the facts `names`, NaN where not given, and the names of those given beside them.
 
     Args:
         table: a CSV or Parquet file with UK Biobank headers or canonical names, or facts by canonical name.
@@ -47,28 +48,54 @@ def read_facts(
         DataContractError: a fact has a name that is not known or a value that it cannot have, or all are missing.
         RecordError: the file cannot be read.
     """
-    if isinstance(table, Mapping):
-        table = pd.DataFrame([dict(table)])
-    if isinstance(table, pd.DataFrame):
-        rows = _known(table, ignore_unknown=ignore_unknown)
-    else:
-        rows = FactsTable(table, ignore_unknown=ignore_unknown).of(subject)
-    if len(rows) != 1:
-        raise InputError(
-            "exactly one row of the table is needed", where="table", expected=1, got=len(rows),
-            hint="give a table of one row, or name the subject",
-        )  # fmt: skip
-    if not set(names) & set(rows.columns):
+    row = _row(table, subject, ignore_unknown=ignore_unknown)
+    if not set(names) & set(row):
         raise InputError("the table has none of the facts that the network uses", where="table", expected=list(names))
-    given = rows.reindex(columns=list(names)).reset_index(drop=True)
-    for name in names:
-        _check_fact(given[name], FEATURE_BY_NAME[name])
-    if given.isna().all(axis=None):
+    given = {name: row.get(name, math.nan) for name in names}
+    for name, value in given.items():
+        if clean_cell(value, FEATURE_BY_NAME[name]) is None:
+            _check_fact(pd.Series([value]), FEATURE_BY_NAME[name])
+    if all(map(is_missing, given.values())):
         raise DataContractError(
             "no fact given: all that the network uses are missing", where="table", expected=", ".join(names),
             hint="give at least one of them, or leave the table out",
         )  # fmt: skip
-    return given, tuple(str(name) for name in rows.columns[rows.notna().iloc[0]] if name not in names)
+    return given, tuple(name for name, value in row.items() if name not in given and not is_missing(value))
+
+
+def _row(
+    table: Path | str | Mapping[str, Any] | pd.DataFrame, subject: str | None, *, ignore_unknown: bool
+) -> Mapping[str, Any]:  # fmt: skip
+    if isinstance(table, Mapping):
+        kept = _known_names(list(table), ignore_unknown=ignore_unknown)
+        return {str(name): table[name] for name in kept}
+    if isinstance(table, pd.DataFrame):
+        rows = _known(table, ignore_unknown=ignore_unknown)
+    else:
+        rows = FactsTable(table, ignore_unknown=ignore_unknown).of(subject)
+    check_one_row(len(rows))
+    if not rows.columns.is_unique:
+        twice = sorted(set(rows.columns[rows.columns.duplicated()]))
+        raise DataContractError("a medical fact is there more than once", where="table", got=", ".join(twice))
+    return records(rows)[0]
+
+
+def check_one_row(rows: int) -> None:
+    """Refuse facts of several subjects, or of none.
+
+    Raises:
+        InputError: there is not exactly one row.
+    """
+    if rows != 1:
+        raise InputError(
+            "exactly one row of the table is needed", where="table", expected=1, got=rows,
+            hint="give a table of one row, or name the subject",
+        )  # fmt: skip
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the facts of each row by canonical name."""
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
 def _check_fact(given: pd.Series[Any], feature: Feature) -> None:
@@ -108,11 +135,16 @@ def unknown_columns(names: Sequence[str], known: Sequence[str]) -> tuple[str, st
 
 
 def _known(frame: pd.DataFrame, *, ignore_unknown: bool = False) -> pd.DataFrame:
-    unknown = [name for name in map(str, frame.columns) if name not in FEATURE_BY_NAME]
+    kept = _known_names(list(frame.columns), ignore_unknown=ignore_unknown)
+    return frame if len(kept) == frame.shape[1] else frame[kept]
+
+
+def _known_names(names: Sequence[object], *, ignore_unknown: bool) -> list[Any]:
+    unknown = [str(name) for name in names if str(name) not in FEATURE_BY_NAME]
     if unknown and not ignore_unknown:
         told, hint = unknown_columns(unknown, list(FEATURE_BY_NAME))
         raise DataContractError(f"unknown medical fact {told}", where="table", hint=hint)
-    return frame[[name for name in frame.columns if str(name) in FEATURE_BY_NAME]] if unknown else frame
+    return [name for name in names if str(name) in FEATURE_BY_NAME]
 
 
 class FactsTable:
@@ -144,7 +176,7 @@ class FactsTable:
         identifier = SUBJECT if biobank else identifier
         self.keyed = identifier is not None
         self._names = None if identifier is None else rows[identifier].astype(str)
-        self._visits = rows["visit"].astype(str) if self.keyed and "visit" in rows else None
+        self._visits = rows["visit"].astype(str).to_numpy() if self.keyed and "visit" in rows else None
         keys = [] if identifier is None else [identifier, *(k for k in KEYS if k in rows and k != identifier)]
         facts = rows.drop(columns=keys)
         self._facts = facts if biobank else _known(facts, ignore_unknown=ignore_unknown)
@@ -178,20 +210,31 @@ class FactsTable:
         Raises:
             InputError: there is no such subject, or no column of subjects.
         """
+        return self._facts.iloc[self._of(subject, visit)]
+
+    def rows_of(self, subject: str, visit: str | None = None) -> list[dict[str, Any]]:
+        """Return the facts of each row of one subject by canonical name; arguments and errors are those of `of`."""
+        return [self._records[place] for place in self._of(subject, visit).tolist()]
+
+    @cached_property
+    def _records(self) -> list[dict[str, Any]]:
+        return records(self._facts)
+
+    def _of(self, subject: str | None, visit: str | None) -> NDArray[np.intp]:
         if subject is None:
-            places = np.arange(len(self._facts))
+            places: NDArray[np.intp] = np.arange(len(self._facts))
         elif subject not in self:
             raise InputError("no such subject in the table", where="subject")
         else:
             places = self._places[subject]
         if self._visits is not None:
-            places = self._of_visit(places, self._visits.iloc[places], visit)
-        return self._facts.iloc[places]
+            places = self._of_visit(places, self._visits[places], visit)
+        return places
 
-    def _of_visit(self, places: NDArray[np.intp], visits: pd.Series[str], visit: str | None) -> NDArray[np.intp]:
+    def _of_visit(self, places: NDArray[np.intp], visits: NDArray[Any], visit: str | None) -> NDArray[np.intp]:
         if visit is None and self._by_visit:
             return places
-        there: NDArray[np.intp] = places[visits.to_numpy() == (visit or IMAGING_VISIT)]
+        there: NDArray[np.intp] = places[visits == (visit or IMAGING_VISIT)]
         return there if visit is not None or len(there) else places
 
 

@@ -25,6 +25,7 @@ from cardiobind.inference.trust.texture import ecg_texture
 from cardiobind.modalities.cmr.preparation import CmrPreparation, PreparedCine, prepare_cmr
 from cardiobind.modalities.ecg.preparation import ecg_quality, normalise_by_lead_group, prepare_ecg
 from cardiobind.modalities.records import CineRecord, EcgRecord
+from cardiobind.modalities.tabular.cleaning import is_missing
 
 Table = Path | str | Mapping[str, Any] | pd.DataFrame
 
@@ -163,10 +164,10 @@ def _table(contract: BundleContract, table: Table, subject: str | None, ignore_u
     facts, ignored = read_facts(
         table, contract.inputs["tabular"].names, subject, ignore_unknown=ignore_unknown
     )  # fmt: skip
-    encoded = contract.table.encode(facts)
-    missing = tuple(str(name) for name in facts.columns[facts.isna().iloc[0]])
+    encoded = contract.table.encode_row(facts)
+    missing = tuple(name for name, value in facts.items() if is_missing(value))
     signs = {"tabular": table_signs(encoded, contract.inputs["tabular"].cardinalities)[0]}
-    quality = {"tabular": (IMPOSSIBLE,)} if contradictions(facts.iloc[0]) else {}
+    quality = {"tabular": (IMPOSSIBLE,)} if contradictions(facts) else {}
     return PreparedSubject({"tabular": torch.from_numpy(encoded)}, quality, missing, ignored, signs)
 
 

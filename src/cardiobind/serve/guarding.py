@@ -74,10 +74,8 @@ class Guard:
             _log.error("request %s failed: %s", request, place_of(error))
             if not status[0]:
                 await _refuse(Refusal(500, "failed", "the server failed to answer this request"), request, answer)
-        seconds, route = time.perf_counter() - began, _route(scope)
-        self._metrics.answered(route, status[0], seconds)
         method = scope["method"] if scope["method"] in METHODS else "other"
-        _log.info("request %s %s %s: %d in %.0f ms", request, method, route, status[0], 1000 * seconds)
+        note_answer(self._metrics, request, method, _route(scope), status[0], time.perf_counter() - began)
 
     def _check(self, scope: Message) -> None:
         headers = {name.lower(): value for name, value in scope["headers"]}
@@ -107,6 +105,12 @@ class Guard:
             return message
 
         return counted
+
+
+def note_answer(metrics: Metrics, request: str, method: str, route: str, status: int, seconds: float) -> None:
+    """Count an answer and log it, by its random id."""
+    metrics.answered(route, status, seconds)
+    _log.info("request %s %s %s: %d in %.0f ms", request, method, route, status, 1000 * seconds)
 
 
 async def _refuse(refusal: Refusal, request: str, send: Send) -> None:

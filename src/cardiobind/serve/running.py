@@ -141,9 +141,10 @@ def server_config(app: FastAPI, host: str, port: int, settings: Settings) -> Con
 
     from cardiobind.serve.connections import with_deadline
 
+    deadline = with_deadline(settings.header_seconds, app.state.service.metrics)
     return uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        ws="none", http=with_deadline(settings.header_seconds), timeout_graceful_shutdown=STOP_SECONDS,
+        ws="none", http=deadline, timeout_graceful_shutdown=STOP_SECONDS,
     )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from cardiobind.modalities.tabular.cleaning import is_missing
+
 IMPOSSIBLE = "impossible_combination"
 
 _BMI_TOLERANCE = 0.15
@@ -21,15 +23,15 @@ RULES: Mapping[tuple[str, ...], Callable[..., bool]] = {
 """By the facts it needs: whether they contradict one another."""
 
 
-def contradictions(facts: pd.Series[Any]) -> tuple[tuple[str, ...], ...]:
+def contradictions(facts: Mapping[str, Any] | pd.Series[Any]) -> tuple[tuple[str, ...], ...]:
     """Return the facts that contradict one another, a tuple of names for each contradiction.
 
     Args:
-        facts: of one person by canonical name, cleaned; NaN where missing.
+        facts: of one person by canonical name, none of them impossible by itself; NaN where missing.
     """
     found = []
     for names, broken in RULES.items():
-        values = pd.to_numeric(facts.reindex(list(names)), errors="coerce")
-        if values.notna().all() and broken(*values.tolist()):
+        values: list[Any] = [facts.get(name) for name in names]
+        if not any(map(is_missing, values)) and broken(*map(float, values)):
             found.append(names)
     return tuple(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from cardiobind.errors import DataContractError
 from cardiobind.modalities.features import FEATURE_BY_NAME, Feature, Kind
 from cardiobind.modalities.spec import InputSpec
-from cardiobind.modalities.tabular.cleaning import clean_column
+from cardiobind.modalities.tabular.cleaning import clean_cell, clean_column
 from cardiobind.registry import did_you_mean
 
 
@@ -45,6 +46,11 @@ class TableColumn:
         return {"number": 0, "flag": 2}.get(self.kind, len(self.categories))
 
     @property
+    def scale(self) -> float:
+        """Return what a value is multiplied by after the mean is taken off."""
+        return 1.0 / self.sd if self.sd > 0 else 1.0 if self.cardinality else 0.0
+
+    @cached_property
     def feature(self) -> Feature:
         """Return the column as a definition that values can be checked against."""
         return Feature(self.name, self.kind, 0, low=self.low, high=self.high, categories=self.categories)
@@ -98,9 +104,24 @@ class TableContract:
         for index, column in enumerate(self.columns):
             values = _values(frame, column.feature)
             observed = np.isfinite(values)
-            scale = 1.0 / column.sd if column.sd > 0 else 1.0 if column.cardinality else 0.0
-            out[:, index, 0] = np.where(observed, (np.where(observed, values, 0.0) - column.mean) * scale, 0.0)
+            out[:, index, 0] = np.where(observed, (np.where(observed, values, 0.0) - column.mean) * column.scale, 0.0)
             out[:, index, 1] = observed
+        return out
+
+    def encode_row(self, facts: Mapping[str, Any]) -> NDArray[np.float32]:
+        """Return what `encode` says of a table of one row, (1, features, 2), to the bit and many times faster.
+
+        Args:
+            facts: by name at least the contract's columns; missing values are NaN.
+
+        Raises:
+            DataContractError: as of `encode`.
+        """
+        out = np.zeros((1, len(self.columns), 2), dtype=np.float32)
+        for index, column in enumerate(self.columns):
+            code = _code(facts, column.feature)
+            if not math.isnan(code):
+                out[0, index] = (code - column.mean) * column.scale, 1.0
         return out
 
     def decode(self, encoded: NDArray[np.floating[Any]]) -> pd.DataFrame:
@@ -182,6 +203,11 @@ def _values(frame: pd.DataFrame, feature: Feature) -> NDArray[np.float64]:
             hint="run clean_table first: it turns them into missing values and counts them",
         )
     return cleaned.codes
+
+
+def _code(facts: Mapping[str, Any], feature: Feature) -> float:
+    code = clean_cell(facts[feature.name], feature) if feature.name in facts else None
+    return float(_values(pd.DataFrame([dict(facts)]), feature)[0]) if code is None else code
 
 
 def _decode_column(column: TableColumn, encoded: NDArray[np.floating[Any]]) -> pd.Series[Any]:

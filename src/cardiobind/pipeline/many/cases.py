@@ -14,10 +14,11 @@ from cardiobind.formats import ECG_FORMATS, masked, read_cine, read_ecg, read_lo
 from cardiobind.formats.ecg.array_layout import has_layout
 from cardiobind.formats.location import SEPARATOR, files_below, split_location
 from cardiobind.formats.tables.table_file import read_table
-from cardiobind.inference.facts import SUBJECT, FactsTable, unknown_columns
+from cardiobind.inference.facts import SUBJECT, FactsTable, records, unknown_columns
 from cardiobind.inspection.kinds import TABLE_SUFFIXES
 from cardiobind.modalities.features import FEATURE_BY_NAME
 from cardiobind.modalities.records import CineRecord, EcgRecord
+from cardiobind.modalities.tabular.cleaning import is_missing
 from cardiobind.pipeline.many.stamps import stamps
 from cardiobind.registry import did_you_mean
 from cardiobind.sources import SOURCES, RecordRef
@@ -44,13 +45,15 @@ class Case:
         subject: as the user calls them; it goes into the user's table and into no message.
         visit: empty where the user names none.
         signals: where the recording of each modality is.
-        facts: one row by canonical names; None where there are none.
+        facts: by canonical name, NaN where missing; None where there are none.
+        rows: of the table they come from; of several nobody knows which is meant.
     """
 
     subject: str
     visit: str = ""
     signals: Mapping[str, RecordRef] = field(default_factory=dict)
-    facts: pd.DataFrame | None = None
+    facts: Mapping[str, Any] | None = None
+    rows: int = 1
 
     @property
     def key(self) -> list[Any]:
@@ -58,7 +61,7 @@ class Case:
         files = [
             [m, ref.location, ref.long_axis, *map(stamps, _places(ref))] for m, ref in sorted(self.signals.items())
         ]
-        facts = [] if self.facts is None else [list(self.facts.columns), repr(self.facts.to_numpy().tolist())]
+        facts = [] if self.facts is None else [*self.facts, repr([*self.facts.values()])]
         return [self.subject, self.visit, files, facts]
 
 
@@ -184,7 +187,8 @@ def _listed(
     for place, row in enumerate(frame.to_dict("records")):
         subject, visit = _text(row[SUBJECT]), _text(row.get("visit"))
         signals = {m: _ref(path.parent, subject, visit, m, row) for m in SIGNALS if m in chosen and _text(row.get(m))}
-        rows.append(Case(subject, visit, signals, None if facts is None else facts(place, subject, visit)))
+        own_facts = [] if facts is None else facts(place, subject, visit)
+        rows.append(Case(subject, visit, signals, *_filled(own_facts)))
     without = 0 if table is None or facts is None else _without(rows, table)
     left_out = len(unknown) + (0 if apart is None else apart.left_out)
     return Cases(PathReader(), rows, without_facts=without, left_out=left_out)
@@ -207,18 +211,20 @@ def _facts(frame: pd.DataFrame, own: Sequence[str], apart: FactsTable | None) ->
         return None
     if apart is not None and not apart.keyed:
         raise InputError("the table has no column of subjects", where="--table", expected="subject, or eid")
-    inside = frame[list(own)]
+    inside = records(frame[list(own)])
 
-    def of(place: int, subject: str, visit: str) -> pd.DataFrame | None:
+    def of(place: int, subject: str, visit: str) -> list[dict[str, Any]]:
         if apart is None:
-            return _filled(inside.iloc[[place]])
-        return _filled(apart.of(subject, visit or None)) if subject in apart else None
+            return [inside[place]]
+        return apart.rows_of(subject, visit or None) if subject in apart else []
 
     return of
 
 
-def _filled(rows: pd.DataFrame) -> pd.DataFrame | None:
-    return None if rows.isna().all(axis=None) else rows
+def _filled(rows: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, int]:
+    """Return the facts of a subject, None where all are missing, and of how many rows they are."""
+    there = any(not is_missing(value) for row in rows for value in row.values())
+    return (rows[0] if there else None), len(rows)
 
 
 def _no_facts(unknown: Sequence[str], path: Path) -> InputError:
@@ -272,14 +278,15 @@ def _of_source(kind: str, root: Path, chosen: Sequence[str]) -> Cases:
     for ref in source.records():
         if ref.modality in chosen:
             signals.setdefault((ref.subject, ref.visit), {}).setdefault(ref.modality, ref)
-    facts: dict[tuple[str, str], pd.DataFrame | None] = {}
+    facts: dict[tuple[str, str], Mapping[str, Any]] = {}
     if "tabular" in chosen:
         table = source.table()
-        rows = table.drop(columns=[name for name in KEYS if name in table])
+        rows = records(table.drop(columns=[name for name in KEYS if name in table]))
         places = zip(table[SUBJECT].astype(str), table["visit"].astype(str), strict=True)
-        facts = {key: _filled(rows.iloc[[place]]) for place, key in enumerate(places)}
+        facts = dict(zip(places, rows, strict=True))
     who = sorted(signals) if set(chosen) & set(SIGNALS) else sorted(facts)
-    return Cases(source, [Case(*key, signals.get(key, {}), facts.get(key)) for key in who])
+    known = {key: _filled([facts[key]] if key in facts else []) for key in who}
+    return Cases(source, [Case(*key, signals.get(key, {}), *known[key]) for key in who])
 
 
 def _text(cell: object) -> str:

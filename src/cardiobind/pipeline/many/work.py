@@ -26,6 +26,7 @@ from cardiobind.cohort.ingest.prepare import (
 from cardiobind.cohort.ingest.workers import start_workers, work_through
 from cardiobind.errors import CardiobindError, DataContractError, InputError
 from cardiobind.inference import BundleContract, PreparedSubject, prepare_subject
+from cardiobind.inference.facts import check_one_row
 from cardiobind.pipeline.many.cases import Case, Reader
 
 BREAKS_CONTRACT = "breaks_contract"
@@ -93,13 +94,14 @@ def outcomes(job: Job, cases: Sequence[Case], workers: int) -> Iterator[tuple[in
     Args:
         job: what workers need.
         cases: of whom.
-        workers: processes; 0 works in this process, where a file that kills its reader kills the run.
+        workers: processes that read the files, none where there are none; 0 works in this process, where a file that
+            kills its reader kills the run.
 
     Raises:
         ConfigError: worker processes cannot start.
     """
     items = list(enumerate(cases))
-    if not workers:
+    if not workers or not any(case.signals for case in cases):  # facts are no file that can kill its reader
         yield from ((place, make_ready(job, case)) for place, case in items)
         return
     suspects: list[tuple[int, Case]] = []
@@ -134,6 +136,8 @@ def _prepared(job: Job, case: Case) -> PreparedSubject:
     wanted = {"ecg": contract.ecg, "cmr": contract.cmr}
     settings: Settings = {m: s for m, s in wanted.items() if s is not None}
     records = {m: read_record(job.reader, ref, settings) for m, ref in case.signals.items()}  # type: ignore[arg-type]
+    if case.facts is not None:
+        check_one_row(case.rows)
     return prepare_subject(contract, table=case.facts, **records)  # type: ignore[arg-type]
 
 

@@ -40,6 +40,7 @@ def embed_many(
     root: Path | str | None = None,
     table: Path | str | None = None,
     inputs: Sequence[str] | None = None,
+    ignore_unknown: bool = False,
     workers: int = 2,
     limits: Limits | None = None,
     reporter: Reporter | None = None,
@@ -59,6 +60,7 @@ def embed_many(
         root: likewise.
         table: likewise.
         inputs: likewise; of raw files.
+        ignore_unknown: likewise.
         workers: likewise.
         limits: likewise.
         reporter: hears of the progress.
@@ -75,15 +77,16 @@ def embed_many(
     refuse_existing(out)
     opened = open_embedder(encoder) if isinstance(encoder, Path | str) else encoder
     if cohort is not None:
-        if any(given is not None for given in (subjects, folder, source, root, table, inputs)):
+        of_files = (subjects, folder, source, root, table, inputs, ignore_unknown or None)
+        if any(given is not None for given in of_files):
             raise ConfigError(
                 "a cohort or raw files?", where="--cohort", expected="one of them",
-                hint="--table and --inputs are of raw files; a cohort is embedded with all that it has",
+                hint="--table, --inputs and --ignore-unknown are of raw files; of a cohort all is embedded",
             )  # fmt: skip
         return _of_cohort(opened, Cohort.open(cohort), out, shown)
     cases = cases_of(
         tuple(opened.contract.inputs), subjects=subjects, folder=folder, source=source, root=root, table=table,
-        inputs=inputs,
+        inputs=inputs, ignore_unknown=ignore_unknown,
     )  # fmt: skip
     return _of_files(opened, cases, out, workers, limits or Limits(), shown)
 
