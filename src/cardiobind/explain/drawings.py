@@ -72,7 +72,8 @@ def modality_shares(found: Explanation, *, title: str = "") -> Figure:
 
 def said(fact: FactShare) -> str:
     """Return a fact with its value and unit: ``Systolic blood pressure 141 mmHg``."""
-    return " ".join(word for word in (fact.title, _given_in_words(fact.given), fact.unit) if word)
+    unit = fact.unit if fact.given is not None else ""
+    return " ".join(word for word in (fact.title, _given_in_words(fact.given), unit) if word)
 
 
 def _given_in_words(given: float | str | bool | None) -> str:

@@ -140,7 +140,7 @@ def _said(prediction: Prediction) -> list[tuple[str, str]]:
         ("interval", "" if interval is None else f"{_span(prediction, *interval)}: {prediction.interval_of}"),
         ("threshold", "" if prediction.threshold is None else f"{100 * prediction.threshold:.3g} %"),
         ("above the threshold", "" if prediction.positive is None else _yes(prediction.positive)),
-        ("place in the cohort", "" if percentile is None else f"above {percentile:.0f} % of validation subjects"),
+        ("place in the cohort", "" if percentile is None else f"above {int(percentile)} % of validation subjects"),
         ("why a value is absent", prediction.reason or ""),
         ("quality", "; ".join(_remarks(m, codes) for m, codes in prediction.quality.items() if codes)),
         ("facts not given", ", ".join(map(_fact, prediction.missing))),
@@ -172,9 +172,10 @@ def _modalities(found: Explanation, picture: Picture) -> str:
 
 
 def _all_facts(found: Explanation) -> str:
-    ranked = sorted(found.tabular or (), key=lambda fact: -abs(fact.attribution))
+    told = [fact for fact in found.tabular or () if fact.given is not None or fact.attribution]
+    ranked = sorted(told, key=lambda fact: -abs(fact.attribution))
     rows = [("fact", "attribution"), *((said(fact), f"{fact.attribution:+.3f}") for fact in ranked)]
-    return html.table(rows, "All facts")
+    return html.table(rows, "All facts that were given or have an attribution")
 
 
 def _method(found: Explanation) -> str:
@@ -206,7 +207,7 @@ def _signed(value: float) -> str:
 def _added(modality: str, how: Mapping[str, Any]) -> tuple[str, ...]:
     adds_up = how.get("complete")
     numbers = (f"{how[name]:+.3f}" if name in how else "" for name in ("sum", "difference"))
-    return (modality, how["baseline"], *numbers, "need not" if adds_up is None else _yes(adds_up))
+    return (WORDS.get(modality, modality), how["baseline"], *numbers, "need not" if adds_up is None else _yes(adds_up))
 
 
 def _yes(value: bool) -> str:
@@ -214,4 +215,5 @@ def _yes(value: bool) -> str:
 
 
 def _facts_by(found: Explanation) -> str:
-    return str(found.method.get("tabular", {}).get("method", "nothing, as none were given"))
+    name = str(found.method.get("tabular", {}).get("method", "nothing, as none were given"))
+    return name.replace("shapley", "Shapley")
