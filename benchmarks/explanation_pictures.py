@@ -20,7 +20,8 @@ from cardiobind.inference import Predictor, PreparedSubject
 from cardiobind.simulate import simulate_ecg
 from explained_networks import Subjects, logits, predictor, simulated, train
 
-AGAINST = {"normal": "a normal ECG", "flat": "a flat line"}
+AGAINST = {"normal": ("", "a normal ECG"), "flat": ("_flat", "a flat line")}
+"""Baseline -> how the file's name ends, and words."""
 SCAR = "#ffd43b"
 
 
@@ -51,10 +52,10 @@ def main(out: Path) -> None:
         heart = test.hearts.iloc[[row]]
         recorded = simulate_ecg(heart, truth.settings(1, 0))[0]
         size = 100 * heart["infarct_size"].iloc[0]
-        for against, words in AGAINST.items():
+        for against, (ending, words) in AGAINST.items():
             told = explain(found, PreparedSubject({"ecg": test.x[row : row + 1]}, {}), baselines={"ecg": against})
             title = f"Simulated {name} infarct of {size:.0f} % of the ventricle, against {words}"
-            _save(ecg_attribution(told, recorded, 500.0, title=title), out / f"explain_ecg_{name}_{against}.png")
+            _save(ecg_attribution(told, recorded, 500.0, title=title), out / f"explain_ecg_{name}{ending}.png")
     found, test = trained("cmr", "resnet", (250, 60), 150)
     row = example(found, test)
     cine(found, test.x[row : row + 1], test.hearts.iloc[[row]], out / "explain_cine.png")
