@@ -227,7 +227,11 @@ def file_sha256(path: Path) -> str:
 def _open_parent(child: Artifact, parent: Mapping[str, str]) -> Artifact:
     if not parent["path"]:
         raise ArtifactError("where its parents are was left out on purpose; the artefact is whole", where=child.path)
-    artifact = open_artifact(Path(os.path.normpath(child.path.resolve() / parent["path"])), parent["kind"])
+    place = Path(os.path.normpath(child.path.resolve() / parent["path"]))
+    if not place.exists():
+        what = "the artefact is whole, but what it was made from is not where it was"
+        raise ArtifactError(what, where=place, expected=parent["kind"], hint="verify it in the folder of its run")
+    artifact = open_artifact(place, parent["kind"])
     if artifact.digest != parent["digest"]:
         raise CorruptArtifactError(
             "a parent is not the artefact this one was made from",

@@ -133,3 +133,16 @@ def test_the_manifest_is_all_that_a_check_reads(tmp_path: Path) -> None:
     (bundle / "a.txt").unlink()
     check_artifact(bundle, "bundle")
     assert json.loads((bundle / "manifest.json").read_text())["kind"] == "bundle"
+
+
+def test_what_the_system_refuses_is_told_without_a_stack_trace(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "facts.csv").write_text("age_years,sex\n61,male\n")
+    (tmp_path / "9000001").mkdir()
+    (tmp_path / "9000001" / "other").write_text("kept")
+    done = call(["inspect", tmp_path / "facts.csv", "--out", tmp_path / "9000001", "--overwrite"])
+    assert (done.code, "Traceback" in done.err) == (2, False)
+    assert "the system refuses a file or folder\n  where: *\n  got: Is a directory" in done.err
+
+
+def test_a_bundle_given_as_an_encoder_is_told_its_option(tmp_path: Path) -> None:
+    assert "give it as --bundle" in said(made(tmp_path / "b", "bundle"), "aligned", "encoder", "index")

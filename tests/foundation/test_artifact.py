@@ -368,7 +368,7 @@ def test_damage_in_any_ancestor_is_found(chain: list[Artifact], ancestor: int) -
 
 def test_a_parent_that_is_gone_is_named(chain: list[Artifact]) -> None:
     shutil.rmtree(chain[3].path)
-    with pytest.raises(ArtifactError, match=r"no artefact here[\s\S]*raw"):
+    with pytest.raises(ArtifactError, match=r"what it was made from is not where it was[\s\S]*raw"):
         verify(chain[0].path)
 
 

@@ -130,3 +130,13 @@ def test_a_number_in_another_unit_is_told_how_to_be_converted(name: str, value: 
     assert (words or "") in (told or "")
     with pytest.raises(DataContractError, match="converted from" if words else "cannot be used"):
         read_facts({name: value}, [name], None)
+
+
+def test_a_folder_or_an_empty_list_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a folder where one table is read"):
+        FactsTable(tmp_path)
+    (tmp_path / "list.csv").write_text("subject,ecg\n")
+    with pytest.raises(InputError, match="give the list a row a subject"):
+        cases_of(KNOWN, subjects=tmp_path / "list.csv")
+    with pytest.raises(InputError, match="not a folder"):
+        cases_of(KNOWN, folder=tmp_path / "list.csv")

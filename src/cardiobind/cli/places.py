@@ -38,9 +38,8 @@ def check_artifact(path: Path, *kinds: str) -> None:
         )  # fmt: skip
     got = str(artifact.read_manifest(path)["kind"])
     if got not in kinds:
-        raise ArtifactError(
-            "artefact of another kind", where=path, expected=" | ".join(kinds), got=got, hint=_MADE_BY.get(kinds[0])
-        )
+        hint = "give it as --bundle" if got == BUNDLE and "encoder" in kinds else _MADE_BY.get(kinds[0])
+        raise ArtifactError("artefact of another kind", where=path, expected=" | ".join(kinds), got=got, hint=hint)
 
 
 def _where_else(path: Path, kinds: tuple[str, ...]) -> str | None:

@@ -167,7 +167,8 @@ class FactsTable:
     def __init__(self, location: Path | str, *, ignore_unknown: bool = False) -> None:
         path = Path(location)
         if not table_path(path).is_file():
-            raise InputError("no such file", where=f"table, {masked(path)}")
+            what = "a folder where one table is read" if path.is_dir() else "no such file"
+            raise InputError(what, where=f"table, {masked(path)}")
         refuse_signal(str(path))
         headers = table_columns(path)
         identifier = SUBJECT if SUBJECT in headers else identifier_column(headers)

@@ -39,15 +39,26 @@ def ecg_signs(counts: NDArray[Any], rate_hz: float) -> Floats:
         counts: (12, samples) microvolts as `cardiobind.modalities.ecg.preparation.prepare_ecg` returns them.
         rate_hz: of the samples.
     """
-    x = np.asarray(counts, np.float64)
-    has = (x != 0).any(axis=1)
+    x, has, range_uv = centred(counts)
     if not has.any():
         return np.full(len(ECG_SIGNS), np.nan)
-    x = x - x.mean(axis=1, keepdims=True)
-    range_uv = np.maximum(np.ptp(np.percentile(x, (1, 99), axis=1), axis=0), _LEAST_UV)
     return np.array(
         [np.log(np.median(range_uv[has])), _chest_to_limb(range_uv, has), *_shape(x[has], rate_hz), *_relations(x, has)]
     )
+
+
+def centred(counts: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """Return the leads (12, samples) less their means, which of them are there, and the range of each in uV (12,).
+
+    The range is from the first to the last percentile, and at least 1 uV.
+
+    Args:
+        counts: as of `ecg_signs`.
+    """
+    x = np.asarray(counts, np.float64)
+    has = (x != 0).any(axis=1)
+    x = x - x.mean(axis=1, keepdims=True)
+    return x, has, np.maximum(np.ptp(np.percentile(x, (1, 99), axis=1), axis=0), _LEAST_UV)
 
 
 def _chest_to_limb(range_uv: Floats, has: NDArray[np.bool_]) -> float:

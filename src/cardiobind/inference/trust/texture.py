@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiobind.inference.trust.signs import centred
+
 Floats = NDArray[np.float64]
 
 BANDS_HZ = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 20.0), (20.0, 28.0), (28.0, 36.0), (36.0, 44.0))
@@ -16,7 +18,6 @@ ECG_TEXTURE = (
     "beat_change",
 )  # fmt: skip
 
-_LEAST_UV = 1.0
 _WINDOW_S = 0.1
 _PARTS = 10
 
@@ -34,13 +35,10 @@ def ecg_texture(counts: NDArray[Any], rate_hz: float) -> Floats:
         counts: (12, samples) microvolts as `cardiobind.modalities.ecg.preparation.prepare_ecg` returns them.
         rate_hz: of the samples.
     """
-    x = np.asarray(counts, np.float64)
-    has = (x != 0).any(axis=1)
+    x, has, size = centred(counts)
     if not has.any():
         return np.full(len(ECG_TEXTURE), np.nan)
-    x = x - x.mean(axis=1, keepdims=True)
     own = x[has]
-    size = np.maximum(np.ptp(np.percentile(x, (1, 99), axis=1), axis=0), _LEAST_UV)
     spread = [_sd(np.log(size[leads & has])) for leads in (has, np.arange(12) < 6, np.arange(12) >= 6)]
     return np.array(
         [*_bands(own, rate_hz), *_quiet(own, size[has], rate_hz), _drift(own), _peaks(own), *spread,

@@ -145,9 +145,8 @@ def cases_of(
     else:
         found = _below(Path(str(folder)), chosen) if source is None else _of_source(source, Path(str(root)), chosen)
     if not found.rows:
-        raise InputError(
-            "nobody is to be scored", where=named[0], hint="`cardiobind inspect` tells what a folder holds"
-        )
+        hint = "give the list a row a subject" if subjects else "`cardiobind inspect` tells what a folder holds"
+        raise InputError("nobody is to be scored", where=named[0], hint=hint)
     return found
 
 
@@ -247,7 +246,7 @@ def _place(folder: Path, path: str) -> str:
 
 def _below(root: Path, chosen: Sequence[str]) -> Cases:
     if not root.is_dir():
-        raise InputError("no such folder", where="--folder")
+        raise InputError("not a folder" if root.exists() else "no such folder", where="--folder")
     if "ecg" not in chosen:
         raise InputError(
             "a folder is searched for ECGs, and the network does not use them", expected=" | ".join(chosen)
