@@ -26,6 +26,7 @@ from cardiobind.training.batch_norm import joint_batch_norm
 from cardiobind.training.checkpoints import save_checkpoint
 from cardiobind.training.determinism import seed_torch
 from cardiobind.training.history import Row, RunLog
+from cardiobind.training.loaders import loader
 from cardiobind.training.optimiser import build_optimiser, clip_gradient, set_learning_rate
 from cardiobind.training.precision import choose_precision
 from cardiobind.training.processes import Team, data_group, environment_of
@@ -294,32 +295,16 @@ class _Data(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         done = self._engine.rounds.done
-        return self._loader(self._train, RoundBatches(self._order, self._engine.plan, done, self._first_step))
+        batches = RoundBatches(self._order, self._engine.plan, done, self._first_step)
+        return loader(self._train, batches, self._engine.settings.data_workers)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         if self._validation is None:
             return []
         chunks, team = _chunks(len(self._validation), self._engine.settings.batch_size), self._engine.team
         self.chunks = list(range(len(chunks)))[team.rank :: team.world] or [0]
-        return [self._loader(self._validation, [chunks[index] for index in self.chunks])]
-
-    def _loader(self, source: Source, batches: Any) -> DataLoader[Any]:
-        workers = self._engine.settings.data_workers
-        return DataLoader(
-            _Batches(source), batch_sampler=batches, collate_fn=_identity, num_workers=workers,
-            multiprocessing_context="spawn" if workers else None,
-        )  # fmt: skip
-
-
-class _Batches(torch.utils.data.Dataset[Any]):
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitems__(self, indices: Sequence[int]) -> Any:
-        return self._source.batch(indices)
+        own = [chunks[index] for index in self.chunks]
+        return [loader(self._validation, own, self._engine.settings.data_workers)]
 
 
 def concatenate(outputs: Sequence[Mapping[str, Tensor]]) -> dict[str, NDArray[Any]]:
@@ -328,10 +313,6 @@ def concatenate(outputs: Sequence[Mapping[str, Tensor]]) -> dict[str, NDArray[An
         name: np.concatenate([np.atleast_1d(o[name].detach().float().cpu().numpy()) for o in outputs if name in o])
         for name in dict.fromkeys(name for o in outputs for name in o)
     }
-
-
-def _identity(batch: Any) -> Any:
-    return batch
 
 
 def _chunks(size: int, batch_size: int) -> list[list[int]]:
