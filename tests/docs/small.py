@@ -37,6 +37,7 @@ PAPER = (
     'tabular.encoder.options={width=24,columns="plain"}', f"arms=[{_PAPER_ARM}]", "protocol.fractions=[0.5,0.2,0.3]",
     "evaluation.comparisons=[]", 'evaluation.inputs=["ecg"]', "evaluation.resamples=100",
 )  # fmt: skip
+FAST = tuple(word.replace("crop_s=5.0", "crop_s=4.8").replace("aligned, ECG", "aligned") for word in PAPER)
 _HEARTS = (
     "source.options={subjects=160,mi_prevalence=0.3,ecg_fraction=0.95,cmr_fraction=0.5,slices=1,phases=10,image_px=64,"
     "pixel_spacing_mm=3.6,phenotypes=true}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import made
-from small import A_CELL, FILES, HOSPITALS, PAPER, PTBXL, PTBXL_BEST, RESNET, TABLE, TINY, VIT
+from small import A_CELL, FAST, FILES, HOSPITALS, PAPER, PTBXL, PTBXL_BEST, RESNET, TABLE, TINY, VIT
 
 from documented import Command
 from walking import SMALL
@@ -128,6 +128,7 @@ WAYS = (
     Way(r"cardiobind run my_experiment.toml .*training.devices=2", "slow", more=(CLUSTER,),
         before=made.small_experiment, by="shell"),
     Way(r"cardiobind run paper .*", "slow", more=PAPER),
+    Way(r"cardiobind run fast", "slow", more=FAST),
     Way(r"cardiobind run ptbxl_mi .*rate_hz=500", "slow", more=PTBXL, before=made.ptbxl_of_500_hz),
     Way(r"cardiobind run ptbxl_mi .*", "slow", more=PTBXL),
     Way(r"cardiobind run ptbxl_best .*", "slow", more=PTBXL_BEST),
