@@ -32,7 +32,7 @@ MB = 1e6
 HEAD = """# Predicting many
 
 Written by `python benchmarks/predict_many.py RUN --write docs/results/predicting.md`, {date}, with
-`{asked}`: what `cardiobind predict --subjects` does with
+`{asked}`: what `cardiobind predict` does with a list of
 rows made of a finished demo (RUN), into Parquet. The bundle knows {used} facts and is the mean of {members} networks.
 {cores} cores, {workers} workers, load {load:.1f} at the start: where other work ran beside it, read processor time.
 

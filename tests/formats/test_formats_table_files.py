@@ -27,6 +27,7 @@ from cardiobind.formats.tables.excel_table import MOST_ROWS
 from cardiobind.formats.tables.table_file import read_table, table_columns
 from cardiobind.formats.tables.ukb_headers import columns_by_field, identifier_column, parse_header
 from cardiobind.sources import UkbSource
+from memory import PEAK_MB
 
 quick = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 MISSING = {"", "NA", "NaN", "nan", "#N/A"}
@@ -262,13 +263,13 @@ def test_a_header_without_end_is_refused_in_bounded_memory(tmp_path: Path) -> No
     assert refusal(path).reason == reasons.UNSUPPORTED
 
 
-WIDE = """
-import resource, sys
+WIDE = f"""
+import sys
 from cardiobind.formats.tables.table_file import read_table
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = {PEAK_MB}
 frame = read_table(sys.argv[1], ["eid", "13000-0.0", "26998-0.0"])
 assert frame.shape == (2000, 3) and frame["26998-0.0"].notna().sum() == 200, frame.shape
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print({PEAK_MB} - before)
 """
 
 
