@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -83,7 +85,7 @@ def out_of_reach(work: Path, chunk: Chunk) -> list[int] | None:
 
 def remove_chunk(work: Path, chunk: Chunk) -> None:
     """Delete one chunk, whole or damaged."""
-    shutil.rmtree(work / chunk.name, ignore_errors=True)
+    _discard(work / chunk.name)
 
 
 def write_chunk(work: Path, chunk: Chunk, outcomes: Sequence[Outcome]) -> None:
@@ -123,7 +125,15 @@ def remove_chunks(work: Path) -> None:
     """Delete all chunks of a work folder, also those of an earlier plan: they may hold who has withdrawn since."""
     for folder in work.iterdir():
         if _CHUNK_NAME.fullmatch(folder.name):
-            shutil.rmtree(folder, ignore_errors=True)
+            _discard(folder)
+
+
+def _discard(folder: Path) -> None:
+    """Delete a chunk at once for readers: what a kill leaves of it bears a name that `remove_partials` knows."""
+    away = folder.with_name(f".{folder.name}.partial-{uuid.uuid4().hex}")
+    with contextlib.suppress(OSError):
+        folder.rename(away)
+        shutil.rmtree(away, ignore_errors=True)
 
 
 def _parts(refs: Iterable[RecordRef], size: int) -> Iterator[list[RecordRef]]:
