@@ -82,6 +82,11 @@ BENCHMARKS = (
         ("--tiny", "--only", "random convolution kernels", "--out", "OUT"),
         made.checkout,
     ),
+    (
+        "methods_study.py --cohort ptbxl --task ptbxl_superclasses",
+        ("--tiny", "--list", "--out", "OUT"),
+        made.checkout,
+    ),
     ("methods_study.py --cohort simulated", ("--tiny", "--only", "not aligned", "--out", "OUT"), made.checkout),
 )
 WAYS = (
