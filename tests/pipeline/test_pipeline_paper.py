@@ -246,7 +246,7 @@ def test_classes_weigh_as_in_the_paper() -> None:
 
 
 def simulated(tmp_path: Path) -> Experiment:
-    small = "slices=1,phases=6,image_px=64,pixel_spacing_mm=3.6"
+    small = "slices=1,phases=10,image_px=64,pixel_spacing_mm=3.6"
     options = f"{{subjects=40,mi_prevalence=0.4,ecg_fraction=1.0,cmr_fraction=1.0,{small}}}"
     limits = [
         f"{part}.{word}" for part in ("ecg.pretrain.training", "cmr.pretrain.training", "align.training", "finetune")
