@@ -107,7 +107,9 @@ def test_a_simulated_person_with_all_there_is(page: Page, walked: Walk) -> None:
     assert screen is not None
     assert box["x"] < screen["x"] + screen["width"]
     assert box["y"] < screen["y"] + screen["height"]
-    assert page.locator(".plane").count() == 3
+    captions = page.locator(".plane figcaption").all_inner_texts()
+    assert len(captions) == 4
+    assert "all moments together" in captions[-1]
     shares = page.locator(".shares > table tbody th").all_inner_texts()
     assert sorted(shares) == ["Cine MRI", "ECG", "Medical facts"]
     assert "61 years" in page.inner_text(".given")
