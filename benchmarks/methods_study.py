@@ -2,6 +2,7 @@
 
     python benchmarks/methods_study.py --cohort ptbxl --out runs/methods_ecg --jobs 4
     python benchmarks/methods_study.py --cohort simulated --out runs/methods_mm --cohort-artifact FOLDER --jobs 6
+    python benchmarks/methods_study.py --cohort presets --out runs/presets
     python benchmarks/methods_study.py --cohort simulated --out /tmp/tiny --tiny
 
 What is compared is in methods_study.toml. Every job is a process of its own (one thread, and the GPU where there is
@@ -17,9 +18,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import study_results
 from cardiobind import pipeline
@@ -29,7 +31,7 @@ from cardiobind.pipeline.rehearsal import check_words
 from study_plan import Job, Plan, read_plan
 
 HERE = Path(__file__).parent
-STUDIES = {"ptbxl": "ecg", "simulated": "multimodal"}
+STUDIES = {"ptbxl": "ecg", "simulated": "multimodal", "presets": "presets"}
 BUDGET = (
     "pretrain_steps",
     "align_steps",
@@ -47,7 +49,7 @@ class Schedule:
     """Jobs at work, each a process, no more than `limit` at a time."""
 
     folder: Path
-    cohort: Path
+    cohorts: Mapping[str, Path]
     limit: int
     deadline: float
     waiting: list[Job]
@@ -84,7 +86,7 @@ class Schedule:
         folder = self.folder / job.folder
         folder.mkdir(parents=True, exist_ok=True)
         after = job.after and Job(job.after, {}).folder
-        words = {"tree": job.tree, "stage": job.stage, "after": after, "cohort": str(self.cohort.resolve())}
+        words = {"tree": job.tree, "stage": job.stage, "after": after, "cohort": str(self.cohorts[job.name].resolve())}
         (folder / "job.json").write_text(json.dumps(words, indent=1))
         (folder / "predictions.parquet").unlink(missing_ok=True)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -133,12 +135,22 @@ def known(plan: Plan, only: list[str]) -> Iterator[Job]:
             yield job
 
 
-def prepared(plan: Plan, out: Path, given: Path | None) -> Path:
-    """Return the cohort of a study, made from the raw files unless it is given."""
-    if given is not None:
-        return given
-    cohort, _ = pipeline.run_until("prepare", parse_experiment(plan.experiment), out / "cohort")
-    return cohort.path
+def prepared(plan: Plan, jobs: Sequence[Job], out: Path, given: Path | None) -> dict[str, Path]:
+    """Return the cohort of each job, made from the raw files; one that is given is for jobs with the plan's signals."""
+    found = {} if given is None else {signals(plan.experiment): given}
+    for job in jobs:
+        if signals(job.tree) not in found:
+            cohort, _ = pipeline.run_until("prepare", parse_experiment(job.tree), out / "cohort")
+            found[signals(job.tree)] = cohort.path
+            _say(f"cohort: {cohort.path}")
+    return {job.name: found[signals(job.tree)] for job in jobs}
+
+
+def signals(tree: Mapping[str, Any]) -> str:
+    """Return what a cohort of an experiment depends on: its source and the preparation of ECG and cine."""
+    learnt = ("encoder", "pretrain", "pool")
+    kept = {m: {k: v for k, v in tree[m].items() if k not in learnt} for m in ("ecg", "cmr") if m in tree}
+    return json.dumps([tree["source"], kept], sort_keys=True)
 
 
 def notes(plan: Plan, arguments: argparse.Namespace) -> list[str]:
@@ -163,7 +175,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cohort", choices=sorted(STUDIES), required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, help="folder of the jobs (weights and all); OUT/jobs unless given")
-    parser.add_argument("--cohort-artifact", type=Path, help="a prepared cohort, so that no raw data are needed")
+    parser.add_argument("--cohort-artifact", type=Path, help="a prepared cohort, so that the plan's needs no raw data")
     parser.add_argument("--data-root", help="folder of the raw data")
     parser.add_argument("--task", help="endpoint instead of the plan's, such as ptbxl_superclasses")
     parser.add_argument("--plan", type=Path, default=HERE / "methods_study.toml")
@@ -185,20 +197,19 @@ def main() -> int:
     began, arguments = time.monotonic(), _arguments()
     budget = {name: getattr(arguments, name) for name in BUDGET}
     plan = read_plan(arguments.plan, STUDIES[arguments.cohort], tiny=arguments.tiny, budget=budget, task=arguments.task)
-    if arguments.data_root:
-        plan.experiment["data_root"] = arguments.data_root
+    for job in plan.jobs if arguments.data_root else ():
+        job.tree["data_root"] = arguments.data_root
     if arguments.list:
         print("\n".join(job.name for job in plan.jobs))
         return 0
     folder = arguments.work or arguments.out / "jobs"
     schedule = None
     if not arguments.aggregate:
-        cohort = prepared(plan, arguments.out, arguments.cohort_artifact)
-        _say(f"cohort: {cohort}")
+        jobs = list(known(plan, [name.strip() for name in arguments.only.split(";") if name.strip()]))
+        cohorts = prepared(plan, jobs, arguments.out, arguments.cohort_artifact)
         if arguments.prepare:
             return 0
-        jobs = list(known(plan, [name.strip() for name in arguments.only.split(";") if name.strip()]))
-        schedule = Schedule(folder, cohort, max(1, arguments.jobs), began + arguments.deadline, jobs)
+        schedule = Schedule(folder, cohorts, max(1, arguments.jobs), began + arguments.deadline, jobs)
         schedule.work()
     study_results.write(
         plan, folder, arguments.out / "results", notes=notes(plan, arguments), resamples=arguments.resamples,

@@ -155,4 +155,4 @@ def _shrink(experiment: Tree) -> None:
     experiment["source"] = copy.deepcopy(TINY_SOURCE)
     experiment["protocol"] = {"task": "mi", "fractions": [0.5, 0.25, 0.25]}
     experiment |= {"seeds": [0], "label_fractions": [1.0]}
-    experiment["evaluation"] |= {"resamples": 100}
+    experiment.setdefault("evaluation", {})["resamples"] = 100
