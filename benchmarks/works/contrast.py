@@ -11,7 +11,7 @@ from cardiobind.models import MeanPool, Tower, build_encoder
 from reference.contrast import TwoTowers
 from reference.resnet import ResNet50
 from reference.vit import EcgViT
-from works.work import ECG, Run, batch_of, ecgs, inference, training
+from works.work import ECG, Run, batch_of, ecgs, inference, our_training, training
 
 FIELDS = 120
 TABLE = InputSpec("tabular", (FIELDS, 2), cardinalities=(0,) * FIELDS)
@@ -51,7 +51,7 @@ def pair_ours(other: str, size: int, batch: int, precision: str) -> Run:
     table = torch.stack([torch.randn(batch, FIELDS), torch.ones(batch, FIELDS)], dim=2)
     signal = ecgs(batch) if other == "ecg" else table
     held = batch_of(**{other: signal, "cmr": frames(batch, size)})
-    return training(method.parameters(), lambda: method.training_step(held).loss, precision)
+    return our_training(method.parameters(), lambda: method.training_step(held).loss, precision)
 
 
 def embedding_reference(batch: int, size: int = 210) -> Run:
@@ -66,4 +66,4 @@ def embedding_ours(batch: int, precision: str, size: int = 210) -> Run:
 def simclr_ours(batch: int, precision: str, size: int = 210) -> Run:
     encoder = build_encoder("resnet", InputSpec("cmr", (3, size, size)), depth=50)
     method, held = METHODS.get("simclr")(encoder), batch_of(cmr=frames(batch, size))
-    return training(method.parameters(), lambda: method.training_step(held).loss, precision)
+    return our_training(method.parameters(), lambda: method.training_step(held).loss, precision)

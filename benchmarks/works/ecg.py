@@ -11,7 +11,7 @@ import torch
 from cardiobind.methods import METHODS
 from cardiobind.models import MeanPool, Tower, build_encoder
 from reference.vit import EcgMae, EcgViT
-from works.work import ECG, Run, batch_of, ecgs, inference, training
+from works.work import ECG, Run, batch_of, ecgs, inference, our_training, training
 
 
 def method(*, samples: int = 2500, rate_hz: float = 500.0, **options: Any) -> Any:
@@ -41,7 +41,7 @@ def mae_reference(batch: int) -> Run:
 def mae_ours(batch: int, precision: str, **options: Any) -> Run:
     found = method(**options)
     held = batch_of(ecg=ecgs(batch, found.mae.encoder.inputs.shape[1]))
-    return training(found.parameters(), lambda: found.training_step(held).loss, precision)
+    return our_training(found.parameters(), lambda: found.training_step(held).loss, precision)
 
 
 class _Step(torch.nn.Module):
@@ -61,7 +61,7 @@ def mae_shared(batch: int, precision: str, *, rank: int, count: int, store: str)
     found = method()
     shared = torch.nn.parallel.DistributedDataParallel(_Step(found))
     held = batch_of(ecg=ecgs(batch))
-    return training(found.parameters(), lambda: shared(held), precision)
+    return our_training(found.parameters(), lambda: shared(held), precision)
 
 
 def embedding_reference(batch: int) -> Run:

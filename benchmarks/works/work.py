@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cardiobind.data import Batch
 from cardiobind.modalities.spec import InputSpec
+from cardiobind.training.memory import keep_freed_memory
 
 Run = Callable[[], Any]
 ECG = InputSpec("ecg", (12, 2500), rate_hz=500.0)
@@ -45,7 +46,7 @@ def autocast(precision: str, device: str = "cpu") -> torch.autocast:
 
 
 def training(parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor], precision: str = "32-true") -> Run:
-    """Return forward, backward and AdamW; the package's (any `precision`) and the reference's alike."""
+    """Return forward, backward and AdamW."""
     optimiser = torch.optim.AdamW(list(parameters), lr=1e-4, fused=True)
 
     def run() -> float:
@@ -57,6 +58,12 @@ def training(parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor], pre
         return value.item()
 
     return run
+
+
+def our_training(parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor], precision: str) -> Run:
+    """Return a step as the package's trainer makes it: in a process that keeps the memory it has freed."""
+    keep_freed_memory()
+    return training(parameters, loss, precision)
 
 
 def inference(network: nn.Module, x: Tensor, precision: str = "32-true") -> Run:

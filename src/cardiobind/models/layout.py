@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cardiobind.models.convolution import StridedPointwise, convolve
+
 
 def channels_last_in_half(image: Tensor) -> Tensor:
     """Return images (B, C, H, W) with the channels of a pixel side by side where convolutions are in half precision.
@@ -31,7 +33,7 @@ def convolved(convolution: nn.Conv2d, norm: nn.BatchNorm2d, image: Tensor) -> Te
     half = torch.is_autocast_enabled(image.device.type)
     variance, mean = norm.running_var, norm.running_mean
     if norm.training or torch.is_grad_enabled() or not half or variance is None or mean is None:
-        return norm(convolution(image))  # type: ignore[no-any-return]
+        return norm(convolve(convolution, image))  # type: ignore[no-any-return]
     factor = norm.weight * torch.rsqrt(variance + norm.eps)
     kind = torch.get_autocast_dtype(image.device.type)
     weight, bias = (convolution.weight * factor[:, None, None, None]).to(kind), norm.bias - mean * factor
@@ -39,31 +41,3 @@ def convolved(convolution: nn.Conv2d, norm: nn.BatchNorm2d, image: Tensor) -> Te
     if isinstance(convolution, StridedPointwise):
         image, stride = convolution.picked(image), (1, 1)
     return nn.functional.conv2d(image, weight, bias.to(kind), stride, padding)
-
-
-class StridedPointwise(nn.Conv2d):
-    """A convolution of one pixel with a stride, as in the shortcuts of a ResNet; weights and names of `nn.Conv2d`.
-
-    In half precision the pixels are picked first and convolved without a stride, which is the same: with channels last,
-    the strided backward pass of oneDNN (torch 2.13, AVX512-BF16, several threads, up to 8 channels) writes outside of
-    its memory and ends the process (docs/log.md, 2026-11-28). In float32 nothing changes.
-
-    Args:
-        inputs: channels.
-        outputs: channels.
-        stride: in both directions.
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__(inputs, outputs, 1, stride=stride, bias=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return (B, outputs, H / stride, W / stride), rounded up, of (B, inputs, H, W)."""
-        if not torch.is_autocast_enabled(image.device.type):
-            return super().forward(image)
-        return nn.functional.conv2d(self.picked(image), self.weight)
-
-    def picked(self, image: Tensor) -> Tensor:
-        """Return the pixels (B, inputs, H / stride, W / stride) that the convolution sees."""
-        rows, columns = self.stride
-        return image[:, :, ::rows, ::columns]

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from cardiobind.errors import ConfigError, InputError
 from cardiobind.modalities.spec import InputSpec
+from cardiobind.models.convolution import StridedPointwise
 from cardiobind.models.encoder import ENCODERS, Encoder
-from cardiobind.models.layout import StridedPointwise, channels_last_in_half, convolved
+from cardiobind.models.layout import channels_last_in_half, convolved
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:

@@ -16,7 +16,9 @@ from torch import Tensor
 from cardiobind.errors import InputError, TrainingError
 from cardiobind.training.checkpoints import newest_checkpoint, read_state, settings_of_run
 from cardiobind.training.determinism import deterministic
+from cardiobind.training.device import device_kind
 from cardiobind.training.history import History
+from cardiobind.training.memory import keep_freed_memory
 from cardiobind.training.precision import PRECISIONS, choose_precision
 from cardiobind.training.processes import join
 from cardiobind.training.protocol import Method, OrderFactory, Progress, Source
@@ -75,6 +77,8 @@ def fit(
     found = team.by_leader(lambda: newest_checkpoint(work / "checkpoints", identity))
     state = None if found is None else read_state(found)
     rounds = _rounds(method, settings, state)
+    if device_kind(settings.accelerator) == "cpu":
+        keep_freed_memory()
     with deterministic():
         from cardiobind.training.engine import Engine
 
