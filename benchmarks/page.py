@@ -23,9 +23,11 @@ computed twice counts once.
 NOTES = """
 A training step is forward, backward and AdamW, without data and views; views have lines of their own. What makes the
 difference: products in bfloat16 (`cardiobind.training.choose_precision`), images with channels last and batch norms put
-into the weights (`cardiobind.models.layout`), attention block by block (`cardiobind.models.attention`), only visible
-patches embedded and both views in one batch (`cardiobind.models.mae`), a decoder whose parts are differentiated one by
-one (`cardiobind.methods.in_parts`), views of whole batches. The loss of each pair is the same to 1e-4 in float32
+into the weights (`cardiobind.models.layout`), the gradient of many weights as one product
+(`cardiobind.models.convolution`), freed memory that stays in the process, as in every training of the package
+(`cardiobind.training.memory`), attention block by block (`cardiobind.models.attention`), only visible patches embedded
+and both views in one batch (`cardiobind.models.mae`), a decoder whose parts are differentiated one by one
+(`cardiobind.methods.in_parts`), views of whole batches. The loss of each pair is the same to 1e-4 in float32
 (`tests/methods/test_methods_reference.py`).
 
 What the references of the views do: a table's view copies the row, draws 30 % of its fields, for each of them
@@ -55,12 +57,18 @@ def page(found: dict[str, Any]) -> str:
     minutes = found.get("seconds", 0.0) / 60
     head = HEAD.format(cpu=found["cpu"], date=found["date"], precision=found["precision"], quick=quick, minutes=minutes)
     headers = ("work", "batch", "reference, a second", "ours, a second", "ratio", "asked", "memory, GB", "of peak")
+    if found.get("again"):
+        head += f"Measured again, alone, by newer code: {_again(found['again'])}.\n\n"
     text = head + table(headers, [_row(line) for line in found["rows"]]) + NOTES
     parts = {"processes": _processes, "samples": _samples, "batch": _batch, "tokens": _tokens, "cheaper": _cheaper}
     text += "## How cost grows\n\nOf a step of the ECG masked autoencoder with two views.\n\n"
     text += "\n".join(write(found[name]) for name, write in parts.items() if name in found) + "\n" + _costs(found)
     failed = [f"- {name}: {error}" for name, error in found["failed"].items()]
     return text + ("\n## Not measured\n\n" + "\n".join(failed) + "\n" if failed else "")
+
+
+def _again(parts: dict[str, str]) -> str:
+    return ", ".join(f"`{name}` ({when} UTC)" for name, when in parts.items())
 
 
 def _row(line: dict[str, Any]) -> list[str]:
@@ -108,9 +116,10 @@ def _tokens(lines: list[dict[str, Any]]) -> str:
 def _cheaper(lines: list[dict[str, Any]]) -> str:
     rows = [[c["title"], rate(c["per_s"]), f"{c['ratio']:.2f}", f"{c['operations'] / 1e9:.2f}"] for c in lines]
     return (
-        "## Fewer operations\n\nThese change what is computed, so they owe a check of accuracy, **which was not made**"
-        ": compare the experiments `fast` ([fast.toml](../../src/cardiobind/experiments/fast.toml)), which has all of "
-        "them, and `paper` on validation subjects. Ratios are to the first line of the same work.\n\n"
+        "## Fewer operations\n\nThese change what is computed; what each costs in accuracy is "
+        "[measured beside it](../howto/speed.md#less-arithmetic). The experiment `fast` "
+        "([fast.toml](../../src/cardiobind/experiments/fast.toml)) has all of them. Ratios are to the first line of "
+        "the same work.\n\n"
         + table(("change", "samples a second", "ratio", "GFLOP a sample"), rows)
     )  # fmt: skip
 

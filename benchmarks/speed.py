@@ -85,7 +85,8 @@ def measure(found: dict[str, Any], section: str, name: str, part: Part) -> None:
             child.kill()
     else:
         if section == "rows":
-            found["rows"].append(value)
+            place = next((i for i, line in enumerate(found["rows"]) if line["work"] == name), len(found["rows"]))
+            found["rows"][place : place + 1] = [value]
         else:
             found[section] = value
         print(json.dumps({name: value}), flush=True)
@@ -104,17 +105,21 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small batches, fewer repetitions: four minutes")
     parser.add_argument("--only", nargs="*", choices=sorted([*WORKS, *SECTIONS]), help="these parts alone")
     parser.add_argument("--write", type=Path, help="page to write, for instance docs/results/speed.md")
-    parser.add_argument("--resume", action="store_true", help="go on with the figures beside the page")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the figures beside the page; those of --only are made anew"
+    )
     chosen = parser.parse_args()
     found, file = machine(quick=chosen.quick), chosen.write and chosen.write.with_suffix(".json")
     if chosen.resume and file is not None and file.exists():
         found = json.loads(file.read_text())
         if found["quick"] != chosen.quick:
             parser.error(f"{file} holds another kind of run: quick is {found['quick']}")
-    done = {line["work"] for line in found["rows"]} | set(found)
-    waiting = [part for part in parts(quick=chosen.quick, only=chosen.only) if part[1] not in done]
+    known = {line["work"] for line in found["rows"]} | set(found)
+    waiting = [part for part in parts(quick=chosen.quick, only=chosen.only) if chosen.only or part[1] not in known]
     for number, (section, name, part) in enumerate(waiting, start=1):
         print(f"{time.strftime('%H:%M:%S')} {number}/{len(waiting)} {name}", flush=True)
+        if name in known:
+            found.setdefault("again", {})[name] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
         measure(found, section, name, part)
         if file is not None:
             file.write_text(json.dumps(found, indent=1) + "\n")

@@ -44,6 +44,14 @@ def test_a_part_that_works_the_second_time_is_no_failure_any_more(found):
     assert not found["failed"]
 
 
+def test_a_part_that_is_measured_again_takes_its_old_place_and_the_page_says_so(found):
+    other = ROW | {"work": "cmr_ecg", "title": "CMR + ECG"}
+    found["rows"], found["again"] = [ROW, other], {"ecg_mae": "today 12:00"}
+    speed.measure(found, "rows", "ecg_mae", lambda: ROW | {"ratio": 3.5})
+    assert [(line["work"], line["ratio"]) for line in found["rows"]] == [("ecg_mae", 3.5), ("cmr_ecg", 2.0)]
+    assert "Measured again, alone, by newer code: `ecg_mae` (today 12:00 UTC)." in page(found)
+
+
 def test_costs_are_samples_over_measured_rates(found):
     found["rows"] = [ROW]
     found["processes"] = [
