@@ -7,10 +7,10 @@ from typing import Any
 
 from costs import EIGHT, GPU_SHARE, H200_BF16, TITLES, costs, duration, two_for_one
 
-HEAD = """# Speed
+HEAD = """# Speed{where}
 
-Written by `python benchmarks/speed.py --write docs/results/speed.md`, {minutes:.0f} minutes of measurement; the figures
-are in [speed.json](speed.json). Machine: {cpu}, {date}; precision of the package: {precision}{quick}.
+Written by `python benchmarks/speed.py --write docs/results/{name}.md`, {minutes:.0f} minutes of measurement; the
+figures are in [{name}.json]({name}.json). Machine: {cpu}, {date}; precision of the package: {precision}{quick}.
 Read ratios, not rates: they depend on the machine.
 
 Each line is the same mathematics twice, one process and one thread each, in turn: a plain float32 step
@@ -51,11 +51,12 @@ def rate(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def page(found: dict[str, Any]) -> str:
-    """Return the whole page, of the parts that were measured."""
+def page(found: dict[str, Any], name: str = "speed") -> str:
+    """Return the whole page, of the parts that were measured; `name` is that of its file."""
     quick = "; **a quick run with small batches**" if found["quick"] else ""
     minutes = found.get("seconds", 0.0) / 60
-    head = HEAD.format(cpu=found["cpu"], date=found["date"], precision=found["precision"], quick=quick, minutes=minutes)
+    where = "" if name == "speed" else f" on {found['cpu'].partition(' x ')[2]}"
+    head = HEAD.format(**found | {"quick": quick}, minutes=minutes, name=name, where=where)
     headers = ("work", "batch", "reference, a second", "ours, a second", "ratio", "asked", "memory, GB", "of peak")
     if found.get("again"):
         head += f"Measured again, alone, by newer code: {_again(found['again'])}.\n\n"

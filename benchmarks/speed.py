@@ -123,8 +123,8 @@ def main() -> None:
         measure(found, section, name, part)
         if file is not None:
             file.write_text(json.dumps(found, indent=1) + "\n")
-            chosen.write.write_text(page(found))
-    print(page(found))
+            chosen.write.write_text(page(found, chosen.write.stem))
+    print(page(found, chosen.write.stem if chosen.write else "speed"))
 
 
 if __name__ == "__main__":
