@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 
 from cardiobind.data import Batch
 from cardiobind.modalities.spec import InputSpec
-from cardiobind.training.memory import keep_freed_memory
+from cardiobind.training.memory import freed_memory_kept
 
 Run = Callable[[], Any]
+KEPT = ExitStack()
+"""Holds on to freed memory until the process ends."""
 ECG = InputSpec("ecg", (12, 2500), rate_hz=500.0)
 
 
@@ -62,8 +65,9 @@ def training(parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor], pre
 
 def our_training(parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor], precision: str) -> Run:
     """Return a step as the package's trainer makes it: in a process that keeps the memory it has freed."""
-    keep_freed_memory()
-    return training(parameters, loss, precision)
+    step = training(parameters, loss, precision)
+    KEPT.enter_context(freed_memory_kept())
+    return step
 
 
 def inference(network: nn.Module, x: Tensor, precision: str = "32-true") -> Run:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LARGE = 2**18
-"""Weights from which the gradient is worth a product of its own."""
+"""Weights from which the gradient is worth a product of its own (measured: docs/log.md, 2026-11-28)."""
 WEIGHTS_A_PIXEL = 2**8
 """Weights there must be for each output pixel of the batch; with more pixels torch's own convolution is as fast."""
 
@@ -22,7 +22,7 @@ def convolve(convolution: nn.Conv2d, image: Tensor) -> Tensor:
     image keep their bits; that of the weights is summed in another order. In float32 and on GPUs nothing changes.
 
     Args:
-        convolution: neither grouped nor dilated, without a bias.
+        convolution: any; one that is grouped, dilated or has a bias is left to torch.
         image: (B, C, H, W).
     """
     half = torch.is_autocast_enabled(image.device.type) and image.device.type == "cpu"
@@ -37,10 +37,14 @@ def convolve(convolution: nn.Conv2d, image: Tensor) -> Tensor:
 
 
 def _by_product(convolution: nn.Conv2d, image: Tensor) -> bool:
-    """Say whether the weights are many, also in comparison with the pixels of the output."""
+    """Say whether the convolution is a plain one of many weights, also in comparison with the pixels of the output."""
+    if convolution.bias is not None or convolution.groups > 1 or convolution.dilation != (1, 1):
+        return False
+    if isinstance(convolution.padding, str) or convolution.padding_mode != "zeros":
+        return False
     (rows, columns), weights = convolution.stride, convolution.weight.numel()
     pixels = len(image) * -(-image.shape[2] // rows) * -(-image.shape[3] // columns)
-    return weights >= max(LARGE, WEIGHTS_A_PIXEL * pixels)
+    return convolution.weight.requires_grad and weights >= max(LARGE, WEIGHTS_A_PIXEL * pixels)
 
 
 class _WeightsByProduct(torch.autograd.Function):
@@ -55,26 +59,37 @@ class _WeightsByProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         image, weight = ctx.saved_tensors
-        of_image, *_ = torch.ops.aten.convolution_backward(
-            gradient, image, weight, None, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1,
-            (ctx.needs_input_grad[0], False, False),
-        )  # fmt: skip
+        of_image = None
+        if ctx.needs_input_grad[0]:
+            of_image, *_ = torch.ops.aten.convolution_backward(
+                gradient, image, weight, None, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1, (True, False, False)
+            )
         outputs, inputs, *kernel = weight.shape
-        seen = _seen(image, (kernel[0], kernel[1]), ctx.stride, ctx.padding, gradient.shape)
+        seen = _seen(image, (kernel[0], kernel[1]), ctx.stride, ctx.padding, gradient.shape[2:])
         product = gradient.permute(0, 2, 3, 1).reshape(-1, outputs).t() @ seen
         return of_image, product.view(outputs, *kernel, inputs).permute(0, 3, 1, 2), None, None
 
 
 def _seen(
-    image: Tensor, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], outputs: torch.Size
+    image: Tensor, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], cells: torch.Size
 ) -> Tensor:
-    """Return what each output pixel sees of an image (B, C, H, W): (pixels, kernel rows x kernel columns x C)."""
-    (down, right), (rows, columns) = stride, kernel
-    laid = F.pad(image.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0])).contiguous()
+    """Return what each output pixel sees of an image (B, C, H, W): (pixels, kernel rows x kernel columns x C).
+
+    Args:
+        image: (B, C, H, W).
+        kernel: rows and columns.
+        stride: down and to the right.
+        padding: above and below, left and right.
+        cells: rows and columns of the output.
+    """
+    laid = image.permute(0, 2, 3, 1)
+    if any(padding):
+        laid = F.pad(laid, (0, 0, padding[1], padding[1], padding[0], padding[0]))
+    laid = laid.contiguous()
     batch, row, column, channel = laid.stride()
-    size = (len(laid), outputs[2], outputs[3], rows, columns, laid.shape[3])
-    windows = laid.as_strided(size, (batch, row * down, column * right, row, column, channel))
-    return windows.reshape(size[0] * size[1] * size[2], -1)
+    size = (len(laid), *cells, *kernel, laid.shape[3])
+    windows = laid.as_strided(size, (batch, row * stride[0], column * stride[1], row, column, channel))
+    return windows.reshape(len(laid) * cells.numel(), -1)
 
 
 class StridedPointwise(nn.Conv2d):

@@ -22,8 +22,8 @@ def channels_last_in_half(image: Tensor) -> Tensor:
 def convolved(convolution: nn.Conv2d, norm: nn.BatchNorm2d, image: Tensor) -> Tensor:
     """Return ``norm(convolution(image))``; in half precision and without gradients both are one convolution.
 
-    The norm of evaluation is a factor and a summand a channel, which fit into the weights. Where gradients are wanted,
-    and in float32, nothing changes.
+    The norm of evaluation is a factor and a summand a channel, which fit into the weights. Where gradients are wanted
+    the convolution is `cardiobind.models.convolution.convolve`; in float32 nothing changes.
 
     Args:
         convolution: without a bias.

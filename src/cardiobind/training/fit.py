@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from cardiobind.training.checkpoints import newest_checkpoint, read_state, setti
 from cardiobind.training.determinism import deterministic
 from cardiobind.training.device import device_kind
 from cardiobind.training.history import History
-from cardiobind.training.memory import keep_freed_memory
+from cardiobind.training.memory import freed_memory_kept
 from cardiobind.training.precision import PRECISIONS, choose_precision
 from cardiobind.training.processes import join
 from cardiobind.training.protocol import Method, OrderFactory, Progress, Source
@@ -77,9 +78,7 @@ def fit(
     found = team.by_leader(lambda: newest_checkpoint(work / "checkpoints", identity))
     state = None if found is None else read_state(found)
     rounds = _rounds(method, settings, state)
-    if device_kind(settings.accelerator) == "cpu":
-        keep_freed_memory()
-    with deterministic():
+    with deterministic(), freed_memory_kept() if device_kind(settings.accelerator) == "cpu" else nullcontext():
         from cardiobind.training.engine import Engine
 
         engine = Engine(method, settings, plan, rounds, seed=seed, work=work, title=title, identity=identity, team=team)
