@@ -27,6 +27,7 @@ import study_results
 from cardiobind import pipeline
 from cardiobind.config import parse_experiment
 from cardiobind.errors import ConfigError
+from cardiobind.pipeline.prepare import preparation
 from cardiobind.pipeline.rehearsal import check_words
 from study_plan import Job, Plan, read_plan
 
@@ -46,7 +47,7 @@ INTERVAL_S = 15.0
 
 @dataclass
 class Schedule:
-    """Jobs at work, each a process, no more than `limit` at a time."""
+    """Jobs at work, each a process on its cohort of `cohorts`, no more than `limit` at a time."""
 
     folder: Path
     cohorts: Mapping[str, Path]
@@ -147,10 +148,8 @@ def prepared(plan: Plan, jobs: Sequence[Job], out: Path, given: Path | None) -> 
 
 
 def signals(tree: Mapping[str, Any]) -> str:
-    """Return what a cohort of an experiment depends on: its source and the preparation of ECG and cine."""
-    learnt = ("encoder", "pretrain", "pool")
-    kept = {m: {k: v for k, v in tree[m].items() if k not in learnt} for m in ("ecg", "cmr") if m in tree}
-    return json.dumps([tree["source"], kept], sort_keys=True)
+    """Return what a cohort of an experiment depends on, as one word for the same source and preparation."""
+    return json.dumps(preparation(parse_experiment(tree)), sort_keys=True)
 
 
 def notes(plan: Plan, arguments: argparse.Namespace) -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import subprocess
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -69,11 +70,12 @@ def parts(*, quick: bool, only: list[str] | None) -> Iterator[tuple[str, str, Pa
 def machine(*, quick: bool) -> dict[str, Any]:
     """Return what is measured on, and how."""
     today, precision = datetime.now(UTC).strftime("%Y-%m-%d"), str(choose_precision(accelerator="cpu"))
-    return {"cpu": _cpu(), "precision": precision, "date": today, "quick": quick, "rows": [], "failed": {}}
+    about = {"cpu": _cpu(), "precision": precision, "date": today, "code": _commit(), "quick": quick}
+    return about | {"rows": [], "failed": {}}
 
 
-def measure(found: dict[str, Any], section: str, name: str, part: Part) -> None:
-    """Measure a part into the figures; a failure is recorded and ends what it had started."""
+def measure(found: dict[str, Any], section: str, name: str, part: Part, *, again: bool = False) -> None:
+    """Measure a part into the figures, or `again`; a failure is recorded and ends what it had started."""
     began = time.monotonic()
     found["failed"].pop(name, None)
     try:
@@ -89,8 +91,15 @@ def measure(found: dict[str, Any], section: str, name: str, part: Part) -> None:
             found["rows"][place : place + 1] = [value]
         else:
             found[section] = value
+        if again:
+            found.setdefault("again", {})[name] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
         print(json.dumps({name: value}), flush=True)
     found["seconds"] = found.get("seconds", 0.0) + time.monotonic() - began
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def _cpu() -> str:
@@ -112,15 +121,15 @@ def main() -> None:
     found, file = machine(quick=chosen.quick), chosen.write and chosen.write.with_suffix(".json")
     if chosen.resume and file is not None and file.exists():
         found = json.loads(file.read_text())
-        if found["quick"] != chosen.quick:
-            parser.error(f"{file} holds another kind of run: quick is {found['quick']}")
+        now = machine(quick=chosen.quick)
+        for name in ("quick", "cpu", "precision"):
+            if found[name] != now[name]:
+                parser.error(f"{file} holds another run: {name} is {found[name]}, here {now[name]}; write another page")
     known = {line["work"] for line in found["rows"]} | set(found)
     waiting = [part for part in parts(quick=chosen.quick, only=chosen.only) if chosen.only or part[1] not in known]
     for number, (section, name, part) in enumerate(waiting, start=1):
         print(f"{time.strftime('%H:%M:%S')} {number}/{len(waiting)} {name}", flush=True)
-        if name in known:
-            found.setdefault("again", {})[name] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-        measure(found, section, name, part)
+        measure(found, section, name, part, again=name in known)
         if file is not None:
             file.write_text(json.dumps(found, indent=1) + "\n")
             chosen.write.write_text(page(found, chosen.write.stem))

@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 import cardiobind.models
+from cardiobind.data import Batch
 from cardiobind.errors import ConfigError, InputError
+from cardiobind.methods import METHODS
 from cardiobind.modalities.cmr import ABSENT_VALUE, LAYOUTS, CmrPreparation, cmr_spec
+from cardiobind.modalities.records import LEADS
 from cardiobind.modalities.spec import MODALITIES, InputSpec
 from cardiobind.models import ENCODERS, Encoder, build_encoder, encoder_options
 from cardiobind.models.encoder import refuse_missing_extra
@@ -33,6 +37,41 @@ def test_encoder_keeps_the_interface(name: str, modality: str) -> None:
     skip_without(name)
     torch.manual_seed(0)
     check_encoder(lambda inputs: build_encoder(name, inputs), example_spec(modality))
+
+
+@pytest.mark.parametrize("rate_hz", [100, 250, 500])
+@pytest.mark.parametrize("name", [name for name, modality in CASES if modality == "ecg"])
+def test_every_encoder_of_ecgs_takes_every_rate(name: str, rate_hz: int) -> None:
+    torch.manual_seed(0)
+    spec = InputSpec("ecg", (12, 4 * rate_hz), rate_hz=float(rate_hz), names=LEADS)
+    encoder = build_encoder(name, spec)
+    tokens = encoder(example_batch(spec, 2))
+    assert tokens.shape[::2] == (2, encoder.width)
+    assert bool(tokens.isfinite().all())
+    assert tokens.shape[1] > 1
+
+
+@pytest.mark.parametrize("rate_hz", [100, 250, 500])
+@pytest.mark.parametrize(
+    ("method", "encoder", "options"),
+    [
+        ("masked", "vit", {}), ("masked", "lead_vit", {}), ("simclr", "xresnet1d", {}), ("jepa", "vit", {}),
+        ("cpc", "s4", {"bidirectional": False}),
+    ],
+)  # fmt: skip
+def test_every_method_of_ecgs_learns_at_every_rate(
+    method: str, encoder: str, options: dict[str, Any], rate_hz: int
+) -> None:
+    torch.manual_seed(0)
+    spec = InputSpec("ecg", (12, 6 * rate_hz), rate_hz=float(rate_hz), names=LEADS)
+    learner = METHODS.get(method)(build_encoder(encoder, spec, **options), crop_s=4.0)
+    present = {"ecg": torch.ones(3, dtype=torch.bool)}
+    loss = learner.training_step(Batch(torch.arange(3), {"ecg": example_batch(spec, 3)}, present, None)).loss
+    loss.backward()
+    gradients = [w.grad for w in learner.parameters() if w.grad is not None]
+    assert bool(loss.isfinite())
+    assert gradients
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
 
 
 @pytest.mark.parametrize("name", [name for name in ENCODERS.names() if "cmr" in ENCODERS.get(name).modalities])

@@ -79,8 +79,9 @@ class TestEveryMethod:
         assert f"validation_{m.monitor}" in history.rows[0]
         assert history.weights == "best"
 
-    def test_a_resumed_run_ends_with_the_same_bits(self, name, method, cohort, tmp_path):
-        settings = replace(SETTINGS, steps=5, round_steps=1, checkpoint_interval_s=0.0)
+    @pytest.mark.parametrize("precision", ["32-true", pytest.param("bf16-mixed", marks=pytest.mark.slow)])
+    def test_a_resumed_run_ends_with_the_same_bits(self, name, method, cohort, tmp_path, precision):
+        settings = replace(SETTINGS, steps=5, round_steps=1, checkpoint_interval_s=0.0, precision=precision)
         whole, resumed = method(name), method(name)
         validation = cohort(size=12, seed=1)
         learn(whole, cohort(), validation, settings, seed=0, work=tmp_path / "whole", title=name)

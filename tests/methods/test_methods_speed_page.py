@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -21,7 +22,15 @@ ROW = {
 
 @pytest.fixture
 def found():
-    return {"cpu": "2 x CPU", "precision": "bf16", "date": "today", "quick": False, "rows": [], "failed": {}}
+    return {
+        "cpu": "2 x CPU",
+        "precision": "bf16",
+        "date": "today",
+        "code": "abc",
+        "quick": False,
+        "rows": [],
+        "failed": {},
+    }
 
 
 def test_a_part_that_fails_is_named_and_the_others_go_on(found):
@@ -34,7 +43,7 @@ def test_a_part_that_fails_is_named_and_the_others_go_on(found):
     assert found["rows"] == [ROW]
     text = page(found)
     assert "cmr_ecg: RuntimeError: a timed process ended with 1" in text
-    assert "2.5 (missed)" in text
+    assert "| 2.5 (missed) | 2.00 → 1.00, asked × 0.5 | 50%, asked 70% (missed) |" in text
     assert "| 4 | 0.50 | 8 |" in text
 
 
@@ -46,10 +55,35 @@ def test_a_part_that_works_the_second_time_is_no_failure_any_more(found):
 
 def test_a_part_that_is_measured_again_takes_its_old_place_and_the_page_says_so(found):
     other = ROW | {"work": "cmr_ecg", "title": "CMR + ECG"}
-    found["rows"], found["again"] = [ROW, other], {"ecg_mae": "today 12:00"}
-    speed.measure(found, "rows", "ecg_mae", lambda: ROW | {"ratio": 3.5})
+    found["rows"] = [ROW, other]
+    speed.measure(found, "rows", "ecg_mae", lambda: ROW | {"ratio": 3.5}, again=True)
     assert [(line["work"], line["ratio"]) for line in found["rows"]] == [("ecg_mae", 3.5), ("cmr_ecg", 2.0)]
-    assert "Measured again, alone, by newer code: `ecg_mae` (today 12:00 UTC)." in page(found)
+    assert f"Measured again, alone: `ecg_mae` ({found['again']['ecg_mae']} UTC)." in page(found)
+
+
+def test_a_part_that_fails_the_second_time_was_not_measured_again(found):
+    def broken():
+        raise RuntimeError("a timed process ended with 1")
+
+    found["rows"] = [ROW]
+    speed.measure(found, "rows", "ecg_mae", broken, again=True)
+    assert found["rows"] == [ROW]
+    assert "Measured again" not in page(found)
+
+
+def test_the_page_of_another_machine_bears_its_name_and_that_of_its_figures(found):
+    found["rows"] = [ROW]
+    text = page(found, "speed_amx")
+    assert text.startswith("# Speed on CPU\n")
+    assert "[speed_amx.json](speed_amx.json)" in text
+
+
+def test_figures_of_another_machine_are_not_gone_on_with(found, tmp_path, monkeypatch, capsys):
+    (tmp_path / "page.json").write_text(json.dumps(found | {"cpu": "another"}))
+    monkeypatch.setattr(sys, "argv", ["speed.py", "--resume", "--write", str(tmp_path / "page.md")])
+    with pytest.raises(SystemExit):
+        speed.main()
+    assert "cpu is another" in capsys.readouterr().err
 
 
 def test_costs_are_samples_over_measured_rates(found):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,19 @@ from sklearn.metrics import roc_auc_score
 
 from cardiobind.config import parse_experiment
 from cardiobind.errors import UnknownNameError
-from cardiobind.pipeline.prepare import _preparation
+from cardiobind.pipeline.prepare import preparation
 from cardiobind.pipeline.rehearsal import check_words
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PLAN = BENCHMARKS / "methods_study.toml"
 sys.path.insert(0, str(BENCHMARKS))
 
+import methods_study  # noqa: E402
 import study_plan  # noqa: E402
 import study_results  # noqa: E402
 
 STUDIES = ("ecg", "multimodal", "presets")
-OTHER_SIGNALS_ON_PURPOSE = ("half the rate", "250 Hz", "MRI")
+ON_PURPOSE = {"half the rate": "rate_hz", "250 Hz": "rate_hz", "MRI, 112 px": "size_px"}
 
 
 def trainings(tree: dict[str, Any]) -> dict[str, tuple[int, int]]:
@@ -39,25 +41,47 @@ def trainings(tree: dict[str, Any]) -> dict[str, tuple[int, int]]:
 def test_every_job_is_an_experiment_on_the_same_signals_with_one_budget(study: str, tiny: bool) -> None:
     plan = study_plan.read_plan(PLAN, study, tiny=tiny)
     budgets: dict[str, set[tuple[int, int]]] = {}
-    prepared = []
+    signals: dict[str, dict[str, Any]] = {}
     for job in plan.jobs:
         experiment = parse_experiment(job.tree)
         try:
             check_words(experiment)
         except UnknownNameError:
             continue
-        kept = ("source",) if any(word in job.name for word in OTHER_SIGNALS_ON_PURPOSE) else ("source", "ecg", "cmr")
-        prepared.append({k: v for k, v in _preparation(experiment).items() if k in kept})
+        changed = {option for word, option in ON_PURPOSE.items() if word in job.name}
+        for modality, settings in preparation(experiment).items():
+            usual = signals.setdefault(modality, settings) if settings else settings
+            different = {k for k in settings or {} if settings[k] != usual[k]}
+            assert different == (changed & set(settings or {})), job.name
         assert job.tree["protocol"] == plan.experiment["protocol"]
         assert all("training" not in arm for arm in job.tree["arms"])
         for name, budget in trainings(job.tree).items():
             budgets.setdefault(name, set()).add(budget)
     assert all(len(different) == 1 for different in budgets.values()), budgets
-    assert all(one.items() <= prepared[0].items() for one in prepared)
     assert len({job.folder for job in plan.jobs}) == len(plan.jobs)
     arms = [arm["name"] for job in plan.jobs for arm in job.tree["arms"]]
     assert set(plan.baselines) <= set(arms)
     assert tiny or len(plan.experiment["seeds"]) >= 3
+
+
+def test_a_cohort_that_is_given_is_for_the_jobs_with_its_signals_and_others_make_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = study_plan.read_plan(PLAN, "ecg")
+    made = []
+
+    def run_until(stage: str, experiment: Any, out: Path) -> tuple[Any, None]:
+        made.append((stage, experiment.ecg.rate_hz))
+        return SimpleNamespace(path=out / f"cohort-{experiment.ecg.rate_hz}"), None
+
+    monkeypatch.setattr(methods_study.pipeline, "run_until", run_until)
+    found = methods_study.prepared(plan, plan.jobs, tmp_path, tmp_path / "given")
+    assert made == [("prepare", 50)]
+    assert len(found) == len(plan.jobs)
+    assert {name for name, path in found.items() if path != tmp_path / "given"} == {
+        "vit, half the rate", "masked, vit, half the rate",
+    }  # fmt: skip
+    assert len(set(methods_study.prepared(plan, plan.jobs, tmp_path, None).values())) == 2
 
 
 def test_numbers_of_the_budget_can_be_given() -> None:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,8 @@ SETTINGS = TrainingSettings(
     steps=30, batch_size=8, round_steps=4, accelerator="cpu", precision="32-true", checkpoint_interval_s=0.001,
     learning_rate=1e-3,
 )  # fmt: skip
+SAVING_EVERY = 5
+"""Of so many kills one waits until a checkpoint is being written."""
 
 
 def tiny_methods() -> ModuleType:
@@ -37,20 +40,21 @@ def tiny_methods() -> ModuleType:
     return module
 
 
-def train(name: str, work: Path) -> None:
+def train(name: str, work: Path, precision: str) -> None:
     tiny = tiny_methods()
     method = tiny.make_method(name)
     train, validation = (tiny.TinyCohort(size, seed=seed) for size, seed in ((40, 0), (12, 1)))
-    learn(method, train, validation, SETTINGS, seed=3, work=work, title=name)
+    settings = replace(SETTINGS, precision=precision)
+    learn(method, train, validation, settings, seed=3, work=work, title=name)
     (work / "done").write_text(weights_digest(method.state_dict()))
 
 
-def start(name: str, work: Path) -> int:
+def start(name: str, work: Path, precision: str) -> int:
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            train(name, work)
+            train(name, work, precision)
             status = 0
         finally:
             sys.stderr.flush()
@@ -68,16 +72,25 @@ def finished(work: Path) -> dict[str, str]:
     return {name: (work / name).read_text() for name in ("done", "history.jsonl", "history.csv")}
 
 
-def main(name: str, kills: int, work: Path) -> None:
+def still_runs(pid: int, instant: float, saves: Path | None) -> bool:
+    """Wait until an instant, then until a checkpoint is being written in `saves`; return whether the run goes on."""
+    while os.waitpid(pid, os.WNOHANG)[0] == 0:
+        if time.monotonic() >= instant and (saves is None or any((saves / "checkpoints").glob(".*partial*"))):
+            return True
+        time.sleep(1e-4)
+    return False
+
+
+def main(name: str, kills: int, work: Path, precision: str) -> None:
     began = time.monotonic()
-    ends(start(name, work / "whole"))
+    ends(start(name, work / "whole", precision))
     whole_s = time.monotonic() - began
     expected = finished(work / "whole")
     broken, killed, saving, within, runs, differing = work / "broken", 0, 0, 0, 0, 0
     while killed < kills:
-        pid = start(name, broken)
-        time.sleep(whole_s * (0.05 + 0.45 * rng.uniform(7, "kill", name, killed)))
-        if os.waitpid(pid, os.WNOHANG)[0] == 0:
+        pid = start(name, broken, precision)
+        instant = time.monotonic() + whole_s * (0.05 + 0.45 * rng.uniform(7, "kill", name, killed))
+        if still_runs(pid, instant, broken if killed % SAVING_EVERY == 0 else None):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             killed += 1
@@ -86,7 +99,7 @@ def main(name: str, kills: int, work: Path) -> None:
         if (broken / "done").exists():
             runs, differing = runs + 1, differing + (finished(broken) != expected)
             shutil.rmtree(broken)
-    ends(start(name, broken))
+    ends(start(name, broken, precision))
     runs, differing = runs + 1, differing + (finished(broken) != expected)
     left = [f.name for f in (broken / "checkpoints").glob(".*partial*")]
     found = {"method": name, "kills": killed, "while saving": saving, "with checkpoints within a round": within}
@@ -96,4 +109,4 @@ def main(name: str, kills: int, work: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     engine.logging.disable(engine.logging.WARNING)
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])

@@ -116,7 +116,7 @@ def prepared_cohort(experiment: Experiment, path: Path | str) -> Cohort:
         ArtifactError, CorruptArtifactError: no cohort there, or it is damaged.
         InputError: it was made from another source or with another preparation.
     """
-    cohort, wanted = Cohort.open(path), _preparation(experiment)
+    cohort, wanted = Cohort.open(path), preparation(experiment)
     made = cohort.artifact.config
     for part, value in wanted.items():
         if value is not None and made.get(part) != value:
@@ -127,7 +127,8 @@ def prepared_cohort(experiment: Experiment, path: Path | str) -> Cohort:
     return cohort
 
 
-def _preparation(experiment: Experiment) -> dict[str, Any]:
+def preparation(experiment: Experiment) -> dict[str, Any]:
+    """Return what a cohort of an experiment depends on: its source, and the preparation of ECG and cine."""
     ecg, cmr = experiment.ecg, experiment.cmr
     return {
         "source": resolved(experiment.source),
@@ -248,7 +249,7 @@ def _config(experiment: Experiment, workspace: Workspace, source: Source) -> dic
     lists = withdrawal_lists(source)
     named = named_files(experiment.source) + ([] if root is None else files_beyond(source, root, workspace.out))
     inventory = raw_inventory(source, root, workspace.out, named, lists)
-    config = {**_preparation(experiment), "inventory": inventory}
+    config = {**preparation(experiment), "inventory": inventory}
     recipe = artifact.fingerprint("cohort", config, [], artifact.code_digest(COHORT_ROOMS))
     withdrawn = hashlib.sha256("".join(artifact.file_sha256(file) for file in lists).encode()).hexdigest()
     return {**config, "recipe": recipe, "withdrawals": withdrawn}
