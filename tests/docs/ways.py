@@ -87,6 +87,7 @@ BENCHMARKS = (
         ("--tiny", "--list", "--out", "OUT"),
         made.checkout,
     ),
+    ("methods_study.py --cohort presets", ("--tiny", "--only", "MRI, 112 px", "--out", "OUT"), made.checkout),
     ("methods_study.py --cohort simulated", ("--tiny", "--only", "not aligned", "--out", "OUT"), made.checkout),
 )
 WAYS = (
