@@ -18,8 +18,8 @@ def convolve(convolution: nn.Conv2d, image: Tensor) -> Tensor:
     """Return ``convolution(image)``; on CPUs in half precision the gradient of many weights is one matrix product.
 
     oneDNN (torch 2.13) brings such weights into its own order and back at each step, which costs more than to multiply:
-    on images of 128 px a ResNet50 trains a sixth faster without (docs/log.md, 2026-11-28). The output and the gradient of the
-    image keep their bits; that of the weights is summed in another order. In float32 and on GPUs nothing changes.
+    on images of 128 px a ResNet50 trains a sixth faster without (docs/log.md, 2026-11-28). The output and the gradient
+    of the image keep their bits; that of the weights is summed in another order. In float32 and on GPUs nothing changes.
 
     Args:
         convolution: any; one that is grouped, dilated or has a bias is left to torch.
