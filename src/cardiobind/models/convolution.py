@@ -19,7 +19,7 @@ def convolve(convolution: nn.Conv2d, image: Tensor) -> Tensor:
 
     oneDNN (torch 2.13) brings such weights into its own order and back at each step, which costs more than to multiply:
     on images of 128 px a ResNet50 trains a sixth faster without (docs/log.md, 2026-11-28). The output and the gradient
-    of the image keep their bits; that of the weights is summed in another order. In float32 and on GPUs nothing changes.
+    of the image keep their bits; the weights' is summed in another order. In float32 and on GPUs all is as it was.
 
     Args:
         convolution: any; one that is grouped, dilated or has a bias is left to torch.
